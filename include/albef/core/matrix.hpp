@@ -1,0 +1,40 @@
+// Non-owning strided matrix views: what shape-typed layers hand to shape-erased kernels.
+#pragma once
+
+#include <cstdint>
+
+namespace albef {
+
+/// Row-major view; element (i, j) is at data[i * stride + j].
+template <class T>
+struct Mat {
+  T* data = nullptr;
+  int rows = 0, cols = 0;
+  std::int64_t stride = 0;
+
+  constexpr T* row(int i) const { return data + i * stride; }
+  constexpr operator Mat<const T>() const { return {data, rows, cols, stride}; }
+};
+
+template <class T>
+constexpr Mat<T> mat(T* data, int rows, int cols) {
+  return {data, rows, cols, cols};
+}
+
+/// Arguments of the matrix product
+///   c = epilogue(alpha * op(a) * op(b) + beta * c + bias),   op(x) = x or its transpose.
+/// op(a) is (M, K), op(b) is (K, N), c is (M, N); bias (N values, or null) is added to every row.
+/// beta == 0 never reads c. With `gelu`, c receives gelu(z) and `pre` (if set) receives
+/// z = alpha * op(a) * op(b) + beta * c + bias. No aliasing between c and the inputs.
+template <class T>
+struct GemmArgs {
+  Mat<const T> a, b;
+  Mat<T> c;
+  bool transpose_a = false, transpose_b = false;
+  T alpha = 1, beta = 0;
+  const T* bias = nullptr;
+  bool gelu = false;
+  Mat<T> pre = {};
+};
+
+}  // namespace albef

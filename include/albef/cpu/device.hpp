@@ -1,0 +1,146 @@
+// The CPU device: a pool of persistent worker threads and grow-only scratch memory.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <thread>
+#include <vector>
+
+#include "albef/core/error.hpp"
+
+namespace albef {
+
+/// Handle of the CPU backend. Create one, pass it to every context; it owns `threads - 1` workers
+/// (the calling thread is the remaining one). Not copyable; one parallel region at a time.
+/// Work is split so that results do not depend on the number of threads.
+class Cpu {
+ public:
+  /// `threads` = 0 takes the ALBEF_THREADS environment variable or all hardware threads.
+  explicit Cpu(int threads = 0) {
+    if (threads <= 0) {
+      const char* wish = std::getenv("ALBEF_THREADS");
+      threads = wish ? std::atoi(wish) : static_cast<int>(std::thread::hardware_concurrency());
+    }
+    if (threads < 1) threads = 1;
+    scratch_.resize(static_cast<std::size_t>(threads));
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  }
+  Cpu(const Cpu&) = delete;
+  Cpu& operator=(const Cpu&) = delete;
+  ~Cpu() {
+    stop_ = true;
+    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.notify_all();
+    for (auto& w : workers_) w.join();
+  }
+
+  int threads() const { return static_cast<int>(scratch_.size()); }
+
+  /// Runs f(thread) once on every thread, thread in [0, threads()); returns when all are done.
+  /// f must not throw.
+  template <class F>
+  void run(F&& f) {
+    if (workers_.empty()) return f(0);
+    job_ = [](void* context, int thread) {
+      (*static_cast<std::remove_reference_t<F>*>(context))(thread);
+    };
+    context_ = const_cast<void*>(static_cast<const void*>(&f));
+    pending_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.notify_all();
+    f(0);
+    for (int spins = 0; pending_.load(std::memory_order_acquire) != 0;) {
+      if (++spins > spin_limit) std::this_thread::yield();
+    }
+  }
+
+  /// Calls f(i) for every i in [0, count), handing indices out dynamically. f(i) may use
+  /// scratch(thread) through f(i, thread).
+  template <class F>
+  void for_each(std::int64_t count, F&& f) {
+    const auto call = [&](std::int64_t i, int thread) {
+      if constexpr (std::is_invocable_v<F&, std::int64_t, int>)
+        f(i, thread);
+      else
+        f(i);
+    };
+    if (workers_.empty() || count <= 1) {
+      for (std::int64_t i = 0; i < count; ++i) call(i, 0);
+      return;
+    }
+    std::atomic<std::int64_t> next{0};
+    run([&](int thread) {
+      for (std::int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;)
+        call(i, thread);
+    });
+  }
+
+  /// Calls f(begin, end) over consecutive blocks of at most `grain` indices covering [0, count).
+  /// The blocks depend on `grain` alone, never on the number of threads.
+  template <class F>
+  void for_blocks(std::int64_t count, std::int64_t grain, F&& f) {
+    const std::int64_t blocks = (count + grain - 1) / grain;
+    for_each(blocks, [&](std::int64_t b) {
+      const std::int64_t begin = b * grain, end = begin + grain < count ? begin + grain : count;
+      f(begin, end);
+    });
+  }
+
+  /// At least `count` elements of thread-private memory, 64-byte aligned, uninitialised; valid
+  /// until the next call for the same thread. Grows only, so a warm step allocates nothing.
+  template <class T>
+  T* scratch(int thread, std::size_t count) {
+    return static_cast<T*>(scratch_[static_cast<std::size_t>(thread)].get(count * sizeof(T)));
+  }
+  /// The same, shared by all threads of a parallel region: ask for it before the region.
+  template <class T>
+  T* shared_scratch(std::size_t count) {
+    return static_cast<T*>(shared_.get(count * sizeof(T)));
+  }
+
+ private:
+  static constexpr int spin_limit = 2000;
+
+  struct alignas(64) Buffer {
+    struct Free {
+      void operator()(void* p) const { ::operator delete (p, std::align_val_t{64}); }
+    };
+    std::unique_ptr<void, Free> data;
+    std::size_t size = 0;
+    void* get(std::size_t bytes) {
+      if (bytes > size) {
+        data.reset();
+        data.reset(::operator new (bytes, std::align_val_t{64}));
+        size = bytes;
+      }
+      return data.get();
+    }
+  };
+
+  void work(int thread) {
+    std::uint32_t seen = 0;
+    for (;;) {
+      for (int spins = 0; epoch_.load(std::memory_order_acquire) == seen; ++spins)
+        if (spins > spin_limit) epoch_.wait(seen, std::memory_order_acquire);
+      ++seen;
+      if (stop_) return;
+      job_(context_, thread);
+      pending_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  std::vector<Buffer> scratch_;
+  Buffer shared_;
+  std::vector<std::thread> workers_;
+  std::atomic<std::uint32_t> epoch_{0};
+  std::atomic<int> pending_{0};
+  std::atomic<bool> stop_{false};
+  void (*job_)(void*, int) = nullptr;
+  void* context_ = nullptr;
+};
+
+}  // namespace albef
