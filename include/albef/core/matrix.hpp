@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 namespace albef {
 
@@ -15,6 +16,10 @@ struct Mat {
   constexpr T* row(int i) const { return data + i * stride; }
   constexpr operator Mat<const T>() const { return {data, rows, cols, stride}; }
 };
+
+/// A read-only view whose number type follows from the other arguments of a call.
+template <class T>
+using ConstMat = Mat<const std::type_identity_t<T>>;
 
 template <class T>
 constexpr Mat<T> mat(T* data, int rows, int cols) {

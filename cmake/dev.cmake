@@ -1,0 +1,33 @@
+# Settings of our own tests, examples and benchmarks; nothing here reaches a user's target.
+set(CMAKE_CXX_EXTENSIONS OFF)
+
+get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+if(PROJECT_IS_TOP_LEVEL AND NOT multi_config AND NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+
+option(ALBEF_NATIVE "Build our own programs for the instruction set of this machine" ON)
+set(ALBEF_SANITIZE "" CACHE STRING "Sanitizers of our own programs, e.g. address,undefined")
+
+# Linked by every program of this repository.
+add_library(albef_dev INTERFACE)
+target_compile_options(albef_dev INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
+if(ALBEF_NATIVE)
+  target_link_libraries(albef_dev INTERFACE albef::native)
+endif()
+if(ALBEF_SANITIZE)
+  set(sanitize -fsanitize=${ALBEF_SANITIZE} -fno-omit-frame-pointer)
+  if(ALBEF_SANITIZE MATCHES undefined)
+    list(APPEND sanitize -fno-sanitize-recover=undefined)
+  endif()
+  target_compile_options(albef_dev INTERFACE ${sanitize})
+  target_link_options(albef_dev INTERFACE ${sanitize})
+endif()
+
+# find_package for what only our own programs need, with the Debian package in the message.
+macro(albef_require package user)
+  albef_find_package(${package} "${user}" albef_missing)
+  if(albef_missing)
+    message(FATAL_ERROR "${albef_missing}")
+  endif()
+endmacro()

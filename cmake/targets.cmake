@@ -1,0 +1,78 @@
+# Defines the INTERFACE targets: albef::albef (the device-free core), albef::cpu, albef::text, ...
+
+# The headers of each component, relative to include/albef.
+set(albef_headers_core albef.hpp core/* ops/* nn/* loss/* optim/* models/*)
+set(albef_headers_cpu cpu.hpp cpu/*)
+set(albef_headers_text text/*)
+set(albef_headers_io io/*)
+set(albef_headers_xtensor xtensor.hpp io/xtensor.hpp)
+set(albef_headers_data data/*)
+set(albef_headers_viz viz/*)
+set(albef_headers_train train/*)
+set(albef_headers_testing testing/*)
+set(albef_headers_golden testing/golden* testing/*_case.hpp)
+
+# Adds the target of one component.
+function(albef_add_component component)
+  if(component STREQUAL core)
+    set(target albef)
+    set(name albef)
+  else()
+    set(target albef_${component})
+    set(name ${component})
+  endif()
+
+  albef_find_packages(${component} missing)
+  if(missing)
+    message(FATAL_ERROR "${missing}\nOr leave it out: set ALBEF_COMPONENTS to what you need.")
+  endif()
+
+  add_library(${target} INTERFACE)
+  add_library(albef::${name} ALIAS ${target})
+  set_property(GLOBAL APPEND PROPERTY albef_component_targets ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  if(component STREQUAL native)
+    # For programs that run where they are built. Never linked by another component.
+    target_compile_options(
+      ${target} INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>:-march=native>)
+    return()
+  endif()
+
+  target_compile_features(${target} INTERFACE cxx_std_20)
+  foreach(needed IN LISTS albef_needs_${component})
+    if(needed STREQUAL core)
+      target_link_libraries(${target} INTERFACE albef::albef)
+    else()
+      target_link_libraries(${target} INTERFACE albef::${needed})
+    endif()
+  endforeach()
+  foreach(package IN LISTS albef_packages_${component})
+    target_link_libraries(${target} INTERFACE ${albef_target_${package}})
+  endforeach()
+
+  if(NOT albef_headers_${component})
+    return()
+  endif()
+  set(base "${PROJECT_SOURCE_DIR}/include")
+  list(TRANSFORM albef_headers_${component} PREPEND "${base}/albef/" OUTPUT_VARIABLE patterns)
+  file(GLOB headers CONFIGURE_DEPENDS ${patterns})
+  # The components whose headers stand in another one's folder.
+  if(component STREQUAL io)
+    list(FILTER headers EXCLUDE REGEX "/xtensor[^/]*$")
+  elseif(component STREQUAL testing)
+    list(FILTER headers EXCLUDE REGEX "/(golden[^/]*|[^/]*_case.hpp)$")
+  endif()
+  target_sources(${target} INTERFACE FILE_SET HEADERS BASE_DIRS "${base}" FILES ${headers})
+endfunction()
+
+# Adds the components named and all they build on.
+function(albef_add_components)
+  albef_close_components(components unknown ${ARGN})
+  if(unknown)
+    message(FATAL_ERROR "albef: ALBEF_COMPONENTS names '${unknown}'; known are ${albef_components}")
+  endif()
+  foreach(component IN LISTS components)
+    albef_add_component(${component})
+  endforeach()
+  set(albef_added_components ${components} PARENT_SCOPE)
+endfunction()

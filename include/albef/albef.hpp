@@ -1,0 +1,8 @@
+// Everything that needs no particular device: core, layers, losses, models, optimizers.
+#pragma once
+
+#include "albef/core/context.hpp"
+#include "albef/models/albef.hpp"
+#include "albef/models/albef_pretrain.hpp"
+#include "albef/optim/adamw.hpp"
+#include "albef/optim/schedule.hpp"

@@ -1,0 +1,43 @@
+// Arguments of multi-head attention over packed sequences, shared by all devices.
+#pragma once
+
+#include <cstdint>
+
+#include "albef/core/matrix.hpp"
+#include "albef/core/rng.hpp"
+#include "albef/core/sequences.hpp"
+
+namespace albef {
+
+/// out = dropout(softmax(scale * q k^T)) v for every (sequence, head). Head h lives in columns
+/// [h * head_dim, (h + 1) * head_dim) of each matrix, head_dim = q.cols / heads; q, k and v may be
+/// column blocks of one matrix.
+template <class T>
+struct AttentionArgs {
+  Mat<const T> q, k, v;  // (query rows, heads * head_dim), (key rows, ...), (key rows, ...)
+  Mat<T> out;            // (query rows, heads * head_dim)
+  T* lse = nullptr;      // (query rows, heads): log-sum-exp of the scaled scores; forward writes
+                         // it (unless null), backward reads it
+  Sequences q_seq, kv_seq;
+  const int* kv_index = nullptr;  // query sequence s reads keys of kv_index[s]; null: of s
+  int heads = 1;
+  bool causal = false;  // query i sees keys j <= i + (key length - query length)
+  T scale = 1;          // usually head_dim^-0.5
+  // Dropout on the probabilities: that of (query row r of the whole batch, head h, key j of the
+  // sequence) is kept iff philox word j % 4 of counter
+  // (r * heads + h) * ceil(longest key sequence / 4) + j / 4 reaches the threshold
+  // dropout_threshold(dropout); kept values are divided by 1 - dropout.
+  float dropout = 0;
+  Philox philox = {};
+  std::uint64_t stream = 0;
+
+  constexpr int head_dim() const { return q.cols / heads; }
+  constexpr int key_sequence(int s) const { return kv_index ? kv_index[s] : s; }
+};
+
+/// An event of probability p happens when a uniform 32-bit word is below this; p in [0, 1).
+constexpr std::uint32_t dropout_threshold(float p) {
+  return static_cast<std::uint32_t>(static_cast<double>(p) * 0x1p32);
+}
+
+}  // namespace albef

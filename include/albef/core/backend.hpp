@@ -1,0 +1,194 @@
+// What a device must provide: the argument structs of the primitives, and the Backend concept.
+//
+// A device is a handle type (Cpu, ...) with one overload of every function below for it. Layers
+// call them unqualified with the device first, so that a new device is one more overload set and
+// no layer, loss or model changes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "albef/core/attention_args.hpp"
+#include "albef/core/matrix.hpp"
+#include "albef/core/rng.hpp"
+#include "albef/core/sequences.hpp"
+
+namespace albef {
+
+/// y = (x - mean(x)) * rstd * weight + bias over each row, rstd = 1 / sqrt(var(x) + eps); with
+/// `residual`, x is first replaced by residual + dropout(x) and that sum is written to `sum`.
+template <class T>
+struct LayerNormArgs {
+  Mat<const T> x;
+  Mat<const T> residual = {};
+  Mat<T> sum = {};
+  const T* weight = nullptr;
+  const T* bias = nullptr;
+  Mat<T> y;
+  T* mean = nullptr;  ///< (rows)
+  T* rstd = nullptr;  ///< (rows)
+  T eps = 0;
+  float dropout = 0;
+  Philox philox = {};
+  std::uint64_t stream = 0;
+};
+
+/// Gradient of a layer norm over `x` (the sum, where there was a residual):
+/// dx = rstd * (g - mean(g) - xhat * mean(g * xhat)) + beta_x * dx, g = dy * weight;
+/// dweight = sum(dy * xhat) + beta_weight * dweight; dbias likewise. Null outputs are skipped.
+template <class T>
+struct LayerNormGradArgs {
+  Mat<const T> dy, x;
+  const T* weight = nullptr;
+  const T* mean = nullptr;
+  const T* rstd = nullptr;
+  Mat<T> dx = {};
+  T beta_x = 0;
+  T* dweight = nullptr;
+  T beta_weight = 0;
+  T* dbias = nullptr;
+  T beta_bias = 0;
+};
+
+/// Token embeddings: y[r] = word[ids[r]] + position[r - start of its sequence] + type0.
+template <class T>
+struct EmbeddingArgs {
+  const std::int32_t* ids = nullptr;  ///< (rows)
+  Sequences seq;
+  const T* word = nullptr;      ///< (vocabulary, width)
+  const T* position = nullptr;  ///< (positions, width)
+  const T* type = nullptr;      ///< (types, width): row 0 is added
+  Mat<T> y;
+};
+template <class T>
+struct EmbeddingGradArgs {
+  const std::int32_t* ids = nullptr;
+  Sequences seq;
+  Mat<const T> dy;
+  T* word = nullptr;  ///< added to; already holds beta times the old value
+  T* position = nullptr;
+  T* type = nullptr;
+};
+
+/// How images are cut: square images of `size` pixels into patches of `patch` pixels.
+struct PatchGrid {
+  int images = 0, channels = 3, size = 0, patch = 0;
+  constexpr int side() const { return size / patch; }
+  constexpr int patches() const { return side() * side(); }
+  constexpr int values() const { return channels * patch * patch; }
+};
+
+/// Rows of soft targets over the columns of `logits`:
+///   target = alpha * softmax(teacher) + (1 - alpha) * onehot(label), teacher may be absent
+/// loss = scale * sum over rows of -sum_v target_v log_softmax(logits)_v.
+template <class T>
+struct SoftTargetArgs {
+  Mat<const T> logits;
+  Mat<const T> teacher = {};             ///< teacher.data == nullptr: hard labels only
+  const std::int32_t* labels = nullptr;  ///< (rows); null: the label of row r is r
+  T alpha = 0;
+  T scale = 1;
+  T* lse = nullptr;          ///< (rows) log-sum-exp of the logits, written forward, read backward
+  T* teacher_lse = nullptr;  ///< (rows) the same of the teacher
+};
+
+/// Multiplication by a learned scalar parameter: `reciprocal` x / s (a temperature) or
+/// `exponential` x * exp(s) (CLIP's logit scale).
+enum class ScaleKind { reciprocal, exponential };
+
+/// Draws one negative column per row: weights softmax(logits[r, :n]) (all equal when `uniform`),
+/// zero on the diagonal and where identities agree, plus `epsilon` elsewhere. A row all of whose
+/// candidates are excluded falls back to any column off the diagonal.
+template <class T>
+struct NegativeArgs {
+  Mat<const T> logits;  ///< (n, at least n); unused when uniform
+  int n = 0;
+  bool uniform = false;
+  T epsilon = 0;
+  const std::int64_t* identities = nullptr;  ///< (n) or null: only the diagonal is excluded
+  Philox philox = {};
+  std::uint64_t stream = 0;
+  std::int32_t* index = nullptr;  ///< (n) result
+  T* weights = nullptr;           ///< (n, n) scratch and result: the weights drawn from
+};
+
+/// Fused optimizer pass over [offset, offset + size): decoupled weight decay, Adam moments, update,
+/// and (if ema is set) ema = momentum * ema + (1 - momentum) * param with the new param.
+template <class T>
+struct AdamWArgs {
+  T* param = nullptr;
+  const T* grad = nullptr;
+  T* exp_avg = nullptr;
+  T* exp_avg_sq = nullptr;
+  T* ema = nullptr;
+  std::int64_t size = 0;
+  double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
+  double correction1 = 1, correction2 = 1;  ///< 1 - beta^t
+  double grad_scale = 1;                    ///< factor on the gradient (clipping, accumulation)
+  double momentum = 0;
+};
+
+/// Normalisation of pixel values v in 0..255: (v / 255 - mean) / std per channel (the statistics of
+/// CLIP, which ALBEF uses; dataset/__init__.py).
+inline constexpr double pixel_mean[3] = {0.48145466, 0.4578275, 0.40821073};
+inline constexpr double pixel_std[3] = {0.26862954, 0.26130258, 0.27577711};
+
+/// A type is a backend when all primitives exist for it.
+template <class D, class T>
+concept Backend = requires(D& d, void* p, std::size_t n, std::int64_t m, T* x, const T* cx, T s,
+                           Mat<T> a, Mat<const T> ca, Sequences seq, std::int32_t* idx,
+                           const std::int32_t* cidx, const std::uint8_t* bytes, PatchGrid grid,
+                           Philox philox, std::uint64_t stream, float f, ScaleKind kind,
+                           const SoftTargetArgs<T>& soft) {
+  // Memory.
+  allocate_bytes(d, n);
+  release_bytes(d, p, n);
+  fill_zero(d, p, n);
+  copy_to_device(d, x, cx, m);
+  copy_to_host(d, x, cx, m);
+  copy_on_device(d, x, cx, m);
+  fill(d, x, s, m);  // x[0, m) = s
+  // Products and attention.
+  gemm(d, GemmArgs<T>{});
+  attention_forward(d, AttentionArgs<T>{});
+  attention_backward(d, AttentionArgs<T>{}, ca, a, s, a, a, s);
+  // Rows and elements.
+  add(d, ca, a, s);                         // a = ca + s * a
+  set_rows(d, cx, a);                       // every row of a = row
+  add_row(d, cx, a);                        // every row of a += row
+  scale_rows(d, ca, cx, a, s);              // a = ca * scalar + s * a
+  column_sum(d, ca, x, s);                  // x = sum over rows of ca + s * x
+  mul_row(d, ca, cx, a, s);                 // a = ca * row + s * a
+  dot_rows(d, ca, ca, x, s);                // x = sum over rows of ca * ca + s * x
+  dot(d, ca, ca, x, s, s);                  // x = s * sum(ca * ca) + s * x
+  gelu_backward(d, ca, ca, a);              // a = ca * gelu'(ca)
+  dropout(d, ca, a, s, f, philox, stream);  // a = mask(ca) / (1 - p) + s * a
+  layer_norm_forward(d, LayerNormArgs<T>{});
+  layer_norm_backward(d, LayerNormGradArgs<T>{});
+  l2_normalize_forward(d, ca, a, x);           // a = ca / max(|ca|, 1e-12), x = the divisor
+  l2_normalize_backward(d, ca, ca, cx, a, s);  // a = (dy - y (y . dy)) / norm + s * a
+  scale_by(d, ca, cx, kind, a, s);             // a = ca * factor(cx) + s * a
+  scale_gradient(d, ca, ca, cx, kind, x, s);   // x = d factor / d scalar * sum(dy * in) + s * x
+  // Tokens and images.
+  embedding_forward(d, EmbeddingArgs<T>{});
+  embedding_backward(d, EmbeddingGradArgs<T>{});
+  normalize_images(d, bytes, grid, a);  // uint8 HWC -> (images, channels * size^2)
+  patchify(d, ca, grid, a);             // -> (images * patches, values)
+  unpatchify(d, ca, grid, a, s);
+  gather_rows(d, ca, cidx, a);       // a[i] = ca[index[i]]
+  scatter_add_rows(d, ca, cidx, a);  // a[index[i]] += ca[i]
+  first_rows(d, seq, idx);           // idx[i] = seq.begin(i)
+  select_sequences(d, seq, cidx, 0, idx, idx);
+  pair_indices(d, 0, cidx, cidx, idx, idx);
+  // Losses.
+  soft_cross_entropy_forward(d, soft, x);
+  soft_cross_entropy_backward(d, soft, cx, a, s);
+  sample_negatives(d, NegativeArgs<T>{});
+  // Optimizer.
+  adamw_update(d, AdamWArgs<T>{});
+  ema_update(d, x, cx, m, 0.0);
+  squared_norm(d, cx, m);
+  clamp(d, x, m, s, s);
+};
+
+}  // namespace albef

@@ -1,0 +1,419 @@
+// The context of a forward and backward pass: activations, the tape, switches and random streams.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "albef/core/backend.hpp"
+#include "albef/core/error.hpp"
+#include "albef/core/memory.hpp"
+#include "albef/core/param_store.hpp"
+#include "albef/core/rng.hpp"
+#include "albef/core/tensor.hpp"
+
+namespace albef {
+
+template <class Context>
+class Backward;
+
+/// Everything one pass over a model needs besides the model: the device, the parameter values,
+/// arenas for activations and gradients, and the tape of backward closures. Layers stay pure.
+///
+/// A training step: ctx.begin_step(n); loss = model(ctx, ...); ctx.backward(loss); (optimizer);
+/// the next begin_step recycles all memory, so that a warm step allocates nothing.
+template <class DeviceT, class PrecisionT = Fp32>
+class Context {
+ public:
+  using Device = DeviceT;
+  using Precision = PrecisionT;
+  using Real = typename Precision::Compute;
+  using Store = ParamStore<Device, Precision>;
+  template <int W>
+  using TensorOf = Tensor<Real, W>;
+
+  static_assert(Backend<Device, Real>,
+                "Context: the device lacks some of the primitives of core/backend.hpp for this "
+                "number type; include the umbrella header of the device (albef/cpu.hpp)");
+
+  /// `seed` keys all random draws (dropout, sampling) of this context.
+  Context(Device& device, Store& store, std::uint64_t seed = 42)
+      : device_(device), store_(store), philox_{seed}, arena_(device), gradients_(device) {}
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  Device& device() const { return device_; }
+  Store& store() const { return store_; }
+
+  /// Frees all activations and restarts the random streams as those of step `step`.
+  void begin_step(std::uint64_t step) {
+    values_.clear();
+    tape_.clear();
+    closures_.reset();
+    arena_.reset();
+    gradients_.reset();
+    step_ = step;
+    next_stream_ = 0;
+  }
+
+  // ---- memory ------------------------------------------------------------------------------
+
+  /// An uninitialised tensor whose rows are grouped as `seq`.
+  template <int W>
+  TensorOf<W> tensor(Sequences seq, int cols = W) {
+    TensorOf<W> t;
+    t.cols = cols;
+    t.seq = seq;
+    t.data = arena_.template take<Real>(t.size());
+    if (recording_) t.id = new_value(t.size());
+    return t;
+  }
+  template <class T>
+  T like(const T& x) {
+    return tensor<T::width>(x.seq, x.cols);
+  }
+  /// `count` uninitialised values outside the tape, valid until the next begin_step.
+  template <class T = Real>
+  T* allocate(std::int64_t count) {
+    return arena_.template take<T>(count);
+  }
+  /// A device copy of host values, valid until the next begin_step.
+  template <class T>
+  const T* upload(std::span<const T> host) {
+    T* p = arena_.template take<T>(static_cast<std::int64_t>(host.size()));
+    copy_to_device(device_, p, host.data(), static_cast<std::int64_t>(host.size()));
+    return p;
+  }
+  template <class T>
+  const T* upload(const std::vector<T>& host) {
+    return upload(std::span<const T>(host));
+  }
+  /// A tensor that takes no gradient, over device memory owned by someone else.
+  template <int W>
+  TensorOf<W> constant(const Real* data, Sequences seq, int cols = W) const {
+    TensorOf<W> t;
+    t.data = const_cast<Real*>(data);
+    t.cols = cols;
+    t.seq = seq;
+    return t;
+  }
+  /// A tensor with the values of `host` that takes a gradient (read it with gradient()).
+  template <int W>
+  TensorOf<W> variable(std::span<const Real> host, Sequences seq, int cols = W) {
+    auto t = tensor<W>(seq, cols);
+    require(static_cast<std::int64_t>(host.size()) == t.size(), "[variable] got ", host.size(),
+            " values, expected ", t.size());
+    copy_to_device(device_, t.data, host.data(), t.size());
+    if (t.id >= 0) {
+      value(t.id).needs = true;
+      value(t.id).keep = true;
+    }
+    return t;
+  }
+  /// Host copy of a tensor's values.
+  template <int W>
+  std::vector<Real> read(const TensorOf<W>& t) const {
+    std::vector<Real> host(static_cast<std::size_t>(t.size()));
+    copy_to_host(device_, host.data(), t.data, t.size());
+    return host;
+  }
+  /// The value of a one-element tensor.
+  Real item(const TensorOf<1>& t) const {
+    Real host;
+    copy_to_host(device_, &host, t.data, 1);
+    return host;
+  }
+  /// Host copy of the gradient of a variable() after backward; zeros if none arrived.
+  template <int W>
+  std::vector<Real> gradient(const TensorOf<W>& t) const {
+    std::vector<Real> host(static_cast<std::size_t>(t.size()));
+    if (t.id >= 0 && values_[static_cast<std::size_t>(t.id)].grad)
+      copy_to_host(device_, host.data(), values_[static_cast<std::size_t>(t.id)].grad, t.size());
+    return host;
+  }
+  /// Bytes held for activations and gradients.
+  std::size_t memory() const { return arena_.capacity() + gradients_.capacity(); }
+
+  // ---- switches ----------------------------------------------------------------------------
+
+  /// Values of a parameter in the plane now in force.
+  const Real* weight(ParamSpan p) const { return store_.data(plane_, p); }
+  bool recording() const { return recording_; }
+  bool dropout() const { return dropout_; }
+  /// Dropout layers act (training) or are the identity (evaluation, the default).
+  void set_dropout(bool on) { dropout_ = on; }
+  /// Gradient checkpointing: blocks keep only their input and run again in the backward pass.
+  bool checkpointing() const { return checkpointing_; }
+  void set_checkpointing(bool on) { checkpointing_ = on; }
+
+  /// Runs f with the weights of `plane`, without recording: the teacher's pass. Dropout acts in
+  /// it only if `dropout` is set and the context's dropout is on.
+  template <class F>
+  decltype(auto) frozen(Plane plane, F&& f, bool dropout = false) {
+    Switches guard(*this);
+    plane_ = plane;
+    recording_ = false;
+    dropout_ = dropout_ && dropout;
+    return std::forward<F>(f)();
+  }
+  /// Runs f without recording: evaluation.
+  template <class F>
+  decltype(auto) no_grad(F&& f) {
+    return frozen(plane_, std::forward<F>(f), dropout_);
+  }
+
+  // ---- randomness --------------------------------------------------------------------------
+
+  const Philox& philox() const { return philox_; }
+  /// A stream of its own for one use in this step; the same sequence of calls gives the same
+  /// streams in every run.
+  std::uint64_t next_stream() { return mix(step_, next_stream_++); }
+
+  // ---- tape --------------------------------------------------------------------------------
+
+  bool needs(ParamSpan) const { return recording_ && store_.has(Plane::grad); }
+  template <int W>
+  bool needs(const TensorOf<W>& t) const {
+    return t.id >= 0 && values_[static_cast<std::size_t>(t.id)].needs;
+  }
+  /// Records how the gradient of `y` flows to the inputs it was computed from, listed by from().
+  /// The closure is called as f(bwd) in the backward pass if y has received a gradient; it must
+  /// be trivially copyable and is dropped at once when no input needs a gradient.
+  template <int W, class F>
+  void record(const TensorOf<W>& y, bool any_input_needs, F f) {
+    static_assert(std::is_trivially_copyable_v<F>,
+                  "record: a backward closure must capture plain data (handles, numbers) only");
+    static_assert(alignof(F) <= arena_alignment);
+    if (!recording_ || !any_input_needs) return;
+    value(y.id).needs = true;
+    void* place = closures_.take(sizeof(F));
+    new (place) F(f);
+    tape_.push_back(
+        {[](void* closure, Backward<Context>& bwd) { (*static_cast<F*>(closure))(bwd); }, place,
+         sizeof(F), y.id});
+  }
+  /// Whether any of the listed tensors and parameters takes a gradient.
+  template <class... Inputs>
+  bool from(const Inputs&... inputs) const {
+    return (... || needs(inputs));
+  }
+
+  /// Back-propagates from the one-element tensor `loss` through everything recorded; parameter
+  /// gradients are added to the store's grad plane. `scale` multiplies the loss.
+  void backward(const TensorOf<1>& loss, Real scale = 1) {
+    require(needs(loss), "[backward] the loss depends on nothing that takes a gradient");
+    Backward<Context> bwd(*this);
+    fill(device_, bwd.buffer(loss.id), Real{scale}, 1);
+    run_tape(bwd, 0);
+  }
+
+  /// y = f(x), keeping only x and y: f runs again, recorded, in the backward pass. f maps a
+  /// tensor to one of the same type and shape and captures plain data only.
+  template <class T, class F>
+  T checkpoint(const T& x, F f) {
+    if (!recording_ || !checkpointing_) return f(x);
+    const std::uint64_t first_stream = next_stream_;
+    T y = like(x);
+    const auto mark = arena_.mark();
+    {
+      Switches guard(*this);
+      recording_ = false;
+      const T z = f(x);
+      copy_on_device(device_, y.data, z.data, z.size());
+    }
+    arena_.rewind(mark);
+    record(y, true, [this, x, y, f, first_stream](auto& bwd) {
+      if (!needs(x) && !store_.has(Plane::grad)) return;
+      const auto inner_mark = arena_.mark();
+      const auto values = values_.size(), nodes = tape_.size();
+      const auto stream = std::exchange(next_stream_, first_stream);
+      const T z = f(x);
+      next_stream_ = stream;
+      if (needs(z)) {
+        bwd.move_gradient(y.id, z.id);
+        run_tape(bwd, nodes);
+      }
+      tape_.resize(nodes);
+      values_.resize(values);
+      arena_.rewind(inner_mark);
+    });
+    return y;
+  }
+
+ private:
+  friend class Backward<Context>;
+
+  struct Value {
+    Real* grad = nullptr;
+    std::int64_t size = 0;
+    bool needs = false;
+    bool keep = false;  ///< the gradient survives the backward pass
+  };
+  struct Node {
+    void (*run)(void*, Backward<Context>&) = nullptr;
+    void* closure = nullptr;
+    std::size_t bytes = 0;
+    int y = -1;
+  };
+  /// Restores the switches when a scope ends, also by an exception.
+  struct Switches {
+    explicit Switches(Context& c)
+        : ctx(c), plane(c.plane_), recording(c.recording_), dropout(c.dropout_) {}
+    ~Switches() {
+      ctx.plane_ = plane;
+      ctx.recording_ = recording;
+      ctx.dropout_ = dropout;
+    }
+    Switches(const Switches&) = delete;
+    Switches& operator=(const Switches&) = delete;
+    Context& ctx;
+    Plane plane;
+    bool recording, dropout;
+  };
+  /// Host memory for closures: blocks that are kept from step to step.
+  class ClosureMemory {
+   public:
+    void* take(std::size_t bytes) {
+      bytes = aligned_size(bytes);
+      if (blocks_.empty() || used_ + bytes > block_size) {
+        if (!blocks_.empty()) ++current_;
+        if (current_ == blocks_.size()) blocks_.push_back(std::make_unique<Block>());
+        used_ = 0;
+      }
+      void* p = blocks_[current_]->bytes + used_;
+      used_ += bytes;
+      return p;
+    }
+    void reset() { current_ = used_ = 0; }
+
+   private:
+    static constexpr std::size_t block_size = 1 << 16;
+    struct Block {
+      alignas(arena_alignment) std::byte bytes[block_size];
+    };
+    std::vector<std::unique_ptr<Block>> blocks_;
+    std::size_t current_ = 0, used_ = 0;
+  };
+
+  Value& value(int id) { return values_[static_cast<std::size_t>(id)]; }
+  int new_value(std::int64_t size) {
+    values_.push_back({nullptr, size, false, false});
+    return static_cast<int>(values_.size()) - 1;
+  }
+  /// Runs the closures above `bottom` in reverse; each gradient is freed once it was used.
+  void run_tape(Backward<Context>& bwd, std::size_t bottom) {
+    while (tape_.size() > bottom) {
+      const Node node = tape_.back();
+      if (value(node.y).grad) {
+        node.run(node.closure, bwd);
+        bwd.release(node.y);
+      }
+      tape_.pop_back();
+    }
+  }
+
+  Device& device_;
+  Store& store_;
+  Philox philox_;
+  Arena<Device> arena_;
+  GradientPool<Device> gradients_;
+  ClosureMemory closures_;
+  std::vector<Value> values_;
+  std::vector<Node> tape_;
+  std::uint64_t step_ = 0, next_stream_ = 0;
+  Plane plane_ = Plane::online;
+  bool recording_ = true, dropout_ = false, checkpointing_ = false;
+};
+
+/// What a backward closure works with: gradients that have arrived, and where to send more.
+template <class ContextT>
+class Backward {
+ public:
+  using Context = ContextT;
+  using Real = typename Context::Real;
+
+  explicit Backward(Context& ctx) : ctx_(ctx) {}
+
+  typename Context::Device& device() const { return ctx_.device(); }
+  const Real* weight(ParamSpan p) const { return ctx_.weight(p); }
+  template <class In>
+  bool needs(const In& in) const {
+    return ctx_.needs(in);
+  }
+
+  /// The gradient that has arrived at y.
+  template <int W>
+  Mat<Real> grad(const Tensor<Real, W>& y) const {
+    return {ctx_.value(y.id).grad, y.rows(), y.cols, y.cols};
+  }
+  /// Calls f(dx, beta) to add to the gradient of x as dx = new + beta * dx; not called when x takes
+  /// no gradient. beta is 0 for the first contribution (dx is then uninitialised) and 1 later.
+  template <int W, class F>
+  void into(const Tensor<Real, W>& x, F&& f) {
+    if (!ctx_.needs(x)) return;
+    const bool first = ctx_.value(x.id).grad == nullptr;
+    std::forward<F>(f)(Mat<Real>{buffer(x.id), x.rows(), x.cols, x.cols},
+                       first ? Real{0} : Real{1});
+  }
+  /// The same for parameters; f receives a pointer to their gradient.
+  template <class F>
+  void into(ParamSpan p, F&& f) {
+    if (!ctx_.needs(p)) return;
+    const Real beta = ctx_.store().touch(p);
+    std::forward<F>(f)(ctx_.store().data(Plane::grad, p), beta);
+  }
+  /// Adds the gradient of y to that of x, both of one shape. The last use of y's gradient may hand
+  /// its memory on instead of copying: say so with `last`.
+  template <int W>
+  void pass(const Tensor<Real, W>& y, const Tensor<Real, W>& x, bool last) {
+    if (!ctx_.needs(x)) return;
+    if (last && ctx_.value(x.id).grad == nullptr) return move_gradient(y.id, x.id);
+    into(x, [&](Mat<Real> dx, Real beta) { add(device(), grad(y), dx, beta); });
+  }
+  /// Temporary memory for one closure, returned to the pool when the scope ends.
+  class Temporary {
+   public:
+    Temporary(Context& ctx, std::int64_t count)
+        : ctx_(ctx),
+          bytes_(static_cast<std::size_t>(count) * sizeof(Real)),
+          data_(static_cast<Real*>(ctx.gradients_.take(bytes_))) {}
+    ~Temporary() { ctx_.gradients_.give_back(data_, bytes_); }
+    Temporary(const Temporary&) = delete;
+    Temporary& operator=(const Temporary&) = delete;
+    Real* data() const { return data_; }
+
+   private:
+    Context& ctx_;
+    std::size_t bytes_;
+    Real* data_;
+  };
+  Temporary temporary(std::int64_t count) { return Temporary(ctx_, count); }
+
+  // For Context.
+  Real* buffer(int id) {
+    auto& v = ctx_.value(id);
+    if (!v.grad)
+      v.grad =
+          static_cast<Real*>(ctx_.gradients_.take(static_cast<std::size_t>(v.size) * sizeof(Real)));
+    return v.grad;
+  }
+  void release(int id) {
+    auto& v = ctx_.value(id);
+    if (!v.grad || v.keep) return;
+    ctx_.gradients_.give_back(v.grad, static_cast<std::size_t>(v.size) * sizeof(Real));
+    v.grad = nullptr;
+  }
+  void move_gradient(int from, int to) {
+    ctx_.value(to).grad = std::exchange(ctx_.value(from).grad, nullptr);
+  }
+
+ private:
+  Context& ctx_;
+};
+
+}  // namespace albef

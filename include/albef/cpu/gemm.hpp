@@ -1,0 +1,315 @@
+// Matrix products on the CPU: a packed, register-tiled engine with fused bias and GELU.
+//
+// The design is that of Goto & van de Geijn (2008) and BLIS. The innermost routine multiplies a
+// sliver of op(a), `Tile::rows` high, by a sliver of op(b), `Tile::cols` wide, and keeps the whole
+// product in registers. Slivers are read from packed copies, contiguous in the order of use, which
+// also absorbs transposes, strides and ragged edges; an operand whose layout already suits is read
+// in place. K is cut into slices of a fixed depth, so every element of c is summed in an order that
+// depends neither on the number of threads nor on how rows and columns were shared out.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "albef/core/error.hpp"
+#include "albef/core/matrix.hpp"
+#include "albef/cpu/device.hpp"
+#include "albef/cpu/simd.hpp"
+
+namespace albef {
+namespace detail {
+
+/// The block of c held in registers: 24 accumulators of 32 registers, or 12 of 16.
+template <class T>
+struct Tile {
+  static constexpr int rows = pack_bytes == 64 ? 12 : 6, cols = 2 * Pack<T>::width;
+};
+
+// Depth of a K slice: a sliver of op(b) (48 KB) stays in the first-level cache or near it.
+inline constexpr int slice_depth = 384;
+// Rows of op(a) packed at a time (about 0.4 MB): half of a small second-level cache.
+inline constexpr int block_rows = 240;
+// Columns and elements of op(b) packed at a time, shared by all threads.
+inline constexpr int block_cols = 4096;
+inline constexpr std::int64_t block_elements = std::int64_t{1} << 22;
+
+constexpr int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
+constexpr int slice_end(int p, int end) { return end - p < slice_depth ? end : p + slice_depth; }
+
+/// One factor of a product seen from its kept dimension (rows of op(a), columns of op(b)):
+/// element (i, p) at data[i * outer + p * inner], p running along K.
+template <class T>
+struct Factor {
+  const T* data;
+  std::int64_t outer, inner;
+  const T* at(int i, int p) const { return data + i * outer + p * inner; }
+};
+template <class T>
+Factor<T> factor_a(const GemmArgs<T>& g) {
+  if (g.transpose_a) return {g.a.data, 1, g.a.stride};
+  return {g.a.data, g.a.stride, 1};
+}
+template <class T>
+Factor<T> factor_b(const GemmArgs<T>& g) {
+  if (g.transpose_b) return {g.b.data, g.b.stride, 1};
+  return {g.b.data, 1, g.b.stride};
+}
+
+/// Transposes a square of width x width values in registers: log2(width) rounds, each of which
+/// interleaves register i with register i + width / 2 (a perfect shuffle).
+template <class T, int... I>
+void transpose_square(Pack<T> (&x)[Pack<T>::width], std::integer_sequence<int, I...>) {
+  constexpr int w = Pack<T>::width;
+  using Vector = typename Pack<T>::Vector;
+  const auto interleave = [&](int i) {  // register i of the next round
+    const Vector low = x[i / 2].v, high = x[i / 2 + w / 2].v;
+    return Pack<T>(i % 2 == 0
+                       ? Vector(__builtin_shufflevector(low, high, (I / 2 + I % 2 * w)...))
+                       : Vector(__builtin_shufflevector(low, high, ((w + I) / 2 + I % 2 * w)...)));
+  };
+  for (int round = 1; round < w; round *= 2) {
+    const Pack<T> y[w] = {interleave(I)...};
+    ((x[I] = y[I]), ...);
+  }
+}
+
+/// out[p * Width + i] = element (i, p) of a sliver of `count` <= Width lines and `depth` values of
+/// p; lines beyond `count` become zero.
+template <int Width, class T>
+void pack_sliver(const T* from, std::int64_t outer, std::int64_t inner, int count, int depth,
+                 T* out) {
+  constexpr int w = Pack<T>::width;
+  if (outer == 1) {
+    for (int p = 0; p < depth; ++p, from += inner, out += Width) {
+      if (count == Width) {
+        std::memcpy(out, from, sizeof(T) * Width);
+      } else {
+        for (int i = 0; i < Width; ++i) out[i] = i < count ? from[i] : T(0);
+      }
+    }
+    return;
+  }
+  for (int p = 0; p < depth; p += w) {  // here inner == 1
+    const int valid = std::min(w, depth - p);
+    for (int i = 0; i < Width; i += w) {
+      Pack<T> square[w];
+      for (int r = 0; r < w; ++r)
+        square[r] = i + r < count ? Pack<T>::load_n(from + (i + r) * outer + p, valid) : T(0);
+      transpose_square<T>(square, std::make_integer_sequence<int, w>{});
+      for (int q = 0; q < valid; ++q)
+        square[q].store_n(out + (p + q) * Width + i, std::min(w, Width - i));
+    }
+  }
+}
+
+/// tile = (rows x depth) (depth x cols); step p of row r of the left factor is read from
+/// a[r * a_row + p * a_step], row p of the right factor from b + p * b_step.
+template <class T, int... R>
+void multiply_tile(int depth, const T* a, std::int64_t a_row, std::int64_t a_step, const T* b,
+                   std::int64_t b_step, T* tile, std::integer_sequence<int, R...>) {
+  using P = Pack<T>;
+  P left[sizeof...(R)], right[sizeof...(R)];
+  ((left[R] = T(0), right[R] = T(0)), ...);
+  // One pointer for three rows: the addressing modes reach base, base + row and base + 2 row.
+  const T *a0 = a, *a3 = a + 3 * a_row, *a6 = a + 6 * a_row, *a9 = a + 9 * a_row;
+  for (int p = 0; p < depth; ++p) {
+    const P b0 = P::load(b), b1 = P::load(b + P::width);
+    const auto multiply_row = [&](int r, P& l, P& h) {
+      const P x = (r < 3 ? a0 : r < 6 ? a3 : r < 9 ? a6 : a9)[r % 3 * a_row];
+      l = fma(x, b0, l);
+      h = fma(x, b1, h);
+    };
+    (multiply_row(R, left[R], right[R]), ...);
+    a0 += a_step, a3 += a_step, a6 += a_step, a9 += a_step;
+    b += b_step;
+  }
+  ((left[R].store(tile + R * Tile<T>::cols), right[R].store(tile + R * Tile<T>::cols + P::width)),
+   ...);
+}
+
+/// Adds a finished tile into c at (i, j); the last slice of K also applies the epilogue.
+template <class T>
+void finish_tile(const GemmArgs<T>& g, const T* tile, int i, int j, int rows, int cols, bool first,
+                 bool last) {
+  using P = Pack<T>;
+  for (int r = 0; r < rows; ++r, tile += Tile<T>::cols) {
+    T* c = g.c.row(i + r) + j;
+    for (int q = 0; q < cols; q += P::width) {
+      const int n = cols - q;
+      P z = P::load(tile + q) * g.alpha;
+      if (!first)
+        z += P::load_n(c + q, n);
+      else if (g.beta != T(0))
+        z = fma(P::load_n(c + q, n), P(g.beta), z);
+      if (last && g.bias) z += P::load_n(g.bias + j + q, n);
+      if (last && g.gelu) {
+        if (g.pre.data) z.store_n(g.pre.row(i + r) + j + q, n);
+        z = gelu(z);
+      }
+      z.store_n(c + q, n);
+    }
+  }
+}
+
+/// Whether full slivers of op(a) or op(b) are better read where they are than packed: the stride
+/// suits, and too few products share the packed copy to repay it.
+template <class T>
+bool reads_in_place_a(const GemmArgs<T>& g) {
+  return g.c.cols <= (g.transpose_a ? 1 : 8) * Tile<T>::cols;
+}
+template <class T>
+bool reads_in_place_b(const GemmArgs<T>& g) {
+  return !g.transpose_b && g.c.rows <= 4 * Tile<T>::rows;
+}
+
+template <class T>
+int inner_size(const GemmArgs<T>& g) {
+  return g.transpose_a ? g.a.rows : g.a.cols;
+}
+
+/// Packs columns [j0, j1) of the slice [p0, p1) of op(b): slivers one after the other.
+template <class T>
+void pack_b(const GemmArgs<T>& g, int j0, int j1, int p0, int p1, T* out) {
+  constexpr int cols = Tile<T>::cols;
+  const auto b = factor_b(g);
+  for (int j = j0; j < j1; j += cols, out += std::int64_t{cols} * (p1 - p0))
+    if (j1 - j < cols || !reads_in_place_b(g))
+      pack_sliver<cols>(b.at(j, p0), b.outer, b.inner, std::min(cols, j1 - j), p1 - p0, out);
+}
+
+/// Rows [i0, i1), columns [j0, j1) of the product of one slice [p0, p1) of K.
+template <class T>
+void multiply_block(const GemmArgs<T>& g, int i0, int i1, int j0, int j1, int p0, int p1,
+                    const T* packed_b, T* packed_a) {
+  constexpr int rows = Tile<T>::rows, cols = Tile<T>::cols;
+  const auto a = factor_a(g), b = factor_b(g);
+  const bool in_place_a = reads_in_place_a(g), in_place_b = reads_in_place_b(g);
+  const int depth = p1 - p0;
+  const bool first = p0 == 0, last = p1 == inner_size(g);
+  for (int i = i0; i < i1; i += rows)
+    if (i1 - i < rows || !in_place_a)
+      pack_sliver<rows>(a.at(i, p0), a.outer, a.inner, std::min(rows, i1 - i), depth,
+                        packed_a + std::int64_t{depth} * (i - i0));
+  for (int j = j0; j < j1; j += cols) {
+    const int tile_cols = std::min(cols, j1 - j);
+    const bool b_here = in_place_b && tile_cols == cols;
+    const T* b_sliver = b_here ? b.at(j, p0) : packed_b + std::int64_t{depth} * (j - j0);
+    for (int i = i0; i < i1; i += rows) {
+      const int tile_rows = std::min(rows, i1 - i);
+      const bool a_here = in_place_a && tile_rows == rows;
+      const T* a_sliver = a_here ? a.at(i, p0) : packed_a + std::int64_t{depth} * (i - i0);
+      for (int r = 0; r < tile_rows; ++r) __builtin_prefetch(g.c.row(i + r) + j, 1);
+      alignas(64) T tile[rows * cols];
+      multiply_tile<T>(depth, a_sliver, a_here ? a.outer : 1, a_here ? a.inner : rows, b_sliver,
+                       b_here ? b.inner : cols, tile, std::make_integer_sequence<int, rows>{});
+      finish_tile(g, tile, i, j, tile_rows, tile_cols, first, last);
+    }
+  }
+}
+
+inline constexpr int serial_cols = 512;  // columns of op(b) packed at a time by one thread
+
+template <class T>
+void check_gemm(const GemmArgs<T>& g) {
+  const int m = g.transpose_a ? g.a.cols : g.a.rows, k = inner_size(g);
+  const int kb = g.transpose_b ? g.b.cols : g.b.rows, n = g.transpose_b ? g.b.rows : g.b.cols;
+  require(m == g.c.rows && n == g.c.cols && k == kb, "[gemm] (", m, ", ", k, ") x (", kb, ", ", n,
+          ") does not give (", g.c.rows, ", ", g.c.cols, ")");
+}
+
+}  // namespace detail
+
+/// Elements of T that gemm_serial needs as workspace.
+template <class T>
+std::size_t gemm_workspace(int m, int n, int k) {
+  using namespace detail;
+  const int lines = round_up(std::min(m, block_rows), Tile<T>::rows) +
+                    round_up(std::min(n, serial_cols), Tile<T>::cols);
+  return static_cast<std::size_t>(lines) * static_cast<std::size_t>(std::min(k, slice_depth));
+}
+
+/// The product on the calling thread alone, for use inside a parallel region. `workspace` holds
+/// gemm_workspace<T>(m, n, k) elements. Same result as gemm(), bit for bit.
+template <class T>
+void gemm_serial(const GemmArgs<T>& g, T* workspace) {
+  using namespace detail;
+  const int m = g.c.rows, n = g.c.cols, k = inner_size(g);
+  if (m == 0) return;
+  for (int j = 0; j < n; j += serial_cols) {
+    const int j1 = std::min(n, j + serial_cols);
+    for (int p = 0, p1; p == 0 || p < k; p = p1) {  // once even if k == 0
+      p1 = slice_end(p, k);
+      T* packed_a = workspace + std::int64_t{round_up(j1 - j, Tile<T>::cols)} * (p1 - p);
+      pack_b(g, j, j1, p, p1, workspace);
+      for (int i = 0; i < m; i += block_rows)
+        multiply_block(g, i, std::min(m, i + block_rows), j, j1, p, p1, workspace, packed_a);
+      if (p1 == k) break;
+    }
+  }
+}
+
+/// Matrix product with fused epilogue; see GemmArgs. Any shape and strides. Bit-equal for any
+/// number of threads; allocates nothing once the scratch memory of `cpu` has grown to size.
+/// Throws Error if the shapes do not fit.
+template <class T>
+void gemm(Cpu& cpu, const GemmArgs<T>& g) {
+  static_assert(std::is_floating_point_v<T>);
+  using namespace detail;
+  check_gemm(g);
+  const int m = g.c.rows, n = g.c.cols, k = inner_size(g), threads = cpu.threads();
+  constexpr int rows = Tile<T>::rows, cols = Tile<T>::cols;
+  if (threads == 1 || 1.0 * m * n * k < 500e3)  // too little work to wake anyone
+    return gemm_serial(g, cpu.scratch<T>(0, gemm_workspace<T>(m, n, k)));
+
+  // Work is handed out in blocks of rows, and of columns where there are few rows.
+  const int row_slivers = (m + rows - 1) / rows;
+  int row_blocks = (m + block_rows - 1) / block_rows;
+  if (row_blocks < 2 * threads) row_blocks = std::min(2 * threads, row_slivers);
+  const int row_step = (row_slivers + row_blocks - 1) / row_blocks * rows;
+  row_blocks = (m + row_step - 1) / row_step;
+  const int wanted_col_blocks = (2 * threads + row_blocks - 1) / row_blocks;
+
+  for (int j = 0; j < n; j += block_cols) {
+    const int width = std::min(n - j, block_cols), padded = round_up(width, cols);
+    const int chunk = std::max(
+        slice_depth, static_cast<int>(block_elements / padded) / slice_depth * slice_depth);
+    const int col_step = round_up((width + wanted_col_blocks - 1) / wanted_col_blocks, cols);
+    const int col_blocks = (width + col_step - 1) / col_step;
+    for (int p = 0, p1; p == 0 || p < k; p = p1) {
+      p1 = k - p < chunk ? k : p + chunk;
+      T* packed_b = cpu.shared_scratch<T>(static_cast<std::size_t>(padded) *
+                                          static_cast<std::size_t>(p1 - p));
+      // Slices one after the other, slivers within; packed by groups of slivers.
+      const int slices = (p1 - p + slice_depth - 1) / slice_depth, group = 4 * cols;
+      const int groups = (width + group - 1) / group;
+      cpu.for_each(slices * groups, [&](std::int64_t item) {
+        const int s = p + static_cast<int>(item) / groups * slice_depth, s1 = slice_end(s, p1);
+        const int q = static_cast<int>(item) % groups * group;
+        pack_b(g, j + q, j + std::min(width, q + group), s, s1,
+               packed_b + std::int64_t{s - p} * padded + std::int64_t{s1 - s} * q);
+      });
+      cpu.for_each(row_blocks * col_blocks, [&](std::int64_t item, int thread) {
+        const int i = static_cast<int>(item) % row_blocks * row_step,
+                  i1 = std::min(m, i + row_step);
+        const int q = static_cast<int>(item) / row_blocks * col_step;
+        const int q1 = std::min(width, q + col_step);
+        T* packed_a = cpu.scratch<T>(thread, static_cast<std::size_t>(round_up(i1 - i, rows)) *
+                                                 static_cast<std::size_t>(slice_depth));
+        for (int s = p, s1; s == p || s < p1; s = s1) {
+          s1 = slice_end(s, p1);
+          multiply_block(g, i, i1, j + q, j + q1, s, s1,
+                         packed_b + std::int64_t{s - p} * padded + std::int64_t{s1 - s} * q,
+                         packed_a);
+          if (s1 == p1) break;
+        }
+      });
+      if (p1 == k) break;
+    }
+  }
+}
+
+}  // namespace albef

@@ -1,0 +1,110 @@
+// Loss primitives of the CPU backend: soft cross entropy and the drawing of negatives.
+#pragma once
+
+#include "albef/cpu/elementwise.hpp"
+
+namespace albef {
+
+namespace detail {
+
+/// log(sum(exp(x)))
+template <class T>
+T log_sum_exp(const T* x, int cols) {
+  using P = Pack<T>;
+  T high = x[0];
+  for_packs<T>(cols, [&](std::int64_t j, int n) {
+    if (n == P::width)
+      high = std::max(high, max(P::load(x + j)));
+    else
+      for (int k = 0; k < n; ++k) high = std::max(high, x[j + k]);
+  });
+  P total(T{0});
+  for_packs<T>(cols, [&](std::int64_t j, int n) {
+    total += first_lanes(exp(P::load_n(x + j, n) - high), n);
+  });
+  return high + std::log(sum(total));
+}
+
+}  // namespace detail
+
+template <class T>
+void soft_cross_entropy_forward(Cpu& cpu, const SoftTargetArgs<T>& a, T* loss) {
+  using P = Pack<T>;
+  const int rows = a.logits.rows, cols = a.logits.cols;
+  T* row_loss = cpu.shared_scratch<T>(static_cast<std::size_t>(rows));
+  detail::for_rows(cpu, rows, cols, [&](int i) {
+    const T* s = a.logits.row(i);
+    a.lse[i] = detail::log_sum_exp(s, cols);
+    T value = (1 - a.alpha) * (a.lse[i] - s[a.labels ? a.labels[i] : i]);
+    if (a.teacher.data) {
+      const T* t = a.teacher.row(i);
+      const T lse = a.teacher_lse[i] = detail::log_sum_exp(t, cols);
+      P expected(T{0});  // sum of probability times logit
+      detail::for_packs<T>(cols, [&](std::int64_t j, int n) {
+        expected = fma(exp(P::load_n(t + j, n) - lse), P::load_n(s + j, n), expected);
+      });
+      value += a.alpha * (a.lse[i] - sum(expected));
+    }
+    row_loss[i] = value;
+  });
+  double total = 0;
+  for (int i = 0; i < rows; ++i) total += static_cast<double>(row_loss[i]);
+  *loss = static_cast<T>(static_cast<double>(a.scale) * total);
+}
+
+template <class T>
+void soft_cross_entropy_backward(Cpu& cpu, const SoftTargetArgs<T>& a, const T* dloss, Mat<T> d,
+                                 T beta) {
+  using P = Pack<T>;
+  const int cols = d.cols;
+  const T scale = a.scale * *dloss;
+  detail::for_rows(cpu, d.rows, cols, [&](int i) {
+    const T* s = a.logits.row(i);
+    detail::for_packs<T>(cols, [&](std::int64_t j, int n) {
+      P v = exp(P::load_n(s + j, n) - a.lse[i]);
+      if (a.teacher.data)
+        v = v - exp(P::load_n(a.teacher.row(i) + j, n) - a.teacher_lse[i]) * a.alpha;
+      detail::store_with_beta(v * scale, beta, d.row(i) + j, n);
+    });
+    d.row(i)[a.labels ? a.labels[i] : i] -= scale * (1 - a.alpha);
+  });
+}
+
+template <class T>
+void sample_negatives(Cpu& cpu, const NegativeArgs<T>& a) {
+  const int n = a.n;
+  detail::for_rows(cpu, n, n, [&](int i) {
+    T* w = a.weights + std::int64_t{i} * n;
+    const auto excluded = [&](int j) {
+      return j == i || (a.identities && a.identities[j] == a.identities[i]);
+    };
+    if (a.uniform) {
+      for (int j = 0; j < n; ++j) w[j] = T{1};
+    } else {
+      const T* s = a.logits.row(i);
+      const T lse = detail::log_sum_exp(s, n);
+      for (int j = 0; j < n; ++j) w[j] = std::exp(s[j] - lse) + a.epsilon;
+    }
+    double total = 0;
+    for (int j = 0; j < n; ++j) {
+      if (excluded(j)) w[j] = 0;
+      total += static_cast<double>(w[j]);
+    }
+    if (total <= 0) {  // nothing left to choose: any other pair
+      for (int j = 0; j < n; ++j) w[j] = j == i ? T{0} : T{1};
+      total = n - 1;
+    }
+    const auto word = a.philox(a.stream, static_cast<std::uint64_t>(i))[0];
+    double left = total * (static_cast<double>(word) * 0x1p-32);
+    int chosen = -1;
+    for (int j = 0; j < n; ++j) {
+      if (w[j] <= 0) continue;
+      chosen = j;
+      left -= static_cast<double>(w[j]);
+      if (left < 0) break;
+    }
+    a.index[i] = chosen < 0 ? i : chosen;
+  });
+}
+
+}  // namespace albef

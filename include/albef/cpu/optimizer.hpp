@@ -1,0 +1,73 @@
+// Optimizer primitives of the CPU backend: fused AdamW with moving average, norms, clamping.
+#pragma once
+
+#include "albef/cpu/elementwise.hpp"
+
+namespace albef {
+
+/// param *= 1 - lr wd; m, v updated; param -= lr / c1 * m / (sqrt(v) / sqrt(c2) + eps); then the
+/// moving average (torch.optim.AdamW; Loshchilov & Hutter 2019).
+template <class T>
+void adamw_update(Cpu& cpu, const AdamWArgs<T>& a) {
+  using P = Pack<T>;
+  const auto decay = static_cast<T>(1 - a.lr * a.weight_decay);
+  const auto step = static_cast<T>(a.lr / a.correction1);
+  const auto root = static_cast<T>(1 / std::sqrt(a.correction2));
+  const auto b1 = static_cast<T>(a.beta1), c1 = static_cast<T>(1 - a.beta1);
+  const auto b2 = static_cast<T>(a.beta2), c2 = static_cast<T>(1 - a.beta2);
+  const auto eps = static_cast<T>(a.eps), scale = static_cast<T>(a.grad_scale);
+  const auto momentum = static_cast<T>(a.momentum), blend = static_cast<T>(1 - a.momentum);
+  cpu.for_blocks(a.size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+    detail::for_packs<T>(end - begin, [&](std::int64_t at, int n) {
+      const std::int64_t i = begin + at;
+      const P g = P::load_n(a.grad + i, n) * scale;
+      const P m = fma(P::load_n(a.exp_avg + i, n), P(b1), g * c1);
+      const P v = fma(P::load_n(a.exp_avg_sq + i, n), P(b2), g * g * c2);
+      const P p = P::load_n(a.param + i, n) * decay - m * step / (sqrt(v) * root + eps);
+      m.store_n(a.exp_avg + i, n);
+      v.store_n(a.exp_avg_sq + i, n);
+      p.store_n(a.param + i, n);
+      if (a.ema) fma(P::load_n(a.ema + i, n), P(momentum), p * blend).store_n(a.ema + i, n);
+    });
+  });
+}
+
+/// ema = momentum * ema + (1 - momentum) * param
+template <class T>
+void ema_update(Cpu& cpu, T* ema, const T* param, std::int64_t size, double momentum) {
+  const auto keep = static_cast<T>(momentum), blend = static_cast<T>(1 - momentum);
+  cpu.for_blocks(size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+    detail::for_packs<T>(end - begin, [&](std::int64_t at, int n) {
+      T* e = ema + begin + at;
+      const auto p = Pack<T>::load_n(param + begin + at, n) * blend;
+      fma(Pack<T>::load_n(e, n), Pack<T>(keep), p).store_n(e, n);
+    });
+  });
+}
+
+/// sum of squares, the same for every thread count
+template <class T>
+double squared_norm(Cpu& cpu, const T* x, std::int64_t size) {
+  constexpr std::int64_t grain = 1 << 14;
+  const std::int64_t blocks = (size + grain - 1) / grain;
+  double* partial = cpu.shared_scratch<double>(static_cast<std::size_t>(blocks));
+  cpu.for_blocks(size, grain, [&](std::int64_t begin, std::int64_t end) {
+    Pack<T> s(T{0});
+    detail::for_packs<T>(end - begin, [&](std::int64_t at, int n) {
+      const auto v = Pack<T>::load_n(x + begin + at, n);
+      s = fma(v, v, s);
+    });
+    partial[begin / grain] = static_cast<double>(sum(s));
+  });
+  double total = 0;
+  for (std::int64_t b = 0; b < blocks; ++b) total += partial[b];
+  return total;
+}
+
+/// x = min(max(x, low), high)
+template <class T>
+void clamp(Cpu&, T* x, std::int64_t size, T low, T high) {
+  for (std::int64_t i = 0; i < size; ++i) x[i] = std::min(std::max(x[i], low), high);
+}
+
+}  // namespace albef

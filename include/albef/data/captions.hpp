@@ -1,0 +1,32 @@
+// From a record's caption to a clean one that has something to say.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "albef/core/error.hpp"
+#include "albef/text/clean.hpp"
+#include "albef/text/unicode.hpp"
+
+namespace albef {
+
+/// True if the text has anything but white space, punctuation and control characters.
+inline bool says_something(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const auto c = detail::next_code_point(text, at);
+    if (!detail::is_python_space(c) && !detail::is_punctuation(c) && !detail::is_other(c))
+      return true;
+  }
+  return false;
+}
+
+/// pre_caption. Throws Error if the caption is not UTF-8, empty or only punctuation.
+inline std::string clean_caption(std::string_view caption, int max_words = 30) {
+  std::string clean = pre_caption(caption, max_words);
+  require(says_something(clean), "the caption is ",
+          caption.empty() ? "empty" : "empty after clean-up", ", expected words");
+  return clean;
+}
+
+}  // namespace albef

@@ -1,0 +1,123 @@
+// JSON objects as records, shared by the annotation files and the shards' .json entries.
+#pragma once
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "albef/core/error.hpp"
+#include "albef/data/record.hpp"
+
+namespace albef::detail {
+
+using Json = nlohmann::json;
+
+/// Stands for a byte that was not UTF-8: the parser lets it pass, so one broken caption costs one
+/// record and not the whole file.
+inline constexpr char broken_byte = '\x7f';
+
+/// Replaces every byte that is not part of a UTF-8 sequence; returns whether there were any.
+inline bool mark_broken_utf8(std::string& text) {
+  bool broken = false;
+  for (std::size_t at = 0; at < text.size();) {
+    utf8proc_int32_t code_point;
+    const auto length =
+        utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(&text[at]),
+                         static_cast<utf8proc_ssize_t>(text.size() - at), &code_point);
+    if (length > 0) {
+      at += static_cast<std::size_t>(length);
+    } else {
+      text[at++] = broken_byte;
+      broken = true;
+    }
+  }
+  return broken;
+}
+
+/// Reads fields of one JSON object; every Error says which field and what was expected.
+class JsonFields {
+ public:
+  /// `broken`: the text the object was parsed from had bytes that are not UTF-8.
+  JsonFields(const Json& object, bool broken) : object_(object), broken_(broken) {
+    require(object.is_object(), "expected a JSON object, got ", object.type_name());
+  }
+
+  bool has(const char* name) const { return object_.contains(name); }
+
+  std::string text(const char* name) const {
+    const Json& value = at(name);
+    require(value.is_string(), "field '", name, "' is ", value.type_name(), ", expected a string");
+    return checked(name, value.get<std::string>());
+  }
+
+  /// A string, or a list of at least one string.
+  std::vector<std::string> texts(const char* name) const {
+    const Json& value = at(name);
+    if (value.is_string()) return {text(name)};
+    const bool list =
+        value.is_array() && !value.empty() &&
+        std::all_of(value.begin(), value.end(), [](auto& v) { return v.is_string(); });
+    require(list, "field '", name, "' is ",
+            value.is_array() ? (value.empty() ? "an empty list" : "a list with other things")
+                             : value.type_name(),
+            ", expected a string or a list of strings");
+    std::vector<std::string> out;
+    for (const Json& item : value) out.push_back(checked(name, item.get<std::string>()));
+    return out;
+  }
+
+  /// An integer or a string, as text.
+  std::string id(const char* name) const {
+    const Json& value = at(name);
+    require(value.is_string() || value.is_number_integer(), "field '", name, "' is ",
+            value.type_name(), ", expected an integer or a string");
+    return plain(value);
+  }
+
+  /// Every field but the named ones.
+  std::vector<Field> others(std::initializer_list<std::string_view> except) const {
+    std::vector<Field> out;
+    for (const auto& [name, value] : object_.items()) {
+      if (std::find(except.begin(), except.end(), name) != except.end()) continue;
+      Field& field = out.emplace_back(Field{name, {}});
+      if (value.is_array())
+        for (const Json& item : value) field.values.push_back(plain(item));
+      else
+        field.values.push_back(plain(value));
+    }
+    return out;
+  }
+
+ private:
+  const Json& at(const char* name) const {
+    const auto found = object_.find(name);
+    require(found != object_.end(), "field '", name, "' is missing");
+    return *found;
+  }
+  std::string checked(const char* name, std::string text) const {
+    require(!broken_ || text.find(broken_byte) == std::string::npos, "field '", name,
+            "' is not UTF-8");
+    return text;
+  }
+  static std::string plain(const Json& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+  }
+
+  const Json& object_;
+  bool broken_;
+};
+
+/// The parser's message without its library prefix: "parse error at line 2, column 5: ...".
+inline std::string json_problem(const Json::exception& error) {
+  const std::string_view text = error.what();
+  const auto end = text.find("] ");
+  return std::string(end == std::string_view::npos ? text : text.substr(end + 2));
+}
+
+}  // namespace albef::detail

@@ -1,0 +1,32 @@
+// Reads a stretch of a file into a reused buffer; safe to call from many threads.
+#pragma once
+
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "albef/core/error.hpp"
+#include "albef/io/file.hpp"
+
+namespace albef::detail {
+
+inline void read_bytes(const OpenedFile& file, const std::string& path, std::size_t offset,
+                       std::size_t size, std::vector<std::uint8_t>& bytes) {
+  bytes.resize(size);
+  for (std::size_t got = 0; got < size;) {
+    const auto n =
+        ::pread(file.fd.get(), bytes.data() + got, size - got, static_cast<off_t>(offset + got));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("cannot read '", path, "': ", errno_text(errno));
+    if (n == 0)
+      fail("'", path, "' ends at byte ", offset + got, ", expected ", offset + size, " bytes");
+    got += static_cast<std::size_t>(n);
+  }
+}
+
+}  // namespace albef::detail

@@ -1,0 +1,61 @@
+// Image-text contrastive learning (ITC): in-batch symmetric, and against momentum features.
+#pragma once
+
+#include "albef/ops/cross_entropy.hpp"
+#include "albef/ops/elementwise.hpp"
+#include "albef/ops/similarity.hpp"
+
+namespace albef {
+
+/// CLIP's loss on scaled logits (B, B) of image i and text j: the mean of the cross entropies of
+/// rows and columns with the diagonal as target.
+template <class Ctx, class Real>
+Tensor<Real, 1> symmetric_cross_entropy(Ctx& ctx, const Tensor<Real, dynamic_width>& image_text,
+                                        const Tensor<Real, dynamic_width>& text_image) {
+  return total(ctx, cross_entropy(ctx, image_text, SoftTargets<Real>{}, 0.5),
+               cross_entropy(ctx, text_image, SoftTargets<Real>{}, 0.5));
+}
+
+/// The scaled similarities of one ITC pass, (B, B + Q) each; column b is the momentum feature of
+/// pair b, the rest is the queue. Hard negatives are drawn from their first B columns.
+template <class Real>
+struct ItcSimilarities {
+  Tensor<Real, dynamic_width> image_to_text, text_to_image;
+};
+
+/// Features that enter ITC, all (B, E): the student's, the momentum model's, and the queues (Q, E).
+template <class Real, int E>
+struct ItcFeatures {
+  Tensor<Real, E> image, text, image_m, text_m;
+  Mat<const Real> image_queue, text_queue;
+};
+
+/// s(I, T_m) / temp and s(T, I_m) / temp over [batch, queue] (paper section 3.2, eq. 1).
+template <class Ctx, class Real, int E>
+ItcSimilarities<Real> itc_similarities(Ctx& ctx, const ItcFeatures<Real, E>& f, ParamSpan temp) {
+  return {divide(ctx, similarity(ctx, f.image, f.text_m.mat(), f.text_queue), temp),
+          divide(ctx, similarity(ctx, f.text, f.image_m.mat(), f.image_queue), temp)};
+}
+
+/// L_itc = 1/2 [H(y_i2t, p_i2t) + H(y_t2i, p_t2i)] with targets y = (1 - alpha) onehot + alpha q;
+/// q are the momentum model's own similarities (eq. 2 and 6; model_pretrain.py:113-128). With
+/// alpha = 0 the teacher's similarities are not computed.
+template <class Ctx, class Real, int E>
+Tensor<Real, 1> itc_loss(Ctx& ctx, const ItcFeatures<Real, E>& f,
+                         const ItcSimilarities<Real>& student, ParamSpan temp, double alpha) {
+  SoftTargets<Real> i2t{.alpha = alpha}, t2i{.alpha = alpha};
+  if (alpha > 0) {
+    const auto teacher = ctx.no_grad([&] {
+      return itc_similarities(ctx,
+                              ItcFeatures<Real, E>{f.image_m, f.text_m, f.image_m, f.text_m,
+                                                   f.image_queue, f.text_queue},
+                              temp);
+    });
+    i2t.teacher = teacher.image_to_text.mat();
+    t2i.teacher = teacher.text_to_image.mat();
+  }
+  return total(ctx, cross_entropy(ctx, student.image_to_text, i2t, 0.5),
+               cross_entropy(ctx, student.text_to_image, t2i, 0.5));
+}
+
+}  // namespace albef

@@ -1,0 +1,72 @@
+// The feature queues of momentum contrast: past features of images and texts as extra negatives.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "albef/core/memory.hpp"
+#include "albef/core/rng.hpp"
+#include "albef/core/tensor.hpp"
+
+namespace albef {
+
+/// Two ring buffers of `size` normalised features (size, width), filled with random unit vectors
+/// at first (model_pretrain.py:79-84). Any size, 0 included; a batch may wrap around the end or be
+/// larger than the queue. (Official checkpoints hold the transpose, (width, size).)
+template <class Device, class Real>
+class FeatureQueue {
+ public:
+  FeatureQueue(Device& device, int size, int width, std::uint64_t seed = 42)
+      : device_(device),
+        size_(size),
+        width_(width),
+        image_(device, std::int64_t{size} * width),
+        text_(device, std::int64_t{size} * width) {
+    initialize(image_, RandomStream(seed, 0x1a6e));
+    initialize(text_, RandomStream(seed, 0x7e37));
+  }
+
+  int size() const { return size_; }
+  int width() const { return width_; }
+  int pointer() const { return pointer_; }
+  void set_pointer(int p) { pointer_ = p; }
+  Mat<Real> image() const { return mat(image_.data(), size_, width_); }
+  Mat<Real> text() const { return mat(text_.data(), size_, width_); }
+
+  /// Replaces the oldest features by those of a batch, (B, width) each. Call it after the backward
+  /// pass, which still reads the old content.
+  void push(Mat<const Real> image, Mat<const Real> text) {
+    if (size_ == 0) return;
+    for (int from = std::max(0, image.rows - size_); from < image.rows;) {
+      const int n = std::min(image.rows - from, size_ - pointer_);
+      const std::int64_t count = std::int64_t{n} * width_;
+      copy_on_device(device_, image_.data() + std::int64_t{pointer_} * width_, image.row(from),
+                     count);
+      copy_on_device(device_, text_.data() + std::int64_t{pointer_} * width_, text.row(from),
+                     count);
+      pointer_ = (pointer_ + n) % size_;
+      from += n;
+    }
+  }
+
+ private:
+  void initialize(Buffer<Device, Real>& buffer, RandomStream random) {
+    std::vector<Real> row(static_cast<std::size_t>(width_));
+    for (int i = 0; i < size_; ++i) {
+      double square = 0;
+      for (auto& v : row) {
+        v = static_cast<Real>(random.normal());
+        square += static_cast<double>(v) * static_cast<double>(v);
+      }
+      for (auto& v : row) v = static_cast<Real>(static_cast<double>(v) / std::sqrt(square));
+      copy_to_device(device_, buffer.data() + std::int64_t{i} * width_, row.data(), width_);
+    }
+  }
+
+  Device& device_;
+  int size_, width_, pointer_ = 0;
+  Buffer<Device, Real> image_, text_;
+};
+
+}  // namespace albef

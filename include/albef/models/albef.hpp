@@ -1,0 +1,55 @@
+// The ALBEF model: image encoder, BERT text and fusion encoder, projections, ITM head, temperature.
+#pragma once
+
+#include <string_view>
+
+#include "albef/models/bert.hpp"
+#include "albef/models/vit.hpp"
+#include "albef/ops/gather.hpp"
+#include "albef/ops/norm.hpp"
+
+namespace albef {
+
+/// Everything ALBEF pre-trains (models/model_pretrain.py). Its parts are called by the objectives
+/// of models/albef_pretrain.hpp and by retrieval; parameter names equal the official ones.
+template <class C>
+struct Albef {
+  using Config = C;
+  Vit<C> visual_encoder;
+  BertForMaskedLm<C> text_encoder;
+  Linear<C::vision_width, C::embed_dim> vision_proj;
+  Linear<C::hidden_size, C::embed_dim> text_proj;
+  Linear<C::hidden_size, 2> itm_head;
+  Param<> temp{init::constant(0.07f)};
+
+  static constexpr void fields(auto& m, auto&& f) {
+    f("temp", m.temp);
+    f("visual_encoder", m.visual_encoder);
+    f("text_encoder", m.text_encoder);
+    f("vision_proj", m.vision_proj);
+    f("text_proj", m.text_proj);
+    f("itm_head", m.itm_head);
+  }
+  /// The momentum model has no ITM head and no temperature (model_pretrain.py:63-76).
+  static constexpr bool has_twin(std::string_view name) {
+    return name != "temp" && !name.starts_with("itm_head.");
+  }
+
+  /// Normalised projection of the image's class token: states (B, N, Dv) -> (B, embed_dim).
+  auto image_feature(auto& ctx, const auto& image) const {
+    return l2_normalize(ctx, vision_proj(ctx, first(ctx, image)));
+  }
+  /// Normalised projection of the text's [CLS]: states (B, L, D) -> (B, embed_dim).
+  auto text_feature(auto& ctx, const auto& text) const {
+    return l2_normalize(ctx, text_proj(ctx, first(ctx, text)));
+  }
+  /// Matching logits (no match, match) of text-image pairs: text states x (P, L, D), keys/values
+  /// of images, text p looking at image image_index[p] (null: p) -> (P, 2). The last fusion layer
+  /// runs for [CLS] only.
+  auto itm_logits(auto& ctx, const auto& x, const auto& kv, const std::int32_t* image_index) const {
+    const auto cls = text_encoder.bert.fusion(ctx, x, kv, image_index, first_rows(ctx, x.seq));
+    return itm_head(ctx, cls);  // (P, 2)
+  }
+};
+
+}  // namespace albef

@@ -1,0 +1,73 @@
+// The configurations that ship with the library. Names follow the official configuration files.
+#pragma once
+
+#include <array>
+#include <utility>
+
+namespace albef {
+
+/// ALBEF as published: ViT-B/16 at 256 pixels and BERT-base split into 6 text and 6 fusion layers.
+/// Derive from a configuration and replace what differs.
+struct Base {
+  static constexpr int image_res = 256, patch_size = 16;
+  static constexpr int vision_width = 768, vision_depth = 12, vision_heads = 12, mlp_ratio = 4;
+  static constexpr int hidden_size = 768, num_hidden_layers = 12, fusion_layer = 6;
+  static constexpr int num_attention_heads = 12, intermediate_size = 3072;
+  static constexpr int vocab_size = 30522, max_position_embeddings = 512, type_vocab_size = 2;
+  static constexpr int embed_dim = 256;
+  static constexpr float dropout = 0.1f;  ///< of BERT; the vision transformer has none
+  static constexpr int queue_size = 65536;
+};
+
+/// About an eighth of Base: for one good GPU or a patient CPU.
+struct Small : Base {
+  static constexpr int image_res = 128;
+  static constexpr int vision_width = 384, vision_depth = 8, vision_heads = 6;
+  static constexpr int hidden_size = 384, num_hidden_layers = 8, fusion_layer = 4;
+  static constexpr int num_attention_heads = 6, intermediate_size = 1536;
+  static constexpr int max_position_embeddings = 64, queue_size = 16384;
+};
+
+/// Learns the emoji data set in minutes on two CPU cores.
+struct Tiny : Base {
+  static constexpr int image_res = 64, patch_size = 16;
+  static constexpr int vision_width = 128, vision_depth = 4, vision_heads = 4;
+  static constexpr int hidden_size = 128, num_hidden_layers = 4, fusion_layer = 2;
+  static constexpr int num_attention_heads = 4, intermediate_size = 512;
+  static constexpr int vocab_size = 2048, max_position_embeddings = 32;
+  static constexpr int embed_dim = 64, queue_size = 1024;
+};
+
+/// Small enough for tests that compare every number.
+struct Nano : Base {
+  static constexpr int image_res = 32, patch_size = 8;
+  static constexpr int vision_width = 64, vision_depth = 2, vision_heads = 4;
+  static constexpr int hidden_size = 48, num_hidden_layers = 4, fusion_layer = 2;
+  static constexpr int num_attention_heads = 4, intermediate_size = 192;
+  static constexpr int vocab_size = 131, max_position_embeddings = 32;
+  static constexpr int embed_dim = 24, queue_size = 32;
+};
+
+/// The fields of configuration C that decide the shapes of its parameters, by name: checkpoints
+/// carry them, and tests choose a configuration by them.
+template <class C>
+constexpr auto config_fields() {
+  return std::to_array<std::pair<const char*, int>>(
+      {{"image_res", C::image_res},
+       {"patch_size", C::patch_size},
+       {"vision_width", C::vision_width},
+       {"vision_depth", C::vision_depth},
+       {"vision_heads", C::vision_heads},
+       {"mlp_ratio", C::mlp_ratio},
+       {"hidden_size", C::hidden_size},
+       {"num_hidden_layers", C::num_hidden_layers},
+       {"fusion_layer", C::fusion_layer},
+       {"num_attention_heads", C::num_attention_heads},
+       {"intermediate_size", C::intermediate_size},
+       {"vocab_size", C::vocab_size},
+       {"max_position_embeddings", C::max_position_embeddings},
+       {"type_vocab_size", C::type_vocab_size},
+       {"embed_dim", C::embed_dim}});
+}
+
+}  // namespace albef

@@ -1,0 +1,238 @@
+// Image-text retrieval: features, re-ranking by ITM with keys/values once per image, recall.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <span>
+#include <vector>
+
+#include "albef/models/albef.hpp"
+
+namespace albef {
+
+/// Recall at 1, 5, 10 in percent: texts for images (tr) and images for texts (ir).
+struct Recall {
+  double tr1 = 0, tr5 = 0, tr10 = 0, ir1 = 0, ir5 = 0, ir10 = 0;
+  double tr_mean() const { return (tr1 + tr5 + tr10) / 3; }
+  double ir_mean() const { return (ir1 + ir5 + ir10) / 3; }
+  double mean() const { return (tr_mean() + ir_mean()) / 2; }
+};
+
+namespace detail {
+
+/// How many of `scores` rank before item `item`; equal scores rank by descending index, as the
+/// official np.argsort(...)[::-1] does.
+inline int rank_of(std::span<const float> scores, int item) {
+  int before = 0;
+  for (int j = 0; j < static_cast<int>(scores.size()); ++j)
+    before +=
+        scores[static_cast<std::size_t>(j)] > scores[static_cast<std::size_t>(item)] ||
+        (scores[static_cast<std::size_t>(j)] == scores[static_cast<std::size_t>(item)] && j > item);
+  return before;
+}
+
+}  // namespace detail
+
+/// The official itm_eval (Retrieval.py): score_i2t (images x texts) and score_t2i (texts x images),
+/// row-major; text_image[t] is the image that text t describes. An image counts as found at the
+/// best rank of its texts; images without a text are left out.
+inline Recall recall(std::span<const float> score_i2t, std::span<const float> score_t2i,
+                     std::span<const int> text_image, int images) {
+  const int texts = static_cast<int>(text_image.size());
+  std::vector<int> best(static_cast<std::size_t>(images), texts);
+  Recall r;
+  for (int t = 0; t < texts; ++t) {
+    const int image = text_image[static_cast<std::size_t>(t)];
+    require(image >= 0 && image < images, "[recall] text ", t, " belongs to image ", image,
+            ", expected 0..", images - 1);
+    const auto row =
+        score_i2t.subspan(static_cast<std::size_t>(image) * static_cast<std::size_t>(texts),
+                          static_cast<std::size_t>(texts));
+    int& b = best[static_cast<std::size_t>(image)];
+    b = std::min(b, detail::rank_of(row, t));
+    const int rank = detail::rank_of(
+        score_t2i.subspan(static_cast<std::size_t>(t) * static_cast<std::size_t>(images),
+                          static_cast<std::size_t>(images)),
+        image);
+    r.ir1 += rank < 1, r.ir5 += rank < 5, r.ir10 += rank < 10;
+  }
+  int counted = 0;
+  for (const int rank : best) {
+    if (rank == texts) continue;
+    ++counted;
+    r.tr1 += rank < 1, r.tr5 += rank < 5, r.tr10 += rank < 10;
+  }
+  for (double* v : {&r.tr1, &r.tr5, &r.tr10}) *v *= 100.0 / std::max(1, counted);
+  for (double* v : {&r.ir1, &r.ir5, &r.ir10}) *v *= 100.0 / std::max(1, texts);
+  return r;
+}
+
+/// Encoded images and texts of a retrieval pool, on the host. Add batches, then ask for
+/// similarities and ITM scores.
+template <class Ctx, class C>
+class RetrievalPool {
+ public:
+  using Real = typename Ctx::Real;
+  static constexpr int image_tokens = Vit<C>::patches + 1;
+
+  RetrievalPool(Ctx& ctx, const Albef<C>& model) : ctx_(ctx), model_(model) {}
+
+  int images() const { return static_cast<int>(image_features_.size()) / C::embed_dim; }
+  int texts() const { return static_cast<int>(text_features_.size()) / C::embed_dim; }
+  /// (images, embed_dim) and (texts, embed_dim), normalised.
+  const std::vector<Real>& image_features() const { return image_features_; }
+  const std::vector<Real>& text_features() const { return text_features_; }
+  /// Encoder states: (images, N, Dv), and the rows of all texts one after the other with
+  /// text_offsets() (texts + 1).
+  const std::vector<Real>& image_states() const { return image_states_; }
+  const std::vector<Real>& text_states() const { return text_states_; }
+  const std::vector<std::int32_t>& text_offsets() const { return text_offsets_; }
+
+  /// Encodes images (B, 3, S, S).
+  void add_images(const ImageTensor<Real, C>& images) {
+    ctx_.no_grad([&] {
+      const auto states = model_.visual_encoder(ctx_, images);  // (B, N, Dv)
+      append(image_states_, ctx_.read(states));
+      append(image_features_, ctx_.read(model_.image_feature(ctx_, states)));
+    });
+  }
+  /// Encodes texts; `offsets` (B + 1) are the host's copy of their packing.
+  void add_texts(const Tokens& tokens, std::span<const std::int32_t> offsets) {
+    ctx_.no_grad([&] {
+      const auto states = model_.text_encoder.bert.text(ctx_, tokens);  // (B, L, D)
+      append(text_states_, ctx_.read(states));
+      append(text_features_, ctx_.read(model_.text_feature(ctx_, states)));
+    });
+    const std::int32_t base = text_offsets_.back() - offsets.front();
+    for (std::size_t i = 1; i < offsets.size(); ++i) text_offsets_.push_back(base + offsets[i]);
+  }
+
+  /// Cosine similarities (images, texts).
+  std::vector<Real> similarities() {
+    ctx_.begin_step(0);
+    std::vector<Real> all;
+    ctx_.no_grad([&] {
+      const auto t =
+          ctx_.template constant<C::embed_dim>(ctx_.upload(text_features_), batch_of(texts()));
+      const auto i =
+          ctx_.template constant<C::embed_dim>(ctx_.upload(image_features_), batch_of(images()));
+      all = ctx_.read(matmul_nt(ctx_, i, t));
+    });
+    return all;
+  }
+
+  /// ITM scores (the logit of "match") of one image with some texts, in their order. Keys and
+  /// values of the image are computed once.
+  std::vector<Real> itm_scores(int image, std::span<const int> texts) {
+    constexpr int chunk = 64;
+    std::vector<Real> scores;
+    scores.reserve(texts.size());
+    ctx_.begin_step(0);
+    ctx_.no_grad([&] {
+      constexpr std::int64_t values = std::int64_t{image_tokens} * C::vision_width;
+      const auto states = ctx_.template constant<C::vision_width>(
+          ctx_.upload(std::span<const Real>(image_states_.data() + image * values,
+                                            static_cast<std::size_t>(values))),
+          Sequences{1, image_tokens, nullptr});
+      const auto kv = model_.text_encoder.bert.image_keys_values(ctx_, states);
+      for (std::size_t at = 0; at < texts.size(); at += chunk)
+        append(scores,
+               match(kv, texts.subspan(at, std::min<std::size_t>(chunk, texts.size() - at))));
+    });
+    return scores;
+  }
+
+  /// Re-ranking (Retrieval.py evaluation): ITM scores of the k most similar texts of each image
+  /// and the k most similar images of each text, `absent` elsewhere. Each pair is scored once,
+  /// whichever direction asks for it; `similarity_weight` adds that multiple of the similarity
+  /// (the official code: 0).
+  struct Scores {
+    std::vector<float> i2t, t2i;  ///< (images, texts), (texts, images)
+  };
+  Scores rerank(std::span<const Real> similarities, int k, double similarity_weight = 0,
+                float absent = -100.0f) {
+    const auto n_images = static_cast<std::size_t>(images());
+    const auto n_texts = static_cast<std::size_t>(texts());
+    Scores out{std::vector<float>(n_images * n_texts, absent),
+               std::vector<float>(n_images * n_texts, absent)};
+    constexpr char by_image = 1, by_text = 2;
+    std::vector<char> wanted(n_images * n_texts, 0);
+    for (std::size_t i = 0; i < n_images; ++i)
+      for (const int t :
+           top(k, n_texts, [&](std::size_t j) { return similarities[i * n_texts + j]; }))
+        wanted[i * n_texts + static_cast<std::size_t>(t)] |= by_image;
+    for (std::size_t t = 0; t < n_texts; ++t)
+      for (const int i :
+           top(k, n_images, [&](std::size_t j) { return similarities[j * n_texts + t]; }))
+        wanted[static_cast<std::size_t>(i) * n_texts + t] |= by_text;
+    std::vector<int> partners;
+    for (std::size_t i = 0; i < n_images; ++i) {
+      partners.clear();
+      for (std::size_t t = 0; t < n_texts; ++t)
+        if (wanted[i * n_texts + t]) partners.push_back(static_cast<int>(t));
+      const auto scores = itm_scores(static_cast<int>(i), partners);
+      for (std::size_t p = 0; p < partners.size(); ++p) {
+        const auto t = static_cast<std::size_t>(partners[p]);
+        const auto at = i * n_texts + t;
+        const auto score =
+            static_cast<float>(static_cast<double>(scores[p]) +
+                               similarity_weight * static_cast<double>(similarities[at]));
+        if (wanted[at] & by_image) out.i2t[at] = score;
+        if (wanted[at] & by_text) out.t2i[t * n_images + i] = score;
+      }
+    }
+    return out;
+  }
+
+  /// Indices of the k largest of n values, best first; equal ones by index.
+  template <class F>
+  static std::vector<int> top(int k, std::size_t n, F&& value) {
+    std::vector<int> order(n);
+    std::iota(order.begin(), order.end(), 0);
+    const auto kept = std::min<std::size_t>(n, static_cast<std::size_t>(std::max(0, k)));
+    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(),
+                      [&](int a, int b) {
+                        const auto va = value(static_cast<std::size_t>(a));
+                        const auto vb = value(static_cast<std::size_t>(b));
+                        return va > vb || (va == vb && a < b);
+                      });
+    order.resize(kept);
+    return order;
+  }
+
+ private:
+  static void append(std::vector<Real>& to, const std::vector<Real>& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  }
+
+  /// Scores of some texts with the one image whose keys and values are given.
+  template <class KeysValues>
+  std::vector<Real> match(const KeysValues& kv, std::span<const int> texts) {
+    constexpr int width = C::hidden_size;
+    std::vector<Real> states;
+    std::vector<std::int32_t> offsets{0};
+    for (const int t : texts) {
+      const auto begin = text_offsets_[static_cast<std::size_t>(t)];
+      const auto end = text_offsets_[static_cast<std::size_t>(t) + 1];
+      states.insert(states.end(), text_states_.begin() + std::ptrdiff_t{begin} * width,
+                    text_states_.begin() + std::ptrdiff_t{end} * width);
+      offsets.push_back(offsets.back() + end - begin);
+    }
+    const int n = static_cast<int>(texts.size());
+    const std::vector<std::int32_t> same_image(texts.size(), 0);
+    const auto x =
+        ctx_.template constant<width>(ctx_.upload(states), Sequences{n, 0, ctx_.upload(offsets)});
+    const auto logits = ctx_.read(model_.itm_logits(ctx_, x, kv, ctx_.upload(same_image)));
+    std::vector<Real> scores;
+    for (int i = 0; i < n; ++i) scores.push_back(logits[static_cast<std::size_t>(2 * i + 1)]);
+    return scores;
+  }
+
+  Ctx& ctx_;
+  const Albef<C>& model_;
+  std::vector<Real> image_features_, text_features_, image_states_, text_states_;
+  std::vector<std::int32_t> text_offsets_{0};
+};
+
+}  // namespace albef

@@ -1,0 +1,83 @@
+// Attention layers: timm's (one qkv matrix) and BERT's (three), self- and cross-attention.
+#pragma once
+
+#include "albef/nn/layer_norm.hpp"
+#include "albef/nn/linear.hpp"
+#include "albef/ops/attention.hpp"
+#include "albef/ops/gather.hpp"
+
+namespace albef {
+
+/// Self-attention of timm's vision transformer (models/vit.py): qkv (3 D, D), proj (D, D).
+template <int D, int Heads>
+struct VitAttention {
+  static_assert(D % Heads == 0, "VitAttention: the width is not a multiple of the heads");
+  Linear<D, 3 * D> qkv;
+  Linear<D, D> proj;
+
+  constexpr explicit VitAttention(Init weight) : qkv(weight), proj(weight) {}
+
+  static constexpr void fields(auto& m, auto&& f) {
+    f("qkv", m.qkv);
+    f("proj", m.proj);
+  }
+
+  auto operator()(auto& ctx, const auto& x) const {                // (B, L, D)
+    const auto qkv_rows = qkv(ctx, x);                             // (B, L, 3 D)
+    return proj(ctx, self_attention(ctx, qkv_rows, Heads, 0.0f));  // (B, L, D)
+  }
+};
+
+/// BERT's attention sub-block (models/xbert.py): query, key, value matrices, output projection,
+/// then LayerNorm(x + dropout(.)). Keys and values come from states of width KvWidth: the text
+/// itself, or the image in cross-attention.
+template <int D, int KvWidth, int Heads>
+struct BertAttention {
+  static_assert(D % Heads == 0, "BertAttention: the width is not a multiple of the heads");
+  Linear<D, D> query;
+  Linear<KvWidth, D> key, value;
+  Linear<D, D> output;
+  LayerNorm<D> norm;
+  float dropout;
+
+  constexpr BertAttention(Init weight, double eps, float p)
+      : query(weight), key(weight), value(weight), output(weight), norm(eps), dropout(p) {}
+
+  // Matrices first, then biases, so that neighbours multiply as one matrix.
+  static constexpr void fields(auto& m, auto&& f) {
+    f("self.query.weight", m.query.weight);
+    f("self.key.weight", m.key.weight);
+    f("self.value.weight", m.value.weight);
+    f("self.query.bias", m.query.bias);
+    f("self.key.bias", m.key.bias);
+    f("self.value.bias", m.value.bias);
+    f("output.dense", m.output);
+    f("output.LayerNorm", m.norm);
+  }
+
+  /// Keys and values of `states`: (B, L, KvWidth) -> (B, L, 2 D).
+  auto keys_values(auto& ctx, const auto& states) const {
+    return linear<2 * D>(ctx, states, joined(key.weight, value.weight),
+                         joined(key.bias, value.bias));
+  }
+
+  /// Self-attention: x (B, L, D) -> (B, L, D).
+  auto operator()(auto& ctx, const auto& x) const {
+    const auto qkv = linear<3 * D>(ctx, x, joined(query.weight, key.weight, value.weight),
+                                   joined(query.bias, key.bias, value.bias));  // (B, L, 3 D)
+    return close(ctx, self_attention(ctx, qkv, Heads, dropout), x);
+  }
+  /// Attention of x (Bq, Lq, D) to precomputed keys and values (Bk, Lk, 2 D); query sequence s
+  /// reads sequence kv_index[s] (null: s) -> (Bq, Lq, D).
+  auto operator()(auto& ctx, const auto& x, const auto& kv, const std::int32_t* kv_index) const {
+    const auto q = query(ctx, x);  // (Bq, Lq, D)
+    return close(ctx, cross_attention(ctx, q, kv, kv_index, Heads, dropout), x);
+  }
+
+ private:
+  auto close(auto& ctx, const auto& attended, const auto& x) const {
+    return norm.add(ctx, output(ctx, attended), x, dropout);  // (B, L, D)
+  }
+};
+
+}  // namespace albef

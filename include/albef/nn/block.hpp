@@ -1,0 +1,119 @@
+// Transformer blocks: pre-norm as in ViT, post-norm as in BERT with optional cross-attention.
+#pragma once
+
+#include "albef/nn/attention.hpp"
+#include "albef/nn/mlp.hpp"
+#include "albef/ops/elementwise.hpp"
+
+namespace albef {
+
+/// models/vit.py Block: x += attn(norm1(x)); x += mlp(norm2(x)). (B, L, D) -> (B, L, D).
+template <int D, int Heads, int Hidden>
+struct VitBlock {
+  static constexpr double eps = 1e-6;
+  static constexpr Init weight = init::trunc_normal(0.02f);
+  LayerNorm<D> norm1{eps};
+  VitAttention<D, Heads> attn{weight};
+  LayerNorm<D> norm2{eps};
+  Mlp<D, Hidden> mlp{weight};
+
+  static constexpr void fields(auto& m, auto&& f) {
+    f("norm1", m.norm1);
+    f("attn", m.attn);
+    f("norm2", m.norm2);
+    f("mlp", m.mlp);
+  }
+
+  auto operator()(auto& ctx, const auto& x) const {
+    const auto y = add(ctx, x, attn(ctx, norm1(ctx, x)));  // (B, L, D)
+    return add(ctx, y, mlp(ctx, norm2(ctx, y)));           // (B, L, D)
+  }
+};
+
+namespace detail {
+
+inline constexpr double bert_eps = 1e-12;
+inline constexpr Init bert_weight = init::normal(0.02f);
+
+}  // namespace detail
+
+/// BERT's feed-forward sub-block: LayerNorm(x + dropout(dense2(gelu(dense1(x))))).
+template <int D, int Hidden>
+struct BertFeedForward {
+  Linear<D, Hidden> intermediate{detail::bert_weight};
+  Linear<Hidden, D> output{detail::bert_weight};
+  LayerNorm<D> norm{detail::bert_eps};
+  float dropout;
+
+  constexpr explicit BertFeedForward(float p) : dropout(p) {}
+
+  static constexpr void fields(auto& m, auto&& f) {
+    f("intermediate.dense", m.intermediate);
+    f("output.dense", m.output);
+    f("output.LayerNorm", m.norm);
+  }
+
+  auto operator()(auto& ctx, const auto& x) const {
+    return norm.add(ctx, output(ctx, intermediate.gelu(ctx, x)), x, dropout);  // (B, L, D)
+  }
+};
+
+/// A text layer of models/xbert.py: self-attention, feed-forward, each followed by LayerNorm.
+template <int D, int Heads, int Hidden>
+struct BertLayer {
+  BertAttention<D, D, Heads> attention;
+  BertFeedForward<D, Hidden> feed_forward;
+
+  constexpr explicit BertLayer(float p = 0.1f)
+      : attention(detail::bert_weight, detail::bert_eps, p), feed_forward(p) {}
+
+  static constexpr void fields(auto& m, auto&& f) {
+    f("attention", m.attention);
+    f("", m.feed_forward);
+  }
+
+  auto operator()(auto& ctx, const auto& x) const {
+    return feed_forward(ctx, attention(ctx, x));  // (B, L, D)
+  }
+};
+
+/// A fusion layer of models/xbert.py: self-attention, cross-attention to the image, feed-forward.
+template <int D, int ImageWidth, int Heads, int Hidden>
+struct BertFusionLayer {
+  BertAttention<D, D, Heads> attention;
+  BertAttention<D, ImageWidth, Heads> crossattention;
+  BertFeedForward<D, Hidden> feed_forward;
+
+  constexpr explicit BertFusionLayer(float p = 0.1f)
+      : attention(detail::bert_weight, detail::bert_eps, p),
+        crossattention(detail::bert_weight, detail::bert_eps, p),
+        feed_forward(p) {}
+
+  static constexpr void fields(auto& m, auto&& f) {
+    f("attention", m.attention);
+    f("crossattention", m.crossattention);
+    f("", m.feed_forward);
+  }
+
+  /// x (B, L, D), kv = crossattention.keys_values(image) (images, N, 2 D); text b looks at image
+  /// image_index[b] (null: b) -> (B, L, D).
+  auto operator()(auto& ctx, const auto& x, const auto& kv, const std::int32_t* image_index) const {
+    return finish(ctx, attention(ctx, x), kv, image_index);
+  }
+
+  /// The same for some rows of x only, all rows serving as keys: for the last layer, where few
+  /// rows are read. -> (selected rows, D).
+  auto operator()(auto& ctx, const auto& x, const auto& kv, const std::int32_t* image_index,
+                  const RowSelection& rows) const {
+    const auto selected = gather(ctx, x, rows);  // (B, selected, D)
+    const auto h = attention(ctx, selected, attention.keys_values(ctx, x), nullptr);
+    return finish(ctx, h, kv, image_index);
+  }
+
+ private:
+  auto finish(auto& ctx, const auto& h, const auto& kv, const std::int32_t* image_index) const {
+    return feed_forward(ctx, crossattention(ctx, h, kv, image_index));
+  }
+};
+
+}  // namespace albef

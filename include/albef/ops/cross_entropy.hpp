@@ -1,0 +1,42 @@
+// Cross entropy against hard labels, a teacher's distribution, or a mixture of both.
+#pragma once
+
+#include "albef/core/context.hpp"
+
+namespace albef {
+
+/// What the rows of the logits should predict:
+/// (1 - alpha) * onehot(label) + alpha * softmax(teacher logits).
+template <class Real>
+struct SoftTargets {
+  const std::int32_t* labels = nullptr;  ///< (rows) on the device; null: row r has label r
+  Mat<const Real> teacher = {};          ///< teacher logits, or absent
+  double alpha = 0;                      ///< weight of the teacher
+};
+
+/// Mean over rows of -sum_v target_v log softmax(logits)_v: logits (rows, V) -> scalar. With no
+/// rows the loss is 0. Targets take no gradient; neither one-hot nor soft targets are stored.
+template <class Ctx, class Real, int V>
+Tensor<Real, 1> cross_entropy(Ctx& ctx, const Tensor<Real, V>& logits,
+                              const SoftTargets<Real>& targets, double weight = 1) {
+  const int rows = logits.rows();
+  SoftTargetArgs<Real> args{.logits = logits.mat(),
+                            .teacher = targets.teacher,
+                            .labels = targets.labels,
+                            .alpha = static_cast<Real>(targets.alpha),
+                            .scale = static_cast<Real>(rows ? weight / rows : 0.0),
+                            .lse = ctx.allocate(rows),
+                            .teacher_lse = ctx.allocate(rows)};
+  if (targets.alpha == 0) args.teacher = {};
+  auto loss = ctx.template tensor<1>(batch_of(1));
+  soft_cross_entropy_forward(ctx.device(), args, loss.data);
+  ctx.record(loss, ctx.from(logits), [logits, loss, args](auto& bwd) {
+    bwd.into(logits, [&](Mat<Real> d, Real beta) {  // d = scale * dloss * (softmax - target)
+      soft_cross_entropy_backward(bwd.device(), args, static_cast<const Real*>(bwd.grad(loss).data),
+                                  d, beta);
+    });
+  });
+  return loss;
+}
+
+}  // namespace albef

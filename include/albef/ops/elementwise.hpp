@@ -1,0 +1,94 @@
+// Sums, dropout, scaling by learned scalars, and the weighted sum that probes gradients.
+#pragma once
+
+#include "albef/core/context.hpp"
+
+namespace albef {
+
+/// y = a + b, one shape: residual connections and sums of losses.
+template <class Ctx, class Real, int D>
+Tensor<Real, D> add(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b) {
+  require(a.size() == b.size(), "[add] got ", a.rows(), " and ", b.rows(), " rows of width ", D);
+  auto y = ctx.like(a);
+  copy_on_device(ctx.device(), y.data, a.data, a.size());
+  add(ctx.device(), Mat<const Real>(b.mat()), y.mat(), Real{1});
+  ctx.record(y, ctx.from(a, b), [a, b, y](auto& bwd) {
+    bwd.pass(y, b, false);
+    bwd.pass(y, a, true);
+  });
+  return y;
+}
+
+/// The sum of several losses.
+template <class Ctx, class Real, class... More>
+Tensor<Real, 1> total(Ctx& ctx, const Tensor<Real, 1>& first, const More&... more) {
+  auto sum = first;
+  ((sum = add(ctx, sum, more)), ...);
+  return sum;
+}
+
+/// Keeps each value with probability 1 - p, scaled by 1 / (1 - p); the identity unless the
+/// context's dropout is on. The mask is drawn again in the backward pass, not stored.
+template <class Ctx, class Real, int D>
+Tensor<Real, D> dropout(Ctx& ctx, const Tensor<Real, D>& x, float p) {
+  const std::uint64_t stream = ctx.next_stream();
+  if (!ctx.dropout() || p <= 0) return x;
+  auto y = ctx.like(x);
+  const Philox philox = ctx.philox();
+  dropout(ctx.device(), Mat<const Real>(x.mat()), y.mat(), Real{0}, p, philox, stream);
+  ctx.record(y, ctx.from(x), [x, y, p, philox, stream](auto& bwd) {
+    bwd.into(x, [&](Mat<Real> dx, Real beta) {
+      dropout(bwd.device(), Mat<const Real>(bwd.grad(y)), dx, beta, p, philox, stream);
+    });
+  });
+  return y;
+}
+
+namespace detail {
+
+template <class Ctx, class Real, int D>
+Tensor<Real, D> scale_by_parameter(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan s,
+                                   ScaleKind kind) {
+  auto y = ctx.like(x);
+  scale_by(ctx.device(), Mat<const Real>(x.mat()), ctx.weight(s), kind, y.mat(), Real{0});
+  ctx.record(y, ctx.from(x, s), [x, y, s, kind](auto& bwd) {
+    const Mat<const Real> dy = bwd.grad(y);
+    bwd.into(s, [&](Real* ds, Real beta) {
+      scale_gradient(bwd.device(), dy, Mat<const Real>(x.mat()), bwd.weight(s), kind, ds, beta);
+    });
+    bwd.into(x, [&](Mat<Real> dx, Real beta) {
+      scale_by(bwd.device(), dy, bwd.weight(s), kind, dx, beta);
+    });
+  });
+  return y;
+}
+
+}  // namespace detail
+
+/// y = x / s for a scalar parameter s: ALBEF's temperature.
+template <class Ctx, class Real, int D>
+Tensor<Real, D> divide(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan s) {
+  return detail::scale_by_parameter(ctx, x, s, ScaleKind::reciprocal);
+}
+
+/// y = x * exp(s) for a scalar parameter s: CLIP's logit scale.
+template <class Ctx, class Real, int D>
+Tensor<Real, D> scale_exp(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan s) {
+  return detail::scale_by_parameter(ctx, x, s, ScaleKind::exponential);
+}
+
+/// sum(x * weights) for constant weights of the shape of x: turns any output into a loss.
+template <class Ctx, class Real, int D>
+Tensor<Real, 1> weighted_sum(Ctx& ctx, const Tensor<Real, D>& x, const Real* weights) {
+  auto loss = ctx.template tensor<1>(batch_of(1));
+  const Mat<const Real> w = mat(weights, x.rows(), x.cols);
+  dot(ctx.device(), Mat<const Real>(x.mat()), w, loss.data, Real{1}, Real{0});
+  ctx.record(loss, ctx.from(x), [x, w, loss](auto& bwd) {
+    bwd.into(x, [&](Mat<Real> dx, Real beta) {  // dx = w * dloss
+      scale_rows(bwd.device(), w, bwd.grad(loss).data, dx, beta);
+    });
+  });
+  return loss;
+}
+
+}  // namespace albef

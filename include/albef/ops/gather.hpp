@@ -1,0 +1,51 @@
+// Selecting rows and whole sequences; the gradient of a row is the sum over its copies.
+#pragma once
+
+#include "albef/core/context.hpp"
+
+namespace albef {
+
+/// Rows of a tensor in a new order and grouping; indices live on the device.
+struct RowSelection {
+  const std::int32_t* index = nullptr;  ///< (seq.rows()) source rows
+  Sequences seq;                        ///< how the selected rows are grouped
+};
+
+/// y[i] = x[index[i]]: (rows, D) -> (selected rows, D).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> gather(Ctx& ctx, const Tensor<Real, D>& x, RowSelection rows) {
+  auto y = ctx.template tensor<D>(rows.seq, x.cols);
+  gather_rows(ctx.device(), Mat<const Real>(x.mat()), rows.index, y.mat());
+  ctx.record(y, ctx.from(x), [x, y, rows](auto& bwd) {
+    bwd.into(x, [&](Mat<Real> dx, Real beta) {
+      if (beta == 0) fill(bwd.device(), dx.data, Real{0}, x.size());
+      scatter_add_rows(bwd.device(), Mat<const Real>(bwd.grad(y)), rows.index, dx);
+    });
+  });
+  return y;
+}
+
+/// The first row of every sequence ([CLS]): one row per sequence.
+template <class Ctx>
+RowSelection first_rows(Ctx& ctx, const Sequences& seq) {
+  auto* index = ctx.template allocate<std::int32_t>(seq.count);
+  first_rows(ctx.device(), seq, index);
+  return {index, batch_of(seq.count)};
+}
+
+/// The [CLS] states: (B, L, D) -> (B, D).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> first(Ctx& ctx, const Tensor<Real, D>& x) {
+  return gather(ctx, x, first_rows(ctx, x.seq));
+}
+
+/// Sequences index[0..n) of x, one after the other: (B, L, D) -> (n, L, D).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> select(Ctx& ctx, const Tensor<Real, D>& x, const std::int32_t* index, int n) {
+  auto* offsets = ctx.template allocate<std::int32_t>(n + 1);
+  auto* rows = ctx.template allocate<std::int32_t>(std::int64_t{n} * x.seq.max_length());
+  const Sequences seq = select_sequences(ctx.device(), x.seq, index, n, offsets, rows);
+  return gather(ctx, x, {rows, seq});
+}
+
+}  // namespace albef

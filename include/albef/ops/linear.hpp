@@ -1,0 +1,70 @@
+// Affine maps: y = x W^T + b, alone or followed by the exact GELU.
+#pragma once
+
+#include "albef/core/context.hpp"
+
+namespace albef {
+
+namespace detail {
+
+/// dW = dy^T x, db = sum(dy), dx = dy W.
+template <class Bwd, class Real, int In>
+void linear_backward(Bwd& bwd, const Tensor<Real, In>& x, Mat<const Real> dy, ParamSpan weight,
+                     ParamSpan bias) {
+  bwd.into(weight, [&](Real* dw, Real beta) {
+    gemm(bwd.device(), GemmArgs<Real>{.a = dy,
+                                      .b = x.mat(),
+                                      .c = mat(dw, dy.cols, x.cols),
+                                      .transpose_a = true,
+                                      .beta = beta});
+  });
+  if (bias.size)
+    bwd.into(bias, [&](Real* db, Real beta) { column_sum(bwd.device(), dy, db, beta); });
+  bwd.into(x, [&](Mat<Real> dx, Real beta) {
+    gemm(bwd.device(),
+         GemmArgs<Real>{
+             .a = dy, .b = mat(bwd.weight(weight), dy.cols, x.cols), .c = dx, .beta = beta});
+  });
+}
+
+}  // namespace detail
+
+/// y = x W^T + b: x (..., In), W (Out, In), b (Out) or absent (size 0) -> (..., Out).
+template <int Out, class Ctx, class Real, int In>
+Tensor<Real, Out> linear(Ctx& ctx, const Tensor<Real, In>& x, ParamSpan weight,
+                         ParamSpan bias = {}) {
+  auto y = ctx.template tensor<Out>(x.seq);  // (..., Out)
+  gemm(ctx.device(), GemmArgs<Real>{.a = x.mat(),
+                                    .b = mat(ctx.weight(weight), Out, x.cols),
+                                    .c = y.mat(),
+                                    .transpose_b = true,
+                                    .bias = bias.size ? ctx.weight(bias) : nullptr});
+  ctx.record(y, ctx.from(x, weight), [x, y, weight, bias](auto& bwd) {
+    detail::linear_backward(bwd, x, Mat<const Real>(bwd.grad(y)), weight, bias);
+  });
+  return y;
+}
+
+/// y = gelu(x W^T + b) with gelu(z) = z Phi(z); the pre-activation z is kept for the backward.
+template <int Out, class Ctx, class Real, int In>
+Tensor<Real, Out> linear_gelu(Ctx& ctx, const Tensor<Real, In>& x, ParamSpan weight,
+                              ParamSpan bias) {
+  auto y = ctx.template tensor<Out>(x.seq);  // (..., Out)
+  const bool keep = ctx.recording();
+  const Mat<Real> z = keep ? mat(ctx.allocate(y.size()), y.rows(), Out) : Mat<Real>{};
+  gemm(ctx.device(), GemmArgs<Real>{.a = x.mat(),
+                                    .b = mat(ctx.weight(weight), Out, x.cols),
+                                    .c = y.mat(),
+                                    .transpose_b = true,
+                                    .bias = ctx.weight(bias),
+                                    .gelu = true,
+                                    .pre = z});
+  ctx.record(y, ctx.from(x, weight), [x, y, z, weight, bias](auto& bwd) {
+    const auto dy = bwd.grad(y);
+    gelu_backward(bwd.device(), Mat<const Real>(dy), Mat<const Real>(z), dy);  // in place: dz
+    detail::linear_backward(bwd, x, Mat<const Real>(dy), weight, bias);
+  });
+  return y;
+}
+
+}  // namespace albef

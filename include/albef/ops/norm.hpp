@@ -1,0 +1,99 @@
+// Layer norm, the residual sum in front of it, and L2 normalisation.
+#pragma once
+
+#include "albef/core/context.hpp"
+
+namespace albef {
+
+/// y = (x - mean) / sqrt(var + eps) * weight + bias over the last dimension: x (..., D) -> (...,
+/// D).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> layer_norm(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan weight, ParamSpan bias,
+                           double eps) {
+  auto y = ctx.like(x);
+  Real* mean = ctx.allocate(x.rows());
+  Real* rstd = ctx.allocate(x.rows());
+  layer_norm_forward(ctx.device(), LayerNormArgs<Real>{.x = x.mat(),
+                                                       .weight = ctx.weight(weight),
+                                                       .bias = ctx.weight(bias),
+                                                       .y = y.mat(),
+                                                       .mean = mean,
+                                                       .rstd = rstd,
+                                                       .eps = static_cast<Real>(eps)});
+  ctx.record(y, ctx.from(x, weight), [x, y, weight, bias, mean, rstd](auto& bwd) {
+    LayerNormGradArgs<Real> args{
+        .dy = bwd.grad(y), .x = x.mat(), .weight = bwd.weight(weight), .mean = mean, .rstd = rstd};
+    bwd.into(weight, [&](Real* d, Real beta) { args.dweight = d, args.beta_weight = beta; });
+    bwd.into(bias, [&](Real* d, Real beta) { args.dbias = d, args.beta_bias = beta; });
+    bwd.into(x, [&](Mat<Real> d, Real beta) { args.dx = d, args.beta_x = beta; });
+    layer_norm_backward(bwd.device(), args);
+  });
+  return y;
+}
+
+/// y = layer_norm(residual + dropout(x)), the post-norm sub-block of BERT in one pass.
+template <class Ctx, class Real, int D>
+Tensor<Real, D> add_layer_norm(Ctx& ctx, const Tensor<Real, D>& x, const Tensor<Real, D>& residual,
+                               float p, ParamSpan weight, ParamSpan bias, double eps) {
+  auto y = ctx.like(x);
+  auto sum = ctx.like(x);
+  Real* mean = ctx.allocate(x.rows());
+  Real* rstd = ctx.allocate(x.rows());
+  const float rate = ctx.dropout() ? p : 0.0f;
+  const std::uint64_t stream = ctx.next_stream();
+  const Philox philox = ctx.philox();
+  layer_norm_forward(ctx.device(), LayerNormArgs<Real>{.x = x.mat(),
+                                                       .residual = residual.mat(),
+                                                       .sum = sum.mat(),
+                                                       .weight = ctx.weight(weight),
+                                                       .bias = ctx.weight(bias),
+                                                       .y = y.mat(),
+                                                       .mean = mean,
+                                                       .rstd = rstd,
+                                                       .eps = static_cast<Real>(eps),
+                                                       .dropout = rate,
+                                                       .philox = philox,
+                                                       .stream = stream});
+  const bool inputs = ctx.from(x, residual);
+  // sum's gradient reaches residual unchanged and x through the mask.
+  ctx.record(sum, inputs, [x, residual, sum, rate, philox, stream](auto& bwd) {
+    const Mat<const Real> ds = bwd.grad(sum);
+    if (rate > 0) {
+      bwd.into(x, [&](Mat<Real> dx, Real beta) {
+        dropout(bwd.device(), ds, dx, beta, rate, philox, stream);
+      });
+    } else {
+      bwd.pass(sum, x, false);
+    }
+    bwd.pass(sum, residual, true);
+  });
+  ctx.record(y, inputs || ctx.from(weight), [y, sum, weight, bias, mean, rstd](auto& bwd) {
+    LayerNormGradArgs<Real> args{.dy = bwd.grad(y),
+                                 .x = sum.mat(),
+                                 .weight = bwd.weight(weight),
+                                 .mean = mean,
+                                 .rstd = rstd};
+    bwd.into(weight, [&](Real* d, Real beta) { args.dweight = d, args.beta_weight = beta; });
+    bwd.into(bias, [&](Real* d, Real beta) { args.dbias = d, args.beta_bias = beta; });
+    bwd.into(sum, [&](Mat<Real> d, Real beta) { args.dx = d, args.beta_x = beta; });
+    layer_norm_backward(bwd.device(), args);
+  });
+  return y;
+}
+
+/// y = x / max(|x|, 1e-12) per row (torch.nn.functional.normalize): (..., D) -> (..., D).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> l2_normalize(Ctx& ctx, const Tensor<Real, D>& x) {
+  auto y = ctx.like(x);
+  Real* norm = ctx.allocate(x.rows());
+  l2_normalize_forward(ctx.device(), Mat<const Real>(x.mat()), y.mat(), norm);
+  ctx.record(y, ctx.from(x), [x, y, norm](auto& bwd) {
+    bwd.into(x, [&](Mat<Real> dx, Real beta) {
+      l2_normalize_backward(bwd.device(), Mat<const Real>(bwd.grad(y)), Mat<const Real>(y.mat()),
+                            static_cast<const Real*>(norm), dx, beta);
+    });
+  });
+  return y;
+}
+
+}  // namespace albef

@@ -1,0 +1,52 @@
+// Golden case `lr_schedule`: the learning rate at every optimizer step of the official loops and
+// the distillation weight in the first epoch.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "albef/optim/schedule.hpp"
+#include "albef/testing/golden.hpp"
+
+namespace albef {
+
+/// Adds three lines per schedule: rate at every step, rate by scheduler position, samples of
+/// alpha. All are held to a relative 1e-12.
+inline void run_lr_schedule_case(const GoldenCase& golden, GoldenReport& report) {
+  constexpr double tolerance = 1e-12;
+  const auto relative = [](double got, double want) {
+    return got == want ? 0 : std::abs(got - want) / std::abs(want);
+  };
+  for (const auto& item : golden.json.at("schedules")) {
+    const auto name = item.at("name").get<std::string>();
+    const auto& options = item.at("schedular");
+    const CosineWarmup cosine{item.at("optimizer_lr"), options.at("min_lr"),
+                              options.at("warmup_lr"), options.at("warmup_epochs"),
+                              options.at("epochs")};
+    const int iterations = item.at("iterations_per_epoch");
+    const OfficialSchedule schedule{cosine, iterations, item.at("step_size")};
+
+    double worst = 0;
+    std::int64_t step = 0;
+    for (const auto& run : item.at("lr_runs"))
+      for (std::int64_t end = step + run.at(1).get<std::int64_t>(); step < end; ++step)
+        worst = std::max(worst, relative(schedule.lr(step), run.at(0)));
+    const auto total = item.at("total_steps").get<std::int64_t>();
+    report.add(name + " lr", step == total ? worst : 1, tolerance, concat(step, " steps"));
+
+    worst = 0;
+    std::int64_t position = 0;
+    for (const double want : item.at("lr_by_scheduler_step"))
+      worst = std::max(worst, relative(cosine.at(position++), want));
+    report.add(name + " scheduler", worst, tolerance, concat(position, " positions"));
+
+    worst = 0;
+    const AlphaRamp ramp{item.at("alpha"), iterations, item.at("alpha_ramp_in_first_epoch")};
+    for (const auto& sample : item.at("alpha_first_epoch_samples"))
+      worst = std::max(worst, relative(ramp.at(sample.at(0)), sample.at(1)));
+    report.add(name + " alpha", worst, tolerance);
+  }
+}
+
+}  // namespace albef

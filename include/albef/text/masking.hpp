@@ -1,0 +1,126 @@
+// Token masking for masked language modelling (official models/model_pretrain.py, `mask`): the
+// random draws and their application are apart, so that given draws can be replayed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "albef/core/error.hpp"
+#include "albef/core/rng.hpp"
+#include "albef/text/batch.hpp"
+
+namespace albef {
+
+/// Which tokens are masked and what replaces them; the defaults are the official values.
+struct MaskingOptions {
+  int vocab_size = 30522;
+  std::int32_t mask_id = 103;
+  std::int32_t pad_id = 0;    ///< never masked
+  std::int32_t cls_id = 101;  ///< never masked
+  float probability = 0.15f;  ///< of each other token to be masked, independently
+  float replace = 0.8f;       ///< share of the masked that become mask_id
+  float random = 0.5f;        ///< share of the rest that become a random id of the vocabulary
+  bool ensure_one = true;     ///< mask at least one token per batch: the loss is a mean over them
+};
+
+/// The options of a tokeniser's vocabulary.
+template <class Tokenizer>
+MaskingOptions masking_options(const Tokenizer& tokenizer) {
+  MaskingOptions out;
+  out.vocab_size = tokenizer.size();
+  out.mask_id = tokenizer.mask_id();
+  out.pad_id = tokenizer.pad_id();
+  out.cls_id = tokenizer.cls_id();
+  return out;
+}
+
+/// Raw draws, one per packed row; what does not apply is ignored (`replace` where not masked, ...).
+struct MaskDraws {
+  std::vector<std::uint8_t> mask;     // (T) 1 = mask this position, unless PAD or CLS
+  std::vector<std::uint8_t> replace;  // (T) 1 = by mask_id
+  std::vector<std::uint8_t> random;   // (T) 1 = otherwise by `words`
+  std::vector<std::int32_t> words;    // (T) ids in [0, vocab_size)
+};
+
+namespace detail {
+inline bool maskable(std::int32_t id, const MaskingOptions& options) {
+  return id != options.pad_id && id != options.cls_id;
+}
+}  // namespace detail
+
+/// Draws for a batch: four words of the stream per packed row, and one more if `ensure_one` has to
+/// choose a position.
+inline void draw_masks(const TextBatch& text, const MaskingOptions& options, RandomStream& stream,
+                       MaskDraws& out) {
+  require(options.vocab_size > 0, "[masking] vocab_size is ", options.vocab_size);
+  const std::size_t rows = text.ids.size();
+  out.mask.resize(rows);
+  out.replace.resize(rows);
+  out.random.resize(rows);
+  out.words.resize(rows);
+  int maskable = 0;
+  bool any = false;
+  for (std::size_t i = 0; i < rows; ++i) {
+    out.mask[i] = stream.bernoulli(options.probability);
+    out.replace[i] = stream.bernoulli(options.replace);
+    out.random[i] = stream.bernoulli(options.random);
+    out.words[i] = stream.below(options.vocab_size);
+    if (!detail::maskable(text.ids[i], options)) continue;
+    ++maskable;
+    any = any || out.mask[i] != 0;
+  }
+  if (!options.ensure_one || any || maskable == 0) return;
+  int skip = stream.below(maskable);
+  for (std::size_t i = 0; i < rows; ++i) {
+    if (!detail::maskable(text.ids[i], options) || skip-- > 0) continue;
+    out.mask[i] = 1;
+    return;
+  }
+}
+
+/// Applies given draws. Error if their number is not that of the batch's tokens.
+inline void apply_mask(const TextBatch& text, const MaskDraws& draws, const MaskingOptions& options,
+                       MaskedText& out) {
+  const std::size_t tokens = text.ids.size();
+  require(draws.mask.size() == tokens && draws.replace.size() == tokens &&
+              draws.random.size() == tokens && draws.words.size() == tokens,
+          "[masking] got ", draws.mask.size(), "/", draws.replace.size(), "/", draws.random.size(),
+          "/", draws.words.size(), " draws for ", tokens, " tokens");
+  out.clear();
+  out.text.ids.assign(text.ids.begin(), text.ids.end());
+  out.text.offsets.assign(text.offsets.begin(), text.offsets.end());
+  std::size_t row = 0;
+  for (int i = 0; i < text.count(); ++i) {
+    for (const std::int32_t id : text.text(i)) {
+      if (draws.mask[row] != 0 && detail::maskable(id, options)) {
+        out.rows.push_back(static_cast<std::int32_t>(row));
+        out.labels.push_back(id);
+        if (draws.replace[row] != 0)
+          out.text.ids[row] = options.mask_id;
+        else if (draws.random[row] != 0)
+          out.text.ids[row] = draws.words[row];
+      }
+      ++row;
+    }
+    out.offsets.push_back(static_cast<std::int32_t>(out.rows.size()));
+  }
+}
+
+/// Draws and applies; `draws` is working memory, kept by the caller for reuse.
+inline void mask_tokens(const TextBatch& text, const MaskingOptions& options, RandomStream& stream,
+                        MaskDraws& draws, MaskedText& out) {
+  draw_masks(text, options, stream, draws);
+  apply_mask(text, draws, options, out);
+}
+
+/// The same as a new batch.
+inline MaskedText mask_tokens(const TextBatch& text, const MaskingOptions& options,
+                              RandomStream& stream) {
+  MaskDraws draws;
+  MaskedText out;
+  mask_tokens(text, options, stream, draws, out);
+  return out;
+}
+
+}  // namespace albef

@@ -1,0 +1,78 @@
+// Notices losses that stand where a model stands that has learned nothing.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "albef/core/error.hpp"
+
+namespace albef {
+
+/// ITM loss of a model that only knows that one of three pairs matches: 0.6365.
+inline double itm_plateau() { return std::log(3.0) - std::log(2.0) * 2 / 3; }
+/// ITC loss (mean of both directions) when all candidates look alike.
+inline double itc_plateau(int queue, int batch) { return std::log(queue + batch); }
+/// MLM loss when all words look alike.
+inline double mlm_plateau(int vocabulary) { return std::log(vocabulary); }
+
+/// A loss and the value it has when nothing is learned.
+struct PlateauRule {
+  std::string loss;
+  double value = 0;
+  double tolerance = 0.02;  // relative
+};
+
+/// Averages each loss over blocks of `steps` steps after the first `warmup` steps (single steps are
+/// too noisy to judge) and reports a loss whose average is within the tolerance of its plateau.
+class PlateauDetector {
+ public:
+  PlateauDetector(const std::vector<PlateauRule>& rules, std::int64_t warmup, int steps)
+      : warmup_(warmup), steps_(steps) {
+    require(steps > 0, "PlateauDetector: blocks of ", steps, " steps, expected at least 1");
+    for (const auto& rule : rules) watched_.push_back({rule});
+  }
+
+  /// Takes a loss of a step. Returns a warning, once each time the loss enters its plateau,
+  /// otherwise an empty text. Losses without a rule are ignored.
+  std::string observe(std::int64_t step, std::string_view loss, double value) {
+    if (step < warmup_) return "";
+    for (auto& w : watched_)
+      if (w.rule.loss == loss) return observe(w, step, value);
+    return "";
+  }
+
+ private:
+  struct Watched {
+    PlateauRule rule;
+    double sum = 0;
+    int count = 0;
+    bool stuck = false;
+  };
+
+  std::string observe(Watched& w, std::int64_t step, double value) const {
+    w.sum += value;
+    if (++w.count < steps_) return "";
+    const double mean = w.sum / w.count;
+    w.sum = 0, w.count = 0;
+    const bool was_stuck = std::exchange(
+        w.stuck, std::abs(mean - w.rule.value) <= w.rule.tolerance * std::abs(w.rule.value));
+    if (!w.stuck || was_stuck) return "";
+    char text[256];
+    std::snprintf(text, sizeof text,
+                  "warning: step %lld: loss %s was %.4f on average over the last %d steps; a model "
+                  "that learns nothing has %.4f",
+                  static_cast<long long>(step), w.rule.loss.c_str(), mean, steps_, w.rule.value);
+    return text;
+  }
+
+  std::int64_t warmup_;
+  int steps_;
+  std::vector<Watched> watched_;
+};
+
+}  // namespace albef

@@ -1,0 +1,7 @@
+// expect: Context: the device lacks some of the primitives of core/backend.hpp
+#include "albef/core/context.hpp"
+
+struct Toaster {};
+
+albef::Context<Toaster>* context = nullptr;
+static_assert(sizeof(*context) > 0);

@@ -1,0 +1,190 @@
+// Decoding of PNG and JPEG in every pixel format against stored results of Pillow; damaged files.
+#include "albef/data/codec.hpp"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "albef/core/rng.hpp"
+
+namespace fs = std::filesystem;
+using namespace albef;
+
+namespace {
+
+const std::string folder = ALBEF_TEST_DATA "/data/image_files/";
+
+std::vector<std::uint8_t> bytes_of(const std::string& name) {
+  const std::string text = read_file(folder + name);
+  return {text.begin(), text.end()};
+}
+
+/// The message of the Error that decoding throws; empty if it succeeds.
+std::string error_of(const std::vector<std::uint8_t>& bytes, const DecodeOptions& options = {}) {
+  try {
+    (void)decode_image(bytes, "some/file", options);
+  } catch (const Error& e) { return e.what(); }
+  return "";
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::vector<std::uint8_t> first(const std::vector<std::uint8_t>& bytes, std::size_t count) {
+  return {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count)};
+}
+
+/// A PNG file's header chunk says this size (its checksum is adapted by a table-free CRC-32).
+void set_png_size(std::vector<std::uint8_t>& png, std::uint32_t width, std::uint32_t height) {
+  const auto put = [&](std::size_t at, std::uint32_t v) {
+    for (std::size_t i = 0; i < 4; ++i) png[at + i] = static_cast<std::uint8_t>(v >> (24 - 8 * i));
+  };
+  put(16, width), put(20, height);
+  std::uint32_t crc = 0xFFFFFFFFu;
+  for (std::size_t i = 12; i < 29; ++i) {
+    crc ^= png[i];
+    for (int k = 0; k < 8; ++k) crc = (crc >> 1) ^ (crc & 1 ? 0xEDB88320u : 0u);
+  }
+  put(29, ~crc);
+}
+
+}  // namespace
+
+TEST_CASE("decoding gives Pillow's pixels") {
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string path = entry.path().string();
+    if (!fs::exists(path + ".expected.png")) continue;
+    INFO(path);
+    const Image image = load_image(path), expected = load_image(path + ".expected.png");
+    CHECK(image.width == 19);
+    CHECK(image.height == 13);
+    CHECK(image.rgb == expected.rgb);
+    ++files;
+  }
+  CHECK(files == 15);
+}
+
+TEST_CASE("transparent pictures are put on white if asked for") {
+  DecodeOptions white;
+  white.over_white = true;
+  for (const std::string name : {"rgba.png", "palette_transparent.png"}) {
+    INFO(name);
+    const Image image = load_image(folder + name, white);
+    CHECK(image.rgb == load_image(folder + name + ".white.png").rgb);
+    CHECK(image.rgb != load_image(folder + name).rgb);
+  }
+  CHECK(load_image(folder + "color.jpg", white) == load_image(folder + "color.jpg"));
+  CHECK(load_image(folder + "rgb.png", white) == load_image(folder + "rgb.png"));
+}
+
+TEST_CASE("16-bit grey keeps its upper byte if asked for") {
+  DecodeOptions scaled;
+  scaled.scale_gray16 = true;
+  const Image image = load_image(folder + "gray16.png", scaled);
+  CHECK(*std::max_element(image.rgb.begin(), image.rgb.end()) == 2);  // levels up to 599
+}
+
+TEST_CASE("PNG files are written and read back") {
+  Image image(37, 5);
+  RandomStream random(1, 2);
+  for (auto& v : image.rgb) v = static_cast<std::uint8_t>(random.bits());
+  CHECK(decode_image(encode_png(image), "memory") == image);
+
+  const std::string path =
+      (fs::temp_directory_path() / ("albef_codec_" + std::to_string(::getpid()) + ".png")).string();
+  save_png(path, image);
+  CHECK(load_image(path) == image);
+  fs::remove(path);
+  CHECK_THROWS_WITH_AS(save_png("/nonexistent/folder/a.png", image),
+                       doctest::Contains("/nonexistent/folder/a.png"), Error);
+  CHECK_THROWS_WITH_AS((void)encode_png(Image{}), doctest::Contains("0 x 0"), Error);
+}
+
+TEST_CASE("files that are no picture") {
+  CHECK_THROWS_WITH_AS((void)load_image(folder + "none.png"), doctest::Contains("none.png"), Error);
+  CHECK_THROWS_WITH_AS((void)load_image(folder), doctest::Contains("directory"), Error);
+  CHECK(error_of({}) == "cannot decode 'some/file': it is empty");
+  CHECK(has(error_of({'G', 'I', 'F', '8', '9', 'a'}), "neither PNG nor JPEG"));
+  CHECK(has(error_of(first(bytes_of("rgb.png"), 8)), "the file ends early"));
+  CHECK(has(error_of(first(bytes_of("color.jpg"), 30)), "'some/file': damaged JPEG"));
+}
+
+TEST_CASE("a file name of the wrong kind does not matter") {
+  CHECK(decode_image(bytes_of("color.jpg"), "picture.png") == load_image(folder + "color.jpg"));
+}
+
+TEST_CASE("sizes") {
+  auto png = bytes_of("rgb.png");
+  set_png_size(png, 0, 13);
+  CHECK(error_of(png) != "");
+  set_png_size(png, 20000, 10000);
+  CHECK(has(error_of(png), "20000 x 10000 pixels are more than the limit of 178956970"));
+  set_png_size(png, 0x7fffffff, 0x7fffffff);
+  CHECK(has(error_of(png), "limit"));
+
+  DecodeOptions small;
+  small.max_pixels = 19 * 13;
+  CHECK(error_of(bytes_of("rgb.png"), small) == "");
+  CHECK(error_of(bytes_of("color.jpg"), small) == "");
+  --small.max_pixels;
+  CHECK(has(error_of(bytes_of("rgb.png"), small), "19 x 13 pixels are more than the limit of 246"));
+  CHECK(has(error_of(bytes_of("color.jpg"), small), "max_pixels"));
+}
+
+TEST_CASE("cut-off files are errors by default and filled up if asked for") {
+  DecodeOptions lenient;
+  lenient.allow_truncated = true;
+  for (const std::string name : {"rgb.png", "rgba.png", "gray16.png", "color.jpg", "gray.jpg",
+                                 "cmyk.jpg", "progressive.jpg", "palette2_interlaced.png"}) {
+    INFO(name);
+    const auto bytes = bytes_of(name);
+    for (const std::size_t cut : {1, 12, 20}) {
+      const auto part = first(bytes, bytes.size() - cut);
+      CHECK(has(error_of(part), "'some/file': damaged or cut-off"));
+      CHECK(error_of(part, lenient) == "");
+    }
+    // Whatever the place, it is a clear error, never a crash.
+    for (std::size_t size = 0; size < bytes.size(); size += 7)
+      CHECK(error_of(first(bytes, size)) != "");
+    CHECK(decode_image(bytes, name, lenient) == decode_image(bytes, name));
+  }
+  const auto png = bytes_of("rgb.png");
+  const Image whole = decode_image(png, "png"),
+              part = decode_image(first(png, png.size() / 2), "png", lenient);
+  CHECK(std::equal(whole.pixel(0, 0), whole.pixel(0, 4), part.pixel(0, 0)));
+  CHECK(std::all_of(part.pixel(0, 10), part.pixel(0, 12), [](auto v) { return v == 0; }));
+}
+
+TEST_CASE("damaged bytes never crash, and change nothing silently in a PNG") {
+  DecodeOptions lenient;
+  lenient.allow_truncated = true;
+  lenient.over_white = true;
+  lenient.max_pixels = 100'000;  // a damaged size must not make the test slow
+  RandomStream random(3, 4);
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (has(name, "expected") || has(name, "white")) continue;
+    INFO(name);
+    const auto bytes = bytes_of(name);
+    for (int trial = 0; trial < 60; ++trial) {
+      auto damaged = bytes;
+      for (int n = random.below(6); n >= 0; --n)
+        damaged[static_cast<std::size_t>(random.below(static_cast<int>(bytes.size())))] =
+            static_cast<std::uint8_t>(random.bits());
+      (void)error_of(damaged, lenient);
+      const std::string error = error_of(damaged, {.max_pixels = 100'000});
+      CHECK((error.empty() || has(error, "'some/file'")));
+    }
+  }
+  // Every bit of the compressed pixels is covered by a checksum.
+  auto png = bytes_of("rgb.png");
+  for (std::size_t at = png.size() - 60; at < png.size() - 20; ++at) {
+    png[at] ^= 4;
+    CHECK(has(error_of(png), "damaged"));
+    png[at] ^= 4;
+  }
+}

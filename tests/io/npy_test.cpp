@@ -1,0 +1,129 @@
+// .npy files and the xtensor views.
+#include "albef/io/npy.hpp"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <xtensor/xnpy.hpp>
+#include <xtensor/xview.hpp>
+
+#include "albef/io/xtensor.hpp"
+
+namespace fs = std::filesystem;
+using albef::Error;
+
+namespace {
+
+struct TemporaryFile {
+  std::string path =
+      (fs::temp_directory_path() / ("albef_npy_test_" + std::to_string(::getpid()) + ".npy"))
+          .string();
+  ~TemporaryFile() { fs::remove(path); }
+};
+
+struct Picture {
+  Picture(int w, int h) : width(w), height(h), rgb(static_cast<std::size_t>(w * h * 3)) {}
+  int width, height;
+  std::vector<std::uint8_t> rgb;
+};
+
+}  // namespace
+
+TEST_CASE("npy: round trips, and xtensor reads what we write and the other way round") {
+  const TemporaryFile file;
+  const std::vector<float> values{1, 2, 3, 4, 5, 6};
+  albef::write_npy<float>(file.path, values, {2, 3});
+  const auto back = albef::read_npy<float>(file.path);
+  CHECK(back.shape == std::vector<std::int64_t>{2, 3});
+  CHECK(back.values == values);
+  const auto array = xt::load_npy<float>(file.path);
+  CHECK(array.shape(1) == 3);
+  CHECK(array(1, 0) == 4);
+
+  const std::vector<std::int64_t> ids{-5, 1ll << 40};
+  albef::write_npy<std::int64_t>(file.path, ids, {2});
+  CHECK(albef::read_npy<std::int64_t>(file.path).values == ids);
+  CHECK(xt::load_npy<std::int64_t>(file.path)(0) == -5);
+  albef::write_npy<std::int64_t>(file.path, std::span(ids).first(1), {});
+  CHECK(albef::read_npy<std::int64_t>(file.path).shape.empty());
+  albef::write_npy<float>(file.path, {}, {0, 7});
+  CHECK(albef::read_npy<float>(file.path).shape == std::vector<std::int64_t>{0, 7});
+
+  xt::dump_npy(file.path, xt::xtensor<float, 2>{{1, 2}, {3, 4}});
+  CHECK(albef::read_npy<float>(file.path).values == std::vector<float>{1, 2, 3, 4});
+}
+
+TEST_CASE("npy: what does not fit is refused by name") {
+  const TemporaryFile file;
+  const std::vector<float> values{1, 2, 3, 4};
+  CHECK_THROWS_WITH_AS(albef::write_npy<float>(file.path, values, {3}),
+                       doctest::Contains("4 values"), Error);
+  albef::write_npy<float>(file.path, values, {2, 2});
+  CHECK_THROWS_WITH_AS(albef::read_npy<std::int64_t>(file.path),
+                       doctest::Contains("'<f4', expected '<i8'"), Error);
+  const std::string good = albef::read_file(file.path);
+  const auto damaged = [&](const std::string& content) {
+    albef::write_file(file.path, content);
+    try {
+      albef::read_npy<float>(file.path);
+    } catch (const Error& e) { return std::string(e.what()); }
+    return std::string();
+  };
+  const auto replaced = [&](const char* from, const char* to) {
+    std::string text = good;
+    return text.replace(text.find(from), std::string(from).size(), to);
+  };
+  CHECK(damaged(good) == "");
+  CHECK(damaged("") != "");
+  CHECK(damaged("PK\3\4 is another format").find("not a .npy") != std::string::npos);
+  CHECK(damaged(good.substr(0, 40)).find("cut off") != std::string::npos);
+  CHECK(damaged(good.substr(0, good.size() - 1)).find("needs 16") != std::string::npos);
+  CHECK(damaged(good + "x").find("needs 16") != std::string::npos);
+  CHECK(damaged(replaced("False", "True ")).find("Fortran") != std::string::npos);
+  CHECK(damaged(replaced("(2, 2)", "(2, x)")).find("shape (2, x)") != std::string::npos);
+  CHECK(damaged(replaced("'shape'", "'shaqe'")).find("no shape") != std::string::npos);
+  CHECK(damaged(replaced("(2, 2)", "(99999999999999999999,)")).find("overflows") !=
+        std::string::npos);
+}
+
+TEST_CASE("xtensor: views share the memory") {
+  std::vector<float> values{1, 2, 3, 4, 5, 6, 7, 8};
+  auto view = albef::as_xtensor(values.data(), std::array<std::size_t, 2>{2, 4});
+  view(1, 0) = 50;
+  CHECK(values[4] == 50);
+
+  albef::Mat<float> left{values.data(), 2, 2, 4};  // the first two columns
+  auto columns = albef::as_xtensor(left);
+  CHECK(columns(1, 1) == 6);
+  columns(1, 1) = 60;
+  CHECK(values[5] == 60);
+  const xt::xarray<float> sums = xt::sum(columns, {1});
+  CHECK(sums(1) == 110);
+
+  Picture picture(4, 2);
+  auto pixels = albef::image_as_xtensor(picture);
+  CHECK(pixels.shape(0) == 2);
+  CHECK(pixels.shape(1) == 4);
+  pixels(1, 3, 2) = 9;
+  CHECK(picture.rgb.back() == 9);
+}
+
+TEST_CASE("xtensor: arrays handed in") {
+  xt::xtensor<std::uint8_t, 3> array = xt::zeros<std::uint8_t>({2, 4, 3});
+  array(0, 1, 2) = 7;
+  const auto picture = albef::image_from_xtensor<Picture>(array);
+  CHECK(picture.width == 4);
+  CHECK(picture.height == 2);
+  CHECK(picture.rgb[5] == 7);
+  const xt::xtensor<std::uint8_t, 3> wrong = xt::zeros<std::uint8_t>({3, 2, 4});
+  CHECK_THROWS_WITH_AS(albef::image_from_xtensor<Picture>(wrong),
+                       doctest::Contains("got shape (3, 2, 4)"), Error);
+
+  xt::xarray<float> matrix{{1, 2, 3}, {4, 5, 6}};
+  const auto mat = albef::as_mat(matrix);
+  CHECK(mat.rows == 2);
+  CHECK(mat.row(1)[2] == 6);
+  CHECK(albef::as_span(matrix).size() == 6);
+  const xt::xarray<float> vector{1, 2};
+  CHECK_THROWS_WITH_AS(albef::as_mat(vector), doctest::Contains("two dimensions"), Error);
+}

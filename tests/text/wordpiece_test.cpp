@@ -1,0 +1,282 @@
+#include "albef/text/wordpiece.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "albef/core/rng.hpp"
+#include "albef/text/tokenizer_json.hpp"
+
+using namespace albef;
+
+namespace {
+
+const std::string golden = std::string(ALBEF_TEST_DATA) + "/golden/tokenizer/";
+
+const WordPiece& bert() {
+  static const WordPiece tokenizer = WordPiece::from_file(golden + "vocab.txt");
+  return tokenizer;
+}
+
+const nlohmann::json& cases() {
+  static const auto json = nlohmann::json::parse(read_file(golden + "cases.json"));
+  return json;
+}
+
+template <class F>
+std::string message_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& e) { return e.what(); }
+  return "";
+}
+
+bool has(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+WordPiece small(std::vector<std::string> more, WordPieceOptions options = {}) {
+  std::vector<std::string> tokens{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+  tokens.insert(tokens.end(), more.begin(), more.end());
+  return WordPiece::from_vocab(tokens, "small", options);
+}
+
+using Tokens = std::vector<std::string>;
+using Ids = std::vector<std::int32_t>;
+
+}  // namespace
+
+TEST_CASE("WordPiece equals the official tokeniser on every golden string") {
+  REQUIRE(cases().at("strings").size() >= 200);
+  for (const auto& item : cases().at("strings")) {
+    const auto text = item.at("text").get<std::string>();
+    CAPTURE(text);
+    CHECK(bert().tokenize(text) == item.at("tokens").get<Tokens>());
+    CHECK(bert().ids(text) == item.at("ids").get<Ids>());
+    CHECK(bert().encode(text, {.max_length = 0}) == item.at("ids_with_special").get<Ids>());
+  }
+}
+
+TEST_CASE("WordPiece equals the official tokeniser on every golden batch") {
+  REQUIRE(cases().at("batches").size() >= 5);
+  for (const auto& item : cases().at("batches")) {
+    const auto& args = item.at("args");
+    EncodeOptions options;
+    options.max_length = args.value("truncation", false) ? args.at("max_length").get<int>() : 0;
+    const auto texts = item.at("texts").get<Tokens>();
+    const auto ids = item.at("input_ids").get<std::vector<Ids>>();
+    const auto masks = item.at("attention_mask").get<std::vector<Ids>>();
+    REQUIRE(texts.size() == ids.size());
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      CAPTURE(texts[i]);
+      Ids got = bert().encode(texts[i], options), mask(got.size(), 1);
+      got.resize(ids[i].size(), bert().pad_id());
+      mask.resize(ids[i].size(), 0);
+      CHECK(got == ids[i]);
+      CHECK(mask == masks[i]);
+    }
+  }
+}
+
+TEST_CASE("WordPiece: vocabulary look-ups") {
+  CHECK(bert().size() == 30522);
+  CHECK(bert().pad_id() == 0);
+  CHECK(bert().unk_id() == 100);
+  CHECK(bert().cls_id() == 101);
+  CHECK(bert().sep_id() == 102);
+  CHECK(bert().mask_id() == 103);
+  CHECK(bert().id("man") == 2158);
+  CHECK(bert().token(2158) == "man");
+  CHECK(bert().contains("##board"));
+  CHECK_FALSE(bert().contains("no such token"));
+  CHECK(bert().id("no such token") == bert().unk_id());
+  CHECK(has(message_of([] { bert().token(30522); }), "30522"));
+  CHECK_THROWS_AS(bert().token(-1), Error);
+}
+
+TEST_CASE("WordPiece: encode limits and [SEP]") {
+  const std::string text = "a man riding a wave";
+  const Ids ids{1037, 2158, 5559, 1037, 4400};
+  CHECK(bert().ids(text) == ids);
+  CHECK(bert().encode(text, {.max_length = 3}) == Ids{101, 1037, 2158});
+  CHECK(bert().encode(text, {.max_length = 6}).size() == 6);
+  CHECK(bert().encode(text, {.max_length = 1}) == Ids{101});
+  CHECK(bert().encode(text, {.max_length = 3, .add_sep = true}) == Ids{101, 1037, 102});
+  CHECK(bert().encode(text, {.max_length = 0, .add_sep = true}) ==
+        Ids{101, 1037, 2158, 5559, 1037, 4400, 102});
+  CHECK(bert().encode("", {}) == Ids{101});
+  CHECK(bert().encode(std::string(200, '.')).size() == 25);
+  CHECK_THROWS_AS(bert().encode(text, {.max_length = -1}), Error);
+  CHECK_THROWS_AS(bert().encode(text, {.max_length = 1, .add_sep = true}), Error);
+
+  Ids reused;
+  reused.reserve(64);
+  const auto* memory = reused.data();
+  bert().encode(text, {}, reused);
+  bert().encode("two dogs", {}, reused);
+  CHECK(reused == Ids{101, 2048, 6077});
+  CHECK(reused.data() == memory);
+}
+
+TEST_CASE("WordPiece: decode joins pieces") {
+  const Ids ids = bert().encode("A surfboard, unaffable!");
+  CHECK(bert().decode(ids) == "[CLS] a surfboard , unaffable !");
+  CHECK(bert().decode(ids, true) == "a surfboard , unaffable !");
+  CHECK(bert().decode({}).empty());
+  CHECK(bert().decode(Ids{bert().id("##board"), bert().id("##s")}) == "##boards");
+  CHECK_THROWS_AS(bert().decode(Ids{-3}), Error);
+}
+
+TEST_CASE("WordPiece: bytes that are not UTF-8 are an error with their offset") {
+  const auto error = [](std::string_view text) { return message_of([&] { bert().ids(text); }); };
+  CHECK(has(error("ab\xFF"), "byte 2"));
+  CHECK(has(error("\x80"), "byte 0"));
+  CHECK(has(error("caf\xC3"), "byte 3"));           // cut off
+  CHECK(has(error("x\xC0\xAF"), "byte 1"));         // overlong '/'
+  CHECK(has(error("ab \xED\xA0\x80"), "byte 3"));   // a surrogate
+  CHECK(has(error("\xF4\x90\x80\x80"), "byte 0"));  // beyond U+10FFFF
+  CHECK(error("caf\xC3\xA9 \xF0\x9F\x98\x80").empty());
+  CHECK(bert().ids(std::string_view("null\0char", 9)) == bert().ids("nullchar"));
+  // The offset counts from the start of the whole text, also behind a special token.
+  CHECK(has(error("[MASK] a\xFF"), "byte 8"));
+}
+
+TEST_CASE("WordPiece: what is wrong with a vocabulary is named") {
+  const Tokens good{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat"};
+  for (const std::string& missing : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}) {
+    Tokens tokens = good;
+    std::erase(tokens, missing);
+    const auto error = message_of([&] { WordPiece::from_vocab(tokens, "pets.txt"); });
+    CHECK(has(error, "pets.txt"));
+    CHECK(has(error, missing));
+  }
+  Tokens twice = good;
+  twice.push_back("cat");
+  const auto error = message_of([&] { WordPiece::from_vocab(twice, "pets.txt"); });
+  CHECK(has(error, "pets.txt:7"));
+  CHECK(has(error, "line 6"));
+  Tokens empty = good;
+  empty.insert(empty.begin() + 2, "");
+  CHECK(has(message_of([&] { WordPiece::from_vocab(empty, "pets.txt"); }), "pets.txt:3"));
+  Tokens bytes = good;
+  bytes.push_back("caf\xE9");
+  CHECK(has(message_of([&] { WordPiece::from_vocab(bytes, "pets.txt"); }), "pets.txt:7"));
+  CHECK(has(message_of([] { WordPiece::from_file("no/such/vocab.txt"); }), "no/such/vocab.txt"));
+}
+
+TEST_CASE("WordPiece: options") {
+  const std::string text = "Caf\xC3\xA9 \xE4\xB8\xAD\xE6\x96\x87";  // Café 中文
+  CHECK(small({"cafe", "\xE4\xB8\xAD", "\xE6\x96\x87"}).tokenize(text) ==
+        Tokens{"cafe", "\xE4\xB8\xAD", "\xE6\x96\x87"});
+  WordPieceOptions plain;
+  plain.normalization = {.lowercase = false, .strip_accents = false, .split_cjk = false};
+  CHECK(small({"Caf\xC3\xA9", "\xE4\xB8\xAD", "##\xE6\x96\x87"}, plain).tokenize(text) ==
+        Tokens{"Caf\xC3\xA9", "\xE4\xB8\xAD", "##\xE6\x96\x87"});
+  CHECK(small({"ab", "@@c"}, {.continuation = "@@"}).tokenize("abc") == Tokens{"ab", "@@c"});
+  CHECK(small({"ab", "##c"}, {.max_word_chars = 2}).tokenize("abc ab") == Tokens{"[UNK]", "ab"});
+}
+
+TEST_CASE("WordPiece: save and read again, also with CR LF and without a last line end") {
+  const auto folder = std::filesystem::temp_directory_path() / "albef_wordpiece_test";
+  std::filesystem::create_directories(folder);
+  const std::string path = folder / "vocab.txt";
+  const auto tokenizer = small({"cat", "##s", "\xC3\xA9"});
+  tokenizer.save(path);
+  CHECK(read_file(path) == "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ncat\n##s\n\xC3\xA9\n");
+  CHECK(WordPiece::from_file(path).tokens() == tokenizer.tokens());
+  write_file(path, "[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\n[MASK]\r\ncat\r\n##s\r\n\xC3\xA9");
+  CHECK(WordPiece::from_file(path).tokens() == tokenizer.tokens());
+  CHECK(std::distance(std::filesystem::directory_iterator(folder), {}) == 1);  // nothing left over
+  CHECK_THROWS_AS(tokenizer.save((folder / "missing" / "vocab.txt").string()), Error);
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("WordPiece: tokenizer.json") {
+  const auto folder = std::filesystem::temp_directory_path() / "albef_tokenizer_json_test";
+  std::filesystem::create_directories(folder);
+  const std::string path = folder / "tokenizer.json";
+  const auto good = nlohmann::json::parse(R"({
+    "added_tokens": [{"id": 0, "content": "[PAD]", "special": true}],
+    "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+                   "strip_accents": null, "lowercase": false},
+    "pre_tokenizer": {"type": "BertPreTokenizer"},
+    "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+              "max_input_chars_per_word": 4,
+              "vocab": {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4,
+                        "Cat": 5, "##s": 6, "\u00e9": 7}}})");
+  const auto load = [&](const nlohmann::json& json) {
+    write_file(path, json.dump());
+    return load_wordpiece(path);
+  };
+  const auto tokenizer = load(good);
+  CHECK(tokenizer.size() == 8);
+  CHECK(tokenizer.tokenize("Cats \xC3\xA9 cat Catss") ==
+        Tokens{"Cat", "##s", "\xC3\xA9", "[UNK]", "[UNK]"});
+  CHECK_FALSE(tokenizer.options().normalization.strip_accents);  // follows lowercase
+
+  const auto error = [&](const char* pointer, const nlohmann::json& value) {
+    auto changed = good;
+    changed[nlohmann::json::json_pointer(pointer)] = value;
+    const auto message = message_of([&] { load(changed); });
+    CHECK(has(message, path));
+    return message;
+  };
+  CHECK(has(error("/model/type", "BPE"), "BPE"));
+  CHECK(has(error("/normalizer", nullptr), "BertNormalizer"));
+  CHECK(has(error("/pre_tokenizer/type", "Whitespace"), "Whitespace"));
+  CHECK(has(error("/normalizer/clean_text", false), "clean_text"));
+  CHECK(has(error("/added_tokens/0/content", "[DEC]"), "[DEC]"));
+  CHECK(has(error("/model/vocab/Cat", 6), "6"));
+  CHECK(has(error("/model/vocab/Cat", 99), "99"));
+  CHECK_FALSE(error("/model/vocab/Cat", "five").empty());
+  CHECK_FALSE(error("/model/vocab", nullptr).empty());
+  write_file(path, "{ not json");
+  CHECK(has(message_of([&] { load_wordpiece(path); }), path));
+  std::filesystem::remove_all(folder);
+  CHECK(load_wordpiece(golden + "vocab.txt").size() == 30522);
+}
+
+TEST_CASE("WordPiece: what holds for any text") {
+  RandomStream random(7, 1);
+  const auto code_point = [&] {  // most from the blocks where rules differ
+    switch (random.below(5)) {
+      case 0:
+        return random.below(0x80);
+      case 1:
+        return 0x80 + random.below(0x780);
+      case 2:
+        return 0x2000 + random.below(0x1200);
+      case 3:
+        return 0x10000 + random.below(0x20000);
+      default:
+        return random.below(0xD800);
+    }
+  };
+  for (int round = 0; round < 2000; ++round) {
+    std::string a, b;
+    for (int i = random.below(20); i > 0; --i) detail::append_utf8(a, code_point());
+    for (int i = random.below(20); i > 0; --i) detail::append_utf8(b, code_point());
+    CAPTURE(a);
+    CAPTURE(b);
+    const Ids ids_a = bert().ids(a), ids_b = bert().ids(b);
+    // White space and special tokens separate: the parts are tokenised on their own.
+    Ids joined = ids_a;
+    joined.insert(joined.end(), ids_b.begin(), ids_b.end());
+    REQUIRE(bert().ids(a + " " + b) == joined);
+    joined.insert(joined.begin() + static_cast<std::ptrdiff_t>(ids_a.size()), bert().mask_id());
+    REQUIRE(bert().ids(a + "[MASK]" + b) == joined);
+    // Normalised words are stable under normalisation.
+    std::string words, again;
+    detail::WordSplitter({}, words).add(a);
+    detail::WordSplitter({}, again).add(words);
+    REQUIRE(again == words);
+    // No pieces are lost: without unknown words the pieces spell the normalised text.
+    if (std::find(ids_a.begin(), ids_a.end(), bert().unk_id()) == ids_a.end())
+      REQUIRE(bert().decode(ids_a) + (words.empty() ? "" : " ") == words);
+  }
+}
