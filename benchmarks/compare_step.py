@@ -143,6 +143,12 @@ def main() -> int:
     torch = [args.torch_python, os.path.join(HERE, "pytorch", "albef_step.py")] + common
     torch += args.torch_args.split() + (["--compile"] if args.compile else [])
 
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        print(f"warning: other programs keep {load:.1f} cores busy; OpenMP programs suffer from "
+              "that far beyond the time they lose, so use results of an idle machine only",
+              file=sys.stderr)  # fmt: skip
+
     kind = Live if args.alternate == "live" else Runs
     programs = [kind("albef", ours, args), kind("pytorch", torch, args)]
     ratios = []
@@ -155,7 +161,8 @@ def main() -> int:
         program.close()
 
     result = {"config": args.config, "batch": args.batch, "threads": args.threads,
-              "alternate": args.alternate, "compile": args.compile, "ratios": ratios}  # fmt: skip
+              "alternate": args.alternate, "compile": args.compile, "ratios": ratios,
+              "load_at_start": load}  # fmt: skip
     for p in programs:
         median = statistics.median(p.times)
         result[p.name] = {"median_ms": median, "min_ms": min(p.times), "max_ms": max(p.times),

@@ -1,16 +1,20 @@
 # Defines the INTERFACE targets: albef::albef (the device-free core), albef::cpu, albef::text, ...
 
 # The headers of each component, relative to include/albef.
-set(albef_headers_core albef.hpp core/* ops/* nn/* loss/* optim/* models/*)
+set(albef_headers_core albef.hpp core/* ops/* nn/* loss/* optim/* models/* io/file.hpp text/batch.hpp)
 set(albef_headers_cpu cpu.hpp cpu/*)
 set(albef_headers_text text/*)
 set(albef_headers_io io/*)
-set(albef_headers_xtensor xtensor.hpp io/xtensor.hpp)
+set(albef_headers_xtensor io/xtensor.hpp)
 set(albef_headers_data data/*)
 set(albef_headers_viz viz/*)
 set(albef_headers_train train/*)
 set(albef_headers_testing testing/*)
 set(albef_headers_golden testing/golden* testing/*_case.hpp)
+# Those that stand in a component's folder and belong to another one, by what they depend on.
+set(albef_elsewhere_io "/(file|xtensor)\\.hpp$")
+set(albef_elsewhere_text "/batch\\.hpp$")
+set(albef_elsewhere_testing "/(golden[^/]*|[^/]*_case)\\.hpp$")
 
 # Adds the target of one component.
 function(albef_add_component component)
@@ -56,11 +60,8 @@ function(albef_add_component component)
   set(base "${PROJECT_SOURCE_DIR}/include")
   list(TRANSFORM albef_headers_${component} PREPEND "${base}/albef/" OUTPUT_VARIABLE patterns)
   file(GLOB headers CONFIGURE_DEPENDS ${patterns})
-  # The components whose headers stand in another one's folder.
-  if(component STREQUAL io)
-    list(FILTER headers EXCLUDE REGEX "/xtensor[^/]*$")
-  elseif(component STREQUAL testing)
-    list(FILTER headers EXCLUDE REGEX "/(golden[^/]*|[^/]*_case.hpp)$")
+  if(albef_elsewhere_${component})
+    list(FILTER headers EXCLUDE REGEX "${albef_elsewhere_${component}}")
   endif()
   target_sources(${target} INTERFACE FILE_SET HEADERS BASE_DIRS "${base}" FILES ${headers})
 endfunction()

@@ -142,7 +142,7 @@ TEST_CASE("cut-off files are errors by default and filled up if asked for") {
                                  "cmyk.jpg", "progressive.jpg", "palette2_interlaced.png"}) {
     INFO(name);
     const auto bytes = bytes_of(name);
-    for (const std::size_t cut : {1, 12, 20}) {
+    for (const std::size_t cut : {1u, 12u, 20u}) {
       const auto part = first(bytes, bytes.size() - cut);
       CHECK(has(error_of(part), "'some/file': damaged or cut-off"));
       CHECK(error_of(part, lenient) == "");

@@ -148,7 +148,7 @@ TEST_CASE("WordPiece: bytes that are not UTF-8 are an error with their offset") 
 
 TEST_CASE("WordPiece: what is wrong with a vocabulary is named") {
   const Tokens good{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat"};
-  for (const std::string& missing : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}) {
+  for (const char* missing : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}) {
     Tokens tokens = good;
     std::erase(tokens, missing);
     const auto error = message_of([&] { WordPiece::from_vocab(tokens, "pets.txt"); });

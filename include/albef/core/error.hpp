@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <string_view>

@@ -36,6 +36,8 @@ inline constexpr int block_rows = 240;
 // Columns and elements of op(b) packed at a time, shared by all threads.
 inline constexpr int block_cols = 4096;
 inline constexpr std::int64_t block_elements = std::int64_t{1} << 22;
+// Lines at most this many elements apart are read in place: a slice stays in the caches.
+inline constexpr int near_lines = 256;
 
 constexpr int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
 constexpr int slice_end(int p, int end) { return end - p < slice_depth ? end : p + slice_depth; }
@@ -47,6 +49,7 @@ struct Factor {
   const T* data;
   std::int64_t outer, inner;
   const T* at(int i, int p) const { return data + i * outer + p * inner; }
+  Factor from(int i, int p) const { return {at(i, p), outer, inner}; }
 };
 template <class T>
 Factor<T> factor_a(const GemmArgs<T>& g) {
@@ -59,76 +62,111 @@ Factor<T> factor_b(const GemmArgs<T>& g) {
   return {g.b.data, 1, g.b.stride};
 }
 
-/// Transposes a square of width x width values in registers: log2(width) rounds, each of which
-/// interleaves register i with register i + width / 2 (a perfect shuffle).
-template <class T, int... I>
-void transpose_square(Pack<T> (&x)[Pack<T>::width], std::integer_sequence<int, I...>) {
-  constexpr int w = Pack<T>::width;
-  using Vector = typename Pack<T>::Vector;
-  const auto interleave = [&](int i) {  // register i of the next round
-    const Vector low = x[i / 2].v, high = x[i / 2 + w / 2].v;
-    return Pack<T>(i % 2 == 0
-                       ? Vector(__builtin_shufflevector(low, high, (I / 2 + I % 2 * w)...))
-                       : Vector(__builtin_shufflevector(low, high, ((w + I) / 2 + I % 2 * w)...)));
-  };
-  for (int round = 1; round < w; round *= 2) {
-    const Pack<T> y[w] = {interleave(I)...};
+/// Transposes a square of width x width values: line r of the result holds value r of every input
+/// line. Reads `lines` lines of `valid` values each (zeros stand for the rest) at from + r * outer,
+/// writes `valid` lines at out + r * stride, the first `Keep` values of each.
+template <int Keep, class T, int... I>
+void transpose_square(const T* from, std::int64_t outer, int lines, int valid, T* out, int stride,
+                      std::integer_sequence<int, I...>) {
+  using P = Pack<T>;
+  constexpr int w = P::width;
+  P x[w] = {(I < lines ? P::load_n(from + I * outer, valid) : P(T(0)))...};
+  // log2(w) perfect shuffles: line i interleaved with line i + w / 2 gives lines 2i and 2i + 1.
+  const auto shuffle = [&](auto) __attribute__((always_inline)) {
+    const auto line = [&](auto i) __attribute__((always_inline)) {
+      constexpr int from_half = i % 2 * (w / 2);
+      return P(typename P::Vector(__builtin_shufflevector(x[i / 2].v, x[i / 2 + w / 2].v,
+                                                          (from_half + I / 2 + I % 2 * w)...)));
+    };
+    const P y[w] = {line(std::integral_constant<int, I>{})...};
     ((x[I] = y[I]), ...);
-  }
+  };
+  ((1 << I < w ? shuffle(I) : void()), ...);
+  const auto write = [&](int r, const P& line) {
+    T values[w];
+    line.store(values);
+    std::memcpy(out + r * stride, values, sizeof(T) * Keep);
+  };
+  ((I < valid ? write(I, x[I]) : void()), ...);
 }
 
 /// out[p * Width + i] = element (i, p) of a sliver of `count` <= Width lines and `depth` values of
 /// p; lines beyond `count` become zero.
 template <int Width, class T>
-void pack_sliver(const T* from, std::int64_t outer, std::int64_t inner, int count, int depth,
-                 T* out) {
+void pack_sliver(Factor<T> from, int count, int depth, T* out) {
   constexpr int w = Pack<T>::width;
-  if (outer == 1) {
-    for (int p = 0; p < depth; ++p, from += inner, out += Width) {
+  if (from.outer == 1) {
+    for (int p = 0; p < depth; ++p, out += Width) {
+      const T* line = from.at(0, p);
       if (count == Width) {
-        std::memcpy(out, from, sizeof(T) * Width);
+        std::memcpy(out, line, sizeof(T) * Width);
       } else {
-        for (int i = 0; i < Width; ++i) out[i] = i < count ? from[i] : T(0);
+        for (int i = 0; i < Width; ++i) out[i] = i < count ? line[i] : T(0);
       }
     }
     return;
   }
+  constexpr auto lanes = std::make_integer_sequence<int, w>{};
   for (int p = 0; p < depth; p += w) {  // here inner == 1
     const int valid = std::min(w, depth - p);
-    for (int i = 0; i < Width; i += w) {
-      Pack<T> square[w];
-      for (int r = 0; r < w; ++r)
-        square[r] = i + r < count ? Pack<T>::load_n(from + (i + r) * outer + p, valid) : T(0);
-      transpose_square<T>(square, std::make_integer_sequence<int, w>{});
-      for (int q = 0; q < valid; ++q)
-        square[q].store_n(out + (p + q) * Width + i, std::min(w, Width - i));
-    }
+    int i = 0;
+    for (; i + w <= Width; i += w)
+      transpose_square<w>(from.at(i, p), from.outer, count - i, valid, out + p * Width + i, Width,
+                          lanes);
+    if constexpr (Width % w != 0)
+      transpose_square<Width % w>(from.at(i, p), from.outer, count - i, valid, out + p * Width + i,
+                                  Width, lanes);
   }
 }
 
-/// tile = (rows x depth) (depth x cols); step p of row r of the left factor is read from
-/// a[r * a_row + p * a_step], row p of the right factor from b + p * b_step.
-template <class T, int... R>
+/// tile = (rows x depth) (depth x cols) for sizeof...(R) rows and `Packs` (1 or 2) packs of
+/// columns. Step p of row r of the left factor is read from a[r * a_row + p * a_step], row p of the
+/// right factor from b + p * b_step.
+template <int Packs, class T, int... R>
 void multiply_tile(int depth, const T* a, std::int64_t a_row, std::int64_t a_step, const T* b,
-                   std::int64_t b_step, T* tile, std::integer_sequence<int, R...>) {
+                   std::int64_t b_step, T* out, std::int64_t stride,
+                   std::integer_sequence<int, R...>) {
   using P = Pack<T>;
   P left[sizeof...(R)], right[sizeof...(R)];
   ((left[R] = T(0), right[R] = T(0)), ...);
   // One pointer for three rows: the addressing modes reach base, base + row and base + 2 row.
   const T *a0 = a, *a3 = a + 3 * a_row, *a6 = a + 6 * a_row, *a9 = a + 9 * a_row;
   for (int p = 0; p < depth; ++p) {
-    const P b0 = P::load(b), b1 = P::load(b + P::width);
+    const P b0 = P::load(b), b1 = Packs == 2 ? P::load(b + P::width) : b0;
     const auto multiply_row = [&](int r, P& l, P& h) {
       const P x = (r < 3 ? a0 : r < 6 ? a3 : r < 9 ? a6 : a9)[r % 3 * a_row];
       l = fma(x, b0, l);
-      h = fma(x, b1, h);
+      if (Packs == 2) h = fma(x, b1, h);
     };
     (multiply_row(R, left[R], right[R]), ...);
     a0 += a_step, a3 += a_step, a6 += a_step, a9 += a_step;
     b += b_step;
   }
-  ((left[R].store(tile + R * Tile<T>::cols), right[R].store(tile + R * Tile<T>::cols + P::width)),
-   ...);
+  const auto keep_row = [&](int r, P l, P h) {
+    l.store(out + r * stride);
+    if (Packs == 2) h.store(out + r * stride + P::width);
+  };
+  (keep_row(R, left[R], right[R]), ...);
+}
+
+/// The same with the smallest of six tile shapes that covers rows x cols.
+template <class T>
+void multiply_ragged_tile(int rows, int cols, int depth, const T* a, std::int64_t a_row,
+                          std::int64_t a_step, const T* b, std::int64_t b_step, T* out,
+                          std::int64_t stride) {
+  const auto multiply = [&](auto sequence) {
+    if (cols > Pack<T>::width)
+      multiply_tile<2>(depth, a, a_row, a_step, b, b_step, out, stride, sequence);
+    else
+      multiply_tile<1>(depth, a, a_row, a_step, b, b_step, out, stride, sequence);
+  };
+  constexpr int third = Tile<T>::rows / 3;
+  if (rows > 2 * third)
+    multiply(std::make_integer_sequence<int, 3 * third>{});
+  else if (rows > third)
+    multiply(std::make_integer_sequence<int, 2 * third>{});
+  else
+    multiply(std::make_integer_sequence<int, third>{});
 }
 
 /// Adds a finished tile into c at (i, j); the last slice of K also applies the epilogue.
@@ -136,34 +174,33 @@ template <class T>
 void finish_tile(const GemmArgs<T>& g, const T* tile, int i, int j, int rows, int cols, bool first,
                  bool last) {
   using P = Pack<T>;
-  for (int r = 0; r < rows; ++r, tile += Tile<T>::cols) {
-    T* c = g.c.row(i + r) + j;
-    for (int q = 0; q < cols; q += P::width) {
-      const int n = cols - q;
-      P z = P::load(tile + q) * g.alpha;
-      if (!first)
-        z += P::load_n(c + q, n);
-      else if (g.beta != T(0))
-        z = fma(P::load_n(c + q, n), P(g.beta), z);
-      if (last && g.bias) z += P::load_n(g.bias + j + q, n);
-      if (last && g.gelu) {
+  const P alpha = g.alpha, beta = first ? g.beta : T(1);
+  const bool accumulates = !first || g.beta != T(0), activates = last && g.gelu;
+  for (int q = 0; q < cols; q += P::width) {
+    const int n = cols - q;
+    const P bias = last && g.bias ? P::load_n(g.bias + j + q, n) : P(T(0));
+    for (int r = 0; r < rows; ++r) {
+      T* c = g.c.row(i + r) + j + q;
+      P z = fma(P::load(tile + r * Tile<T>::cols + q), alpha, bias);
+      if (accumulates) z = fma(P::load_n(c, n), beta, z);
+      if (activates) {
         if (g.pre.data) z.store_n(g.pre.row(i + r) + j + q, n);
         z = gelu(z);
       }
-      z.store_n(c + q, n);
+      z.store_n(c, n);
     }
   }
 }
 
-/// Whether full slivers of op(a) or op(b) are better read where they are than packed: the stride
-/// suits, and too few products share the packed copy to repay it.
+/// Whether full slivers of op(a) or op(b) are better read where they are than packed: the layout
+/// suits, and either lines lie close together or too few products would share the packed copy.
 template <class T>
 bool reads_in_place_a(const GemmArgs<T>& g) {
-  return g.c.cols <= (g.transpose_a ? 1 : 8) * Tile<T>::cols;
+  return g.transpose_a ? g.a.stride <= near_lines : g.c.cols <= 8 * Tile<T>::cols;
 }
 template <class T>
 bool reads_in_place_b(const GemmArgs<T>& g) {
-  return !g.transpose_b && g.c.rows <= 4 * Tile<T>::rows;
+  return !g.transpose_b && (g.b.stride <= near_lines || g.c.rows <= 4 * Tile<T>::rows);
 }
 
 template <class T>
@@ -178,7 +215,7 @@ void pack_b(const GemmArgs<T>& g, int j0, int j1, int p0, int p1, T* out) {
   const auto b = factor_b(g);
   for (int j = j0; j < j1; j += cols, out += std::int64_t{cols} * (p1 - p0))
     if (j1 - j < cols || !reads_in_place_b(g))
-      pack_sliver<cols>(b.at(j, p0), b.outer, b.inner, std::min(cols, j1 - j), p1 - p0, out);
+      pack_sliver<cols>(b.from(j, p0), std::min(cols, j1 - j), p1 - p0, out);
 }
 
 /// Rows [i0, i1), columns [j0, j1) of the product of one slice [p0, p1) of K.
@@ -190,9 +227,10 @@ void multiply_block(const GemmArgs<T>& g, int i0, int i1, int j0, int j1, int p0
   const bool in_place_a = reads_in_place_a(g), in_place_b = reads_in_place_b(g);
   const int depth = p1 - p0;
   const bool first = p0 == 0, last = p1 == inner_size(g);
+  const bool plain = first && g.beta == T(0) && g.alpha == T(1) && !(last && (g.bias || g.gelu));
   for (int i = i0; i < i1; i += rows)
     if (i1 - i < rows || !in_place_a)
-      pack_sliver<rows>(a.at(i, p0), a.outer, a.inner, std::min(rows, i1 - i), depth,
+      pack_sliver<rows>(a.from(i, p0), std::min(rows, i1 - i), depth,
                         packed_a + std::int64_t{depth} * (i - i0));
   for (int j = j0; j < j1; j += cols) {
     const int tile_cols = std::min(cols, j1 - j);
@@ -202,10 +240,18 @@ void multiply_block(const GemmArgs<T>& g, int i0, int i1, int j0, int j1, int p0
       const int tile_rows = std::min(rows, i1 - i);
       const bool a_here = in_place_a && tile_rows == rows;
       const T* a_sliver = a_here ? a.at(i, p0) : packed_a + std::int64_t{depth} * (i - i0);
+      const auto multiply = [&](T* out, std::int64_t stride) {
+        multiply_ragged_tile(tile_rows, tile_cols, depth, a_sliver, a_here ? a.outer : 1,
+                             a_here ? a.inner : rows, b_sliver, b_here ? b.inner : cols, out,
+                             stride);
+      };
+      if (plain && tile_rows == rows && tile_cols == cols) {
+        multiply(g.c.row(i) + j, g.c.stride);
+        continue;
+      }
       for (int r = 0; r < tile_rows; ++r) __builtin_prefetch(g.c.row(i + r) + j, 1);
       alignas(64) T tile[rows * cols];
-      multiply_tile<T>(depth, a_sliver, a_here ? a.outer : 1, a_here ? a.inner : rows, b_sliver,
-                       b_here ? b.inner : cols, tile, std::make_integer_sequence<int, rows>{});
+      multiply(tile, cols);
       finish_tile(g, tile, i, j, tile_rows, tile_cols, first, last);
     }
   }

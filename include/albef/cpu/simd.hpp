@@ -56,27 +56,9 @@ struct Pack {
   void store(T* p) const { std::memcpy(p, &v, sizeof(Vector)); }
 
   /// The first n lanes from p, zeros behind; touches nothing past p + n. Any n >= 0.
-  static Pack load_n(const T* p, int n) {
-    if (n >= width) return load(p);
-    T lanes[width] = {};
-    for (int step = width / 2, at = 0; step > 0; step /= 2) {
-      if ((n & step) == 0) continue;
-      std::memcpy(lanes + at, p + at, sizeof(T) * static_cast<unsigned>(step));
-      at += step;
-    }
-    return load(lanes);
-  }
+  static Pack load_n(const T* p, int n) { return n >= width ? load(p) : load_part(p, n); }
   /// Writes the first n lanes.
-  void store_n(T* p, int n) const {
-    if (n >= width) return store(p);
-    T lanes[width];
-    store(lanes);
-    for (int step = width / 2, at = 0; step > 0; step /= 2) {
-      if ((n & step) == 0) continue;
-      std::memcpy(p + at, lanes + at, sizeof(T) * static_cast<unsigned>(step));
-      at += step;
-    }
-  }
+  void store_n(T* p, int n) const { n >= width ? store(p) : store_part(*this, p, n); }
 
   /// 0, 1, 2, ...
   static Pack iota() {
@@ -130,6 +112,26 @@ struct Pack {
   }
 
  private:
+  // Out of line: rare, and their size would keep the callers from being inlined.
+  [[gnu::noinline]] static Pack load_part(const T* p, int n) {
+    T lanes[width] = {};
+    for (int step = width / 2, at = 0; step > 0; step /= 2) {
+      if ((n & step) == 0) continue;
+      std::memcpy(lanes + at, p + at, sizeof(T) * static_cast<unsigned>(step));
+      at += step;
+    }
+    return load(lanes);
+  }
+  [[gnu::noinline]] static void store_part(Pack x, T* p, int n) {
+    T lanes[width];
+    x.store(lanes);
+    for (int step = width / 2, at = 0; step > 0; step /= 2) {
+      if ((n & step) == 0) continue;
+      std::memcpy(p + at, lanes + at, sizeof(T) * static_cast<unsigned>(step));
+      at += step;
+    }
+  }
+
   static Bits sign_bits() { return Pack(T(-0.0)).bits(); }
 
   template <int Half, class F>

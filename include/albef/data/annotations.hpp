@@ -20,8 +20,9 @@
 namespace albef {
 
 struct AnnotationOptions {
-  std::string image_root;  ///< folder of relative image paths; empty: the folder of each JSON file
-  bool strict = false;     ///< a record with a missing or wrong field throws at opening
+  std::string
+      image_root{};     ///< folder of relative image paths; empty: the folder of each JSON file
+  bool strict = false;  ///< a record with a missing or wrong field throws at opening
 };
 
 /// One or several JSON files, each a list of objects with `image` (path), `caption` (string or list

@@ -19,7 +19,8 @@
 namespace albef {
 
 /// Decodes a PNG or JPEG file held in memory. `name` stands for it in error messages. Throws Error
-/// for anything but a complete, undamaged picture within the limits; see DecodeOptions.
+/// for anything but a complete, undamaged picture within the limits; see DecodeOptions. Orientation
+/// marks and colour profiles are ignored, as Pillow does.
 inline Image decode_image(std::span<const std::uint8_t> bytes, std::string_view name,
                           const DecodeOptions& options = {}) {
   require(!bytes.empty(), "cannot decode '", name, "': it is empty");

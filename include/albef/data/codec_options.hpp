@@ -14,7 +14,8 @@ struct DecodeOptions {
   std::uint64_t max_pixels = 178'956'970;
   /// Accept files that are cut off or damaged after their header: what can be decoded is kept, the
   /// rest is black (PNG; the first palette entry) or grey (JPEG), as Pillow does with
-  /// LOAD_TRUNCATED_IMAGES. A file without readable header is always an error.
+  /// LOAD_TRUNCATED_IMAGES. A file without readable header is always an error. By default a file
+  /// must be whole up to its end mark, and a PNG's checksums must hold.
   bool allow_truncated = false;
   /// Put transparent pictures on white. Default, as Pillow: forget the transparency, which shows
   /// whatever colour the file holds under transparent pixels.

@@ -11,6 +11,7 @@
 #include <exception>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <png.h>

@@ -131,8 +131,13 @@ class WebDataset : public Source {
       if (status < ARCHIVE_WARN) {
         if (!group.open && records_.size() == shards_.back().first)
           fail("cannot read shard '", path, "': ", problem_of(*tar), ", expected a tar file");
-        finish(group);
-        add_bad({}, concat("the shard is cut or damaged here: ", problem_of(*tar)));
+        const std::string cut = concat("the shard is cut or damaged here: ", problem_of(*tar));
+        if (group.open && !group.complete()) {
+          group.problem = cut;
+        } else {
+          finish(group);
+          add_bad({}, cut);
+        }
         break;
       }
       if (archive_entry_filetype(header) != AE_IFREG) continue;

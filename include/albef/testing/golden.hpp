@@ -222,7 +222,10 @@ class GoldenReport {
   void print(std::FILE* out) const {
     const auto failed = std::count_if(lines_.begin(), lines_.end(), [](auto& l) { return !l.ok; });
     std::fprintf(out, "%s: %s (%zu lines, %td failed)\n", case_.name.c_str(),
-                 all_ok() ? "ok" : "FAIL", lines_.size(), failed);
+                 all_ok()              ? "ok"
+                 : failed || finished_ ? "FAIL"
+                                       : "not finished",
+                 lines_.size(), failed);
     for (const Line& line : lines_) {
       std::fprintf(out, "  %-4s  %-44s", line.ok ? "ok" : "FAIL", line.name.c_str());
       if (!std::isnan(line.tolerance))

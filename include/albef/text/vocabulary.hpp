@@ -22,8 +22,8 @@ namespace albef {
 
 /// How a vocabulary is learnt.
 struct VocabularyOptions {
-  TextNormalization normalization;  ///< as in the tokeniser that will use the vocabulary
-  int min_frequency = 1;            ///< words and merges seen less often get no token
+  TextNormalization normalization = {};  ///< as in the tokeniser that will use the vocabulary
+  int min_frequency = 1;                 ///< words and merges seen less often get no token
 };
 
 namespace detail {

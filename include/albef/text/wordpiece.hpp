@@ -21,7 +21,7 @@ namespace albef {
 
 /// How words are cut into pieces; the defaults are BERT uncased.
 struct WordPieceOptions {
-  TextNormalization normalization;
+  TextNormalization normalization = {};
   int max_word_chars = 100;         ///< a longer word (in code points) is [UNK]
   std::string continuation = "##";  ///< prefix of a piece that continues a word
   std::string unk_token = "[UNK]";

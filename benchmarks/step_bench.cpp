@@ -1,0 +1,166 @@
+// Times whole ALBEF pre-training steps on the CPU with synthetic data, alone or on request of
+// compare_step.py, which runs the same steps in PyTorch. See there for the protocol and the data.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "albef/cpu.hpp"
+#include "albef/data/pair_batch.hpp"
+#include "albef/text/masking.hpp"
+#include "albef/train/pretrain_task.hpp"
+
+namespace {
+
+using namespace albef;
+using nlohmann::json;
+
+struct Options {
+  std::string config = "tiny";
+  int batch = 64, steps = 10, warmup = 2, threads = 0;
+  bool as_json = false, serve = false, checkpointing = false;
+};
+
+double peak_rss_mb() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+/// Runs numbered steps of configuration C on deterministic captions and random pixels.
+template <class C>
+class Stepper {
+ public:
+  Stepper(Cpu& cpu, const Options& options, int text_low, int text_high)
+      : task_(cpu, 1), batch_(options.batch), low_(text_low), high_(text_high) {
+    task_.context().set_checkpointing(options.checkpointing);
+    host_.size = batch_;
+    host_.image_size = C::image_res;
+    host_.images.resize(static_cast<std::size_t>(batch_) * 3 * C::image_res * C::image_res);
+    for (int i = 0; i < batch_; ++i) host_.image_ids.push_back(i);
+  }
+
+  /// Milliseconds of each of the next n steps.
+  std::vector<double> run(int n) {
+    std::vector<double> times;
+    for (int i = 0; i < n; ++i, ++step_) {
+      make_batch();
+      const auto begin = std::chrono::steady_clock::now();
+      mask_tokens();
+      task_.accumulate(host_, static_cast<std::uint64_t>(step_), 0.4, losses_);
+      optimizer_.step(task_.store(), 1e-5, 1, 0.995);
+      times.push_back(
+          std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
+              .count());
+    }
+    return times;
+  }
+  double loss() const { return losses_.values.empty() ? 0 : losses_.values.front().second; }
+
+ private:
+  void make_batch() {
+    RandomStream pixels(7, static_cast<std::uint64_t>(step_));
+    for (std::size_t i = 0; i + 4 <= host_.images.size(); i += 4) {
+      const auto bits = pixels.bits();
+      for (std::size_t k = 0; k < 4; ++k)
+        host_.images[i + k] = static_cast<std::uint8_t>(bits >> (8 * k));
+    }
+    host_.text.clear();
+    std::vector<std::int32_t> ids;
+    for (std::int64_t i = 0; i < batch_; ++i) {
+      const auto length = low_ + (i * 7919 + step_ * 104729) % (high_ - low_ + 1);
+      ids.assign(1, masking_.cls_id);
+      for (std::int64_t j = 1; j < length; ++j)
+        ids.push_back(
+            static_cast<std::int32_t>(5 + (i * 31 + j * 17 + step_ * 13) % (C::vocab_size - 5)));
+      host_.text.add(ids);
+    }
+  }
+  void mask_tokens() {
+    RandomStream random(11, static_cast<std::uint64_t>(step_));
+    albef::mask_tokens(host_.text, masking_, random, draws_, host_.masked);
+  }
+
+  PretrainTask<C> task_;
+  AdamW optimizer_;
+  PairBatch host_;
+  MaskDraws draws_;
+  MaskingOptions masking_{.vocab_size = C::vocab_size, .mask_id = 4, .pad_id = 0, .cls_id = 2};
+  typename PretrainTask<C>::Losses losses_;
+  int batch_;
+  std::int64_t low_, high_, step_ = 0;
+};
+
+template <class C>
+int run(const Options& options, int text_low, int text_high) {
+  Cpu cpu(options.threads);
+  Stepper<C> stepper(cpu, options, text_low, text_high);
+  json about = {{"program", "albef"},
+                {"config", options.config},
+                {"batch", options.batch},
+                {"threads", cpu.threads()},
+                {"parameters", parameter_count<Albef<C>>()}};
+  const auto result = [&](const std::vector<double>& times) {
+    double seconds = 0;
+    for (const double t : times) seconds += t / 1e3;
+    return json{{"steps", times.size()},
+                {"seconds", seconds},
+                {"step_ms", times},
+                {"loss", stepper.loss()},
+                {"peak_rss_mb", peak_rss_mb()}};
+  };
+  if (options.serve) {
+    about["ready"] = true;
+    std::cout << about.dump() << std::endl;
+    for (std::string word; std::cin >> word && word == "step";) {
+      int n = 0;
+      std::cin >> n;
+      std::cout << result(stepper.run(n)).dump() << std::endl;
+    }
+    return 0;
+  }
+  stepper.run(options.warmup);
+  auto times = stepper.run(options.steps);
+  json out = result(times);
+  std::sort(times.begin(), times.end());
+  const double median = times.empty() ? 0 : times[times.size() / 2];
+  if (options.as_json) {
+    about.update(out);
+    std::cout << about.dump() << std::endl;
+  } else {
+    std::printf("median %.1f ms, %.1f pairs/s, peak memory %.0f MB, loss %.4f\n", median,
+                1e3 * options.batch / median, peak_rss_mb(), stepper.loss());
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"Times ALBEF pre-training steps with synthetic data"};
+  app.add_option("--config", options.config, "tiny or base")->capture_default_str();
+  app.add_option("--batch", options.batch, "pairs per step")->capture_default_str();
+  app.add_option("--steps", options.steps, "steps to time")->capture_default_str();
+  app.add_option("--warmup", options.warmup, "steps before the clock starts");
+  app.add_option("--threads", options.threads, "0: one per core");
+  app.add_flag("--checkpointing", options.checkpointing, "gradient checkpointing");
+  app.add_flag("--json", options.as_json, "one line of JSON");
+  app.add_flag("--serve", options.serve, "run steps on request from standard input");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    if (options.config == "tiny") return run<Tiny>(options, 5, 9);
+    if (options.config == "small") return run<Small>(options, 3, 25);
+    if (options.config == "base") return run<Base>(options, 3, 25);
+    fail("--config ", options.config, ": expected tiny, small or base");
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "step_bench: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,93 @@
+// From a configuration's name, or a checkpoint's metadata, to the type it was compiled as.
+#pragma once
+
+#include <string>
+
+#include "albef/core/error.hpp"
+#include "albef/io/checkpoint.hpp"
+#include "albef/models/config.hpp"
+
+namespace examples {
+
+/// The configurations the programs are compiled for; add your own here.
+template <class... C>
+struct ConfigList {};
+using Configs = ConfigList<albef::Tiny, albef::Small, albef::Base, albef::Nano>;
+
+template <class C>
+inline constexpr const char* config_name = "?";
+template <>
+inline constexpr const char* config_name<albef::Tiny> = "tiny";
+template <>
+inline constexpr const char* config_name<albef::Small> = "small";
+template <>
+inline constexpr const char* config_name<albef::Base> = "base";
+template <>
+inline constexpr const char* config_name<albef::Nano> = "nano";
+
+/// "tiny, small, base, nano"
+template <class... C>
+std::string config_names(ConfigList<C...>) {
+  std::string names;
+  ((names += (names.empty() ? "" : ", ") + std::string(config_name<C>)), ...);
+  return names;
+}
+
+namespace detail {
+
+/// Calls f.operator()<C>() for the first C of the list that `matches.operator()<C>()` accepts;
+/// Error with the given message if there is none.
+template <class First, class... Rest, class Matches, class F>
+auto first_match(ConfigList<First, Rest...>, const std::string& error, const Matches& matches,
+                 F& f) {
+  if (matches.template operator()<First>()) return f.template operator()<First>();
+  if constexpr (sizeof...(Rest) > 0)
+    return first_match(ConfigList<Rest...>{}, error, matches, f);
+  else
+    albef::fail(error);
+}
+
+}  // namespace detail
+
+/// Calls f.template operator()<C>() with the configuration called `name`. Error listing the known
+/// ones if there is none.
+template <class F, class List = Configs>
+auto with_config(const std::string& name, F&& f, List list = {}) {
+  const std::string error =
+      albef::concat("unknown configuration '", name, "', expected one of ", config_names(list));
+  return detail::first_match(
+      list, error, [&]<class C>() { return name == config_name<C>; }, f);
+}
+
+/// The same with the configuration that the metadata of the checkpoint `path` describes. An
+/// official checkpoint has none: `name` then says which; empty otherwise.
+template <class F, class List = Configs>
+auto with_config(const std::string& path, const albef::CheckpointInfo& info,
+                 const std::string& name, F&& f, List list = {}) {
+  const auto checked = [&]<class C>() {
+    albef::check_config<C>(path, info);
+    return f.template operator()<C>();
+  };
+  if (!name.empty()) return with_config(name, checked, list);
+
+  std::string described;
+  for (const auto& [field, value] : info)
+    if (field.starts_with("config.")) described += " " + field.substr(7) + "=" + value;
+  albef::require(
+      !described.empty(), path,
+      ": its metadata names no configuration; choose one with --config: ", config_names(list));
+  const auto matches = [&]<class C>() {
+    for (const auto& [field, value] : albef::config_info<C>()) {
+      const auto found = info.find(field);
+      if (found == info.end() || found->second != value) return false;
+    }
+    return true;
+  };
+  const std::string error = albef::concat(path,
+                                          ": this program is not compiled for the "
+                                          "checkpoint's configuration, only for ",
+                                          config_names(list), "; it has", described);
+  return detail::first_match(list, error, matches, f);
+}
+
+}  // namespace examples

@@ -1,0 +1,98 @@
+// Pre-training as a task for the trainer: model values, queues, and one forward and backward pass.
+#pragma once
+
+#include <cmath>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "albef/data/pair_batch.hpp"
+#include "albef/io/checkpoint.hpp"
+#include "albef/models/inputs.hpp"
+#include "albef/train/plateau.hpp"
+
+namespace albef {
+
+/// Everything ALBEF's pre-training with `Objectives` (a Pretrain<...>) needs on one device. The
+/// queue's size may differ from the configuration's.
+template <class C, class Objectives = AlbefObjectives, class Device = Cpu, class Precision = Fp32>
+class PretrainTask {
+ public:
+  using Config = C;
+  using Store = ParamStore<Device, Precision>;
+  using Ctx = Context<Device, Precision>;
+  using Real = typename Ctx::Real;
+  using Queue = FeatureQueue<Device, Real>;
+  static constexpr auto model = laid_out<Albef<C>>();
+
+  PretrainTask(Device& device, std::uint64_t seed, int queue_size = C::queue_size,
+               PretrainOptions options = {})
+      : store_(device, model, Storage::momentum, seed),
+        ctx_(device, store_, seed),
+        queue_(device, Objectives::momentum_features ? queue_size : 0, C::embed_dim, seed),
+        objectives_{options} {
+    ctx_.set_dropout(true);
+  }
+
+  Store& store() { return store_; }
+  Ctx& context() { return ctx_; }
+  Queue& queue() { return queue_; }
+
+  /// Losses of a step by name, on the host; `loss` is their sum.
+  struct Losses {
+    std::vector<std::pair<std::string_view, double>> values;
+  };
+
+  /// Forward and backward pass of one batch; the gradient is added to the store's. `number` names
+  /// the pass for its random draws, `alpha` is the weight of the soft targets.
+  void accumulate(const PairBatch& host, std::uint64_t number, double alpha, Losses& losses) {
+    ctx_.begin_step(number);
+    PretrainBatch<Real, C> batch;
+    batch.image = upload_images<C>(ctx_, std::span<const std::uint8_t>(host.images));
+    batch.text = upload_tokens<C>(ctx_, host.text);
+    upload_masked<C>(ctx_, host.masked, batch);
+    batch.identities = ctx_.upload(host.image_ids);
+    const auto result = objectives_(ctx_, model, batch, queue_, alpha);
+    losses.values.clear();
+    const auto report = [&](std::string_view name, const Tensor<Real, 1>& t) {
+      if (t.data) losses.values.emplace_back(name, static_cast<double>(ctx_.item(t)));
+    };
+    report("loss", result.loss);
+    report("itc", result.loss_itc);
+    report("itm", result.loss_itm);
+    report("mlm", result.loss_mlm);
+    for (const auto& [name, value] : losses.values)
+      if (!std::isfinite(value)) return;  // the trainer stops; nothing is updated
+    ctx_.backward(result.loss);
+    if constexpr (Objectives::momentum_features)
+      queue_.push(result.image_m.mat(), result.text_m.mat());
+  }
+
+  double temperature() const {
+    Real value;
+    copy_to_host(store_.device(), &value,
+                 static_cast<const Real*>(store_.data(Plane::online, model.temp)), 1);
+    return static_cast<double>(value);
+  }
+
+  /// Weights, momentum weights and queues, to which the trainer adds the optimizer.
+  auto checkpoint() { return Checkpoint<Device, Precision>(store_).with(queue_); }
+  CheckpointInfo info() const { return config_info<C>(); }
+  static void check(const std::string& path, const CheckpointInfo& info) {
+    check_config<C>(path, info);
+  }
+
+  std::vector<PlateauRule> plateaus(int batch_size) const {
+    return {{"itc", itc_plateau(queue_.size(), batch_size)},
+            {"itm", itm_plateau(), 0.005},
+            {"mlm", mlm_plateau(C::vocab_size)}};
+  }
+
+ private:
+  Store store_;
+  Ctx ctx_;
+  Queue queue_;
+  Objectives objectives_;
+};
+
+}  // namespace albef
