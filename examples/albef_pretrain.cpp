@@ -8,6 +8,7 @@
 #include "albef/train/pretrain_task.hpp"
 #include "albef/train/trainer.hpp"
 #include "common/config_dispatch.hpp"
+#include "common/program.hpp"
 #include "common/train_options.hpp"
 
 namespace {
@@ -63,7 +64,8 @@ int main(int argc, char** argv) {
   CLI::App app{
       "Pre-trains ALBEF on image-text pairs and writes to the output folder: "
       "checkpoint.safetensors "
-      "(complete, to resume or evaluate), metrics.jsonl, losses.png, vocab.txt, summary.json."};
+      "(complete, to resume or evaluate), metrics.jsonl, losses.png, vocab.txt, summary.json.",
+      "albef_pretrain"};
   app.footer(
       "Examples:\n"
       "  albef_pretrain --data examples/data/emoji/emoji-train.tar --output run\n"
@@ -75,11 +77,7 @@ int main(int argc, char** argv) {
   app.add_flag("--resume", args.resume, "continue the run in the output folder exactly");
   app.add_option("--init", args.init, "start from the weights of a checkpoint (safetensors)");
   args.add_to(app);
-  CLI11_PARSE(app, argc, argv);
-  try {
+  return examples::run_program(app, argc, argv, [&] {
     return examples::with_config(args.config, [&]<class C>() { return train<C>(args); });
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "albef_pretrain: %s\n", error.what());
-    return 1;
-  }
+  });
 }

@@ -7,15 +7,18 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
-preset=short
+long=
 while [ $# -gt 0 ]; do
   case "$1" in
-    --long) preset=long ;;
+    --long) long=yes ;;
     -h | --help) sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 0 ;;
     *) echo "quickstart.sh: unknown option '$1'; see --help" >&2 && exit 2 ;;
   esac
   shift
 done
+# The defaults of albef_pretrain are the short run.
+training=()
+[ -n "$long" ] && training=(--epochs 300)
 
 bash cmake/install_dependencies.sh examples
 if command -v ccache >/dev/null; then
@@ -35,8 +38,13 @@ if ! {
   exit 1
 fi
 
-"$build/examples/albef_pretrain" --preset "$preset" --data examples/data/emoji --out quickstart
-"$build/examples/albef_eval" --checkpoint quickstart/checkpoint --data examples/data/emoji \
-  --splits test_comp,test_gender,test_novel \
-  --json quickstart/results.json --picture quickstart/retrieval.png
-echo "Results: quickstart/results.json, pictures: quickstart/retrieval.png"
+data=examples/data/emoji
+"$build/examples/albef_pretrain" --data "$data/emoji-train.tar" --output quickstart \
+  ${training[@]+"${training[@]}"}
+"$build/examples/albef_eval" --checkpoint quickstart/checkpoint.safetensors \
+  --data "test_comp=$data/emoji-test_comp.tar" "test_gender=$data/emoji-test_gender.tar" \
+  "test_novel=$data/emoji-test_novel.tar" \
+  --summary quickstart/summary.json --output quickstart/results.json \
+  --sheet quickstart/retrieval.png
+echo "Results: quickstart/results.json; queries with their top five: quickstart/retrieval.png;"
+echo "loss curves: quickstart/losses.png; the model: quickstart/checkpoint.safetensors"

@@ -40,7 +40,6 @@ struct TrainArguments {
   }
 
   void add_to(CLI::App& app) {
-    app.set_config("--config-file", "", "read options from a file of 'name=value' lines");
     const auto data_group = "Data";
     app.add_option("--data", data, std::string(data_help) + "; PATH=WEIGHT mixes several")
         ->capture_default_str()

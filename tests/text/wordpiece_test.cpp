@@ -241,6 +241,20 @@ TEST_CASE("WordPiece: tokenizer.json") {
   CHECK(load_wordpiece(golden + "vocab.txt").size() == 30522);
 }
 
+TEST_CASE("WordPiece: marks that are no accents come in canonical order") {
+  const auto words = [](std::string_view text) {
+    std::string out;
+    detail::WordSplitter({}, out).add(text);
+    return out;
+  };
+  const std::string first = "\xF0\x9D\x85\xA5", second = "\xE3\x80\xAE";  // U+1D165, U+302E
+  const std::string accent = "\xCC\x81", joiner = "\xCD\x8F";             // U+0301, U+034F
+  CHECK(words("a" + second + first + "b") == "a" + first + second + "b ");
+  CHECK(words("a" + second + accent + first) == "a" + first + second + " ");
+  CHECK(words("a" + second + joiner + first) == "a" + second + first + " ");  // class 0: a barrier
+  CHECK(words("a" + second + " " + first) == "a" + second + " " + first + " ");
+}
+
 TEST_CASE("WordPiece: what holds for any text") {
   RandomStream random(7, 1);
   const auto code_point = [&] {  // most from the blocks where rules differ

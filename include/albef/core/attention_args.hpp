@@ -23,10 +23,10 @@ struct AttentionArgs {
   int heads = 1;
   bool causal = false;  // query i sees keys j <= i + (key length - query length)
   T scale = 1;          // usually head_dim^-0.5
-  // Dropout on the probabilities: that of (query row r of the whole batch, head h, key j of the
-  // sequence) is kept iff philox word j % 4 of counter
-  // (r * heads + h) * ceil(longest key sequence / 4) + j / 4 reaches the threshold
-  // dropout_threshold(dropout); kept values are divided by 1 - dropout.
+  // Dropout on the probabilities: with m the longest key sequence rounded up to a multiple of 4,
+  // the probability of (head h, query row r of the whole batch, key j of its sequence) is element
+  // e = (h * query rows + r) * m + j of the stream. It is kept iff word e % 4 of Philox counter
+  // e / 4 reaches dropout_threshold(dropout), and then divided by 1 - dropout.
   float dropout = 0;
   Philox philox = {};
   std::uint64_t stream = 0;

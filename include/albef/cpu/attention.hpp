@@ -25,27 +25,31 @@ namespace detail {
 /// Sizes common to all tasks of one call, and the layout of a thread's scratch memory.
 template <class T>
 struct AttentionPlan {
-  int query_rows;                 // queries per block
-  int stride;                     // of a row of scores: the longest key sequence in whole packs
-  int counters;                   // Philox counters per row of probabilities
-  std::size_t scores, workspace;  // elements of one score block, of the product workspace
+  int query_rows;     // queries per block
+  int stride;         // of a row of scores: the longest key sequence in whole packs
+  int factor_stride;  // of a row of dropout factors: keys in whole Philox counters
+  std::size_t scores, factors, workspace;  // elements of a score block, of the dropout factors
+                                           // of one, of the product workspace
 
   explicit AttentionPlan(const AttentionArgs<T>& a) {
     constexpr int score_elements = 1 << 17;
     const int keys = a.kv_seq.max_length(), dim = a.head_dim();
     stride = round_up(std::max(keys, 1), Pack<T>::width);
-    counters = (keys + 3) / 4;
+    factor_stride = round_up(keys, 4);
     query_rows = std::clamp(score_elements / stride, 4 * Tile<T>::rows,
                             std::max(a.q_seq.max_length(), 4 * Tile<T>::rows));
     scores = static_cast<std::size_t>(query_rows) * static_cast<std::size_t>(stride);
+    const int pad = Pack<T>::width;  // rows of factors are read in whole packs
+    factors = a.dropout > 0
+                  ? static_cast<std::size_t>(query_rows) * static_cast<std::size_t>(factor_stride) +
+                        static_cast<std::size_t>(pad)
+                  : 0;
     workspace = std::max({gemm_workspace<T>(query_rows, keys, dim),
                           gemm_workspace<T>(query_rows, dim, keys),
                           gemm_workspace<T>(keys, dim, query_rows)});
   }
-  /// Elements for `blocks` score blocks, one row and the products.
-  std::size_t scratch(std::size_t blocks) const {
-    return blocks * scores + static_cast<std::size_t>(stride) + workspace;
-  }
+  /// Elements for `blocks` score blocks, dropout factors and the products.
+  std::size_t scratch(std::size_t blocks) const { return blocks * scores + factors + workspace; }
 };
 
 /// A block of consecutive queries of one sequence and one head, and the keys they read.
@@ -71,11 +75,13 @@ struct AttentionTile {
     return args->causal ? std::clamp(position + i + 1 + keys - length, 0, keys) : keys;
   }
   std::int64_t lse_index(int i) const { return std::int64_t{query + i} * args->heads + head; }
-  /// Dropout factors, 0 or 1 / (1 - p), of the probabilities of query i.
-  void dropout_row(int i, int counters, T* factors) const {
-    const auto row = static_cast<std::uint64_t>(lse_index(i));
-    dropout_scale(args->philox, args->stream, 4 * row * static_cast<std::uint64_t>(counters),
-                  factors, keys, args->dropout);
+  /// Dropout factors, 0 or 1 / (1 - p), of all rows, `factor_stride` apart. What lies behind the
+  /// keys of a row is finite: there it meets probabilities that are zero.
+  void dropout_factors(int factor_stride, T* factors) const {
+    const std::int64_t row = std::int64_t{head} * args->q.rows + query;
+    dropout_scale(args->philox, args->stream, static_cast<std::uint64_t>(row * factor_stride),
+                  factors, queries * factor_stride, args->dropout);
+    std::fill_n(factors + std::int64_t{queries} * factor_stride, Pack<T>::width, T(0));
   }
   Mat<T> block(T* scores, int stride) const { return {scores, queries, keys, stride}; }
 };
@@ -198,17 +204,19 @@ void attention_forward(Cpu& cpu, const AttentionArgs<T>& args) {
   const AttentionPlan<T> plan(args);
   for_attention_tasks(cpu, args, args.q_seq.count * args.heads, [&](int item, int thread) {
     T* scores = cpu.scratch<T>(thread, plan.scratch(1));
-    T *factors = scores + plan.scores, *workspace = factors + plan.stride;
+    T *factors = scores + plan.scores, *workspace = factors + plan.factors;
     for_query_blocks(args, item / args.heads, item % args.heads, plan.query_rows, [&](auto tile) {
       const int padded = round_up(tile.keys, Pack<T>::width);
       score_block(tile, scores, plan.stride, workspace);
+      if (args.dropout > 0) tile.dropout_factors(plan.factor_stride, factors);
       for (int i = 0; i < tile.queries; ++i) {
         T* row = scores + std::int64_t{i} * plan.stride;
         const T lse = softmax_row(row, padded);
         if (args.lse) args.lse[tile.lse_index(i)] = lse;
         if (args.dropout == 0) continue;
-        tile.dropout_row(i, plan.counters, factors);
-        for (int j = 0; j < tile.keys; ++j) row[j] *= factors[j];
+        const T* factor = factors + std::int64_t{i} * plan.factor_stride;
+        for (int j = 0; j < padded; j += Pack<T>::width)
+          (Pack<T>::load(row + j) * Pack<T>::load(factor + j)).store(row + j);
       }
       multiply<T>(tile.block(scores, plan.stride), false, tile.key_part(args.v), false, T(1), T(0),
                   tile.query_part(args.out), workspace);
@@ -230,7 +238,7 @@ void attention_backward(Cpu& cpu, const AttentionArgs<T>& args, Mat<const T> d_o
     const int t = item / args.heads, head = item % args.heads;
     T* scores = cpu.scratch<T>(thread, plan.scratch(2));
     T *d_scores = scores + plan.scores, *factors = d_scores + plan.scores;
-    T* workspace = factors + plan.stride;
+    T* workspace = factors + plan.factors;
     T beta = beta_kv;  // 1 once a block of queries has contributed
     bool touched = false;
     const auto visit = [&](const AttentionTile<T>& tile) {
@@ -241,6 +249,7 @@ void attention_backward(Cpu& cpu, const AttentionArgs<T>& args, Mat<const T> d_o
       score_block(tile, scores, plan.stride, workspace);
       multiply<T>(d_out_part, false, tile.key_part(args.v), true, T(1), T(0),
                   tile.block(d_scores, plan.stride), workspace);  // d(dropped-out p) = d_out v^T
+      if (args.dropout > 0) tile.dropout_factors(plan.factor_stride, factors);
       for (int i = 0; i < tile.queries; ++i) {
         T *s = scores + std::int64_t{i} * plan.stride,
           *d = d_scores + std::int64_t{i} * plan.stride;
@@ -250,12 +259,9 @@ void attention_backward(Cpu& cpu, const AttentionArgs<T>& args, Mat<const T> d_o
           continue;
         }
         std::fill(d + tile.keys, d + padded, T(0));
-        if (args.dropout > 0) {
-          tile.dropout_row(i, plan.counters, factors);
-          std::fill(factors + tile.keys, factors + padded, T(0));
-        }
-        softmax_row_backward(s, d, args.dropout > 0 ? factors : nullptr,
-                             args.lse[tile.lse_index(i)], args.scale, padded);
+        softmax_row_backward(
+            s, d, args.dropout > 0 ? factors + std::int64_t{i} * plan.factor_stride : nullptr,
+            args.lse[tile.lse_index(i)], args.scale, padded);
       }
       multiply<T>(ds, false, tile.key_part(args.k), false, T(1), beta_q, tile.query_part(dq),
                   workspace);
@@ -289,7 +295,7 @@ void attention_probabilities(Cpu& cpu, const AttentionArgs<T>& args, int s, T* p
           args.q_seq.count);
   const AttentionPlan<T> plan(args);
   T* scores = cpu.scratch<T>(0, plan.scratch(1));
-  T *factors = scores + plan.scores, *workspace = factors + plan.stride;
+  T *factors = scores + plan.scores, *workspace = factors + plan.factors;
   for (int head = 0; head < args.heads; ++head) {
     for_query_blocks(args, s, head, plan.query_rows, [&](const AttentionTile<T>& tile) {
       if (d_out.data)
@@ -297,13 +303,14 @@ void attention_probabilities(Cpu& cpu, const AttentionArgs<T>& args, int s, T* p
                     tile.block(scores, plan.stride), workspace);
       else
         score_block(tile, scores, plan.stride, workspace);
+      if (args.dropout > 0) tile.dropout_factors(plan.factor_stride, factors);
       for (int i = 0; i < tile.queries; ++i) {
         T* row = scores + std::int64_t{i} * plan.stride;
         if (!d_out.data) {
           softmax_row(row, round_up(tile.keys, Pack<T>::width));
         } else if (args.dropout > 0) {
-          tile.dropout_row(i, plan.counters, factors);
-          for (int j = 0; j < tile.keys; ++j) row[j] *= factors[j];
+          for (int j = 0; j < tile.keys; ++j)
+            row[j] *= factors[std::int64_t{i} * plan.factor_stride + j];
         }
         probabilities = std::copy(row, row + tile.keys, probabilities);
       }

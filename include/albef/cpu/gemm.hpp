@@ -27,6 +27,7 @@ namespace detail {
 template <class T>
 struct Tile {
   static constexpr int rows = pack_bytes == 64 ? 12 : 6, cols = 2 * Pack<T>::width;
+  static constexpr int row_unit = rows / 3;  // ragged tiles have 1, 2 or 3 units of rows
 };
 
 // Depth of a K slice: a sliver of op(b) (48 KB) stays in the first-level cache or near it.
@@ -37,7 +38,7 @@ inline constexpr int block_rows = 240;
 inline constexpr int block_cols = 4096;
 inline constexpr std::int64_t block_elements = std::int64_t{1} << 22;
 // Lines at most this many elements apart are read in place: a slice stays in the caches.
-inline constexpr int near_lines = 256;
+inline constexpr int near_lines = 384;
 
 constexpr int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
 constexpr int slice_end(int p, int end) { return end - p < slice_depth ? end : p + slice_depth; }
@@ -119,54 +120,69 @@ void pack_sliver(Factor<T> from, int count, int depth, T* out) {
   }
 }
 
-/// tile = (rows x depth) (depth x cols) for sizeof...(R) rows and `Packs` (1 or 2) packs of
-/// columns. Step p of row r of the left factor is read from a[r * a_row + p * a_step], row p of the
-/// right factor from b + p * b_step.
+/// The factors of one tile: step p of row r of the left one at a[r * a_row + p * a_step], row p of
+/// the right one, whole packs, at b + p * b_step.
+template <class T>
+struct TileFactors {
+  int depth;
+  const T* a;
+  std::int64_t a_row, a_step;
+  const T* b;
+  std::int64_t b_step;
+  T alpha;
+};
+
+/// out = alpha * (rows x depth) (depth x cols) for sizeof...(R) rows and `Packs` (1 or 2) packs of
+/// columns; row r of the result at out + r * stride.
 template <int Packs, class T, int... R>
-void multiply_tile(int depth, const T* a, std::int64_t a_row, std::int64_t a_step, const T* b,
-                   std::int64_t b_step, T* out, std::int64_t stride,
+void multiply_tile(const TileFactors<T>& f, T* out, std::int64_t stride,
                    std::integer_sequence<int, R...>) {
   using P = Pack<T>;
-  P left[sizeof...(R)], right[sizeof...(R)];
+  constexpr int rows = sizeof...(R);
+  P left[rows], right[rows];
   ((left[R] = T(0), right[R] = T(0)), ...);
   // One pointer for three rows: the addressing modes reach base, base + row and base + 2 row.
-  const T *a0 = a, *a3 = a + 3 * a_row, *a6 = a + 6 * a_row, *a9 = a + 9 * a_row;
-  for (int p = 0; p < depth; ++p) {
+  const std::int64_t row = f.a_row, a_step = f.a_step, b_step = f.b_step;
+  const T *a0 = f.a, *a3 = rows > 3 ? a0 + 3 * row : a0, *a6 = rows > 6 ? a0 + 6 * row : a0,
+          *a9 = rows > 9 ? a0 + 9 * row : a0, *b = f.b;
+  for (int p = 0; p < f.depth; ++p) {
     const P b0 = P::load(b), b1 = Packs == 2 ? P::load(b + P::width) : b0;
     const auto multiply_row = [&](int r, P& l, P& h) {
-      const P x = (r < 3 ? a0 : r < 6 ? a3 : r < 9 ? a6 : a9)[r % 3 * a_row];
+      const P x = (r < 3 ? a0 : r < 6 ? a3 : r < 9 ? a6 : a9)[r % 3 * row];
       l = fma(x, b0, l);
       if (Packs == 2) h = fma(x, b1, h);
     };
     (multiply_row(R, left[R], right[R]), ...);
-    a0 += a_step, a3 += a_step, a6 += a_step, a9 += a_step;
-    b += b_step;
+    a0 += a_step, b += b_step;
+    if (rows > 3) a3 += a_step;
+    if (rows > 6) a6 += a_step;
+    if (rows > 9) a9 += a_step;
   }
+  const P alpha = f.alpha;
   const auto keep_row = [&](int r, P l, P h) {
-    l.store(out + r * stride);
-    if (Packs == 2) h.store(out + r * stride + P::width);
+    (l * alpha).store(out + r * stride);
+    if (Packs == 2) (h * alpha).store(out + r * stride + P::width);
   };
   (keep_row(R, left[R], right[R]), ...);
 }
 
 /// The same with the smallest of six tile shapes that covers rows x cols.
 template <class T>
-void multiply_ragged_tile(int rows, int cols, int depth, const T* a, std::int64_t a_row,
-                          std::int64_t a_step, const T* b, std::int64_t b_step, T* out,
+void multiply_ragged_tile(const TileFactors<T>& f, int rows, int cols, T* out,
                           std::int64_t stride) {
-  const auto multiply = [&](auto sequence) {
+  const auto multiply = [&](auto row_sequence) {
     if (cols > Pack<T>::width)
-      multiply_tile<2>(depth, a, a_row, a_step, b, b_step, out, stride, sequence);
+      multiply_tile<2>(f, out, stride, row_sequence);
     else
-      multiply_tile<1>(depth, a, a_row, a_step, b, b_step, out, stride, sequence);
+      multiply_tile<1>(f, out, stride, row_sequence);
   };
-  constexpr int third = Tile<T>::rows / 3;
-  if (rows > 2 * third)
-    multiply(std::make_integer_sequence<int, 3 * third>{});
-  else if (rows > third)
-    multiply(std::make_integer_sequence<int, 2 * third>{});
+  constexpr int unit = Tile<T>::row_unit;
+  if (rows > 2 * unit)
+    multiply(std::make_integer_sequence<int, 3 * unit>{});
+  else if (rows > unit)
+    multiply(std::make_integer_sequence<int, 2 * unit>{});
   else
-    multiply(std::make_integer_sequence<int, third>{});
+    multiply(std::make_integer_sequence<int, unit>{});
 }
 
 /// Adds a finished tile into c at (i, j); the last slice of K also applies the epilogue.
@@ -174,14 +190,14 @@ template <class T>
 void finish_tile(const GemmArgs<T>& g, const T* tile, int i, int j, int rows, int cols, bool first,
                  bool last) {
   using P = Pack<T>;
-  const P alpha = g.alpha, beta = first ? g.beta : T(1);
+  const P beta = first ? g.beta : T(1);
   const bool accumulates = !first || g.beta != T(0), activates = last && g.gelu;
   for (int q = 0; q < cols; q += P::width) {
     const int n = cols - q;
     const P bias = last && g.bias ? P::load_n(g.bias + j + q, n) : P(T(0));
     for (int r = 0; r < rows; ++r) {
       T* c = g.c.row(i + r) + j + q;
-      P z = fma(P::load(tile + r * Tile<T>::cols + q), alpha, bias);
+      P z = P::load(tile + r * Tile<T>::cols + q) + bias;
       if (accumulates) z = fma(P::load_n(c, n), beta, z);
       if (activates) {
         if (g.pre.data) z.store_n(g.pre.row(i + r) + j + q, n);
@@ -227,31 +243,32 @@ void multiply_block(const GemmArgs<T>& g, int i0, int i1, int j0, int j1, int p0
   const bool in_place_a = reads_in_place_a(g), in_place_b = reads_in_place_b(g);
   const int depth = p1 - p0;
   const bool first = p0 == 0, last = p1 == inner_size(g);
-  const bool plain = first && g.beta == T(0) && g.alpha == T(1) && !(last && (g.bias || g.gelu));
+  const bool plain = first && g.beta == T(0) && !(last && (g.bias || g.gelu));
+  const auto reads_a_here = [&](int tile_rows) {  // only whole units of rows exist to be read
+    return in_place_a && tile_rows % Tile<T>::row_unit == 0;
+  };
   for (int i = i0; i < i1; i += rows)
-    if (i1 - i < rows || !in_place_a)
+    if (!reads_a_here(std::min(rows, i1 - i)))
       pack_sliver<rows>(a.from(i, p0), std::min(rows, i1 - i), depth,
                         packed_a + std::int64_t{depth} * (i - i0));
   for (int j = j0; j < j1; j += cols) {
     const int tile_cols = std::min(cols, j1 - j);
-    const bool b_here = in_place_b && tile_cols == cols;
-    const T* b_sliver = b_here ? b.at(j, p0) : packed_b + std::int64_t{depth} * (j - j0);
+    TileFactors<T> f{depth, nullptr, 1, rows, packed_b + std::int64_t{depth} * (j - j0),
+                     cols,  g.alpha};
+    if (in_place_b && tile_cols == cols) f.b = b.at(j, p0), f.b_step = b.inner;
     for (int i = i0; i < i1; i += rows) {
       const int tile_rows = std::min(rows, i1 - i);
-      const bool a_here = in_place_a && tile_rows == rows;
-      const T* a_sliver = a_here ? a.at(i, p0) : packed_a + std::int64_t{depth} * (i - i0);
-      const auto multiply = [&](T* out, std::int64_t stride) {
-        multiply_ragged_tile(tile_rows, tile_cols, depth, a_sliver, a_here ? a.outer : 1,
-                             a_here ? a.inner : rows, b_sliver, b_here ? b.inner : cols, out,
-                             stride);
-      };
-      if (plain && tile_rows == rows && tile_cols == cols) {
-        multiply(g.c.row(i) + j, g.c.stride);
+      if (reads_a_here(tile_rows))
+        f.a = a.at(i, p0), f.a_row = a.outer, f.a_step = a.inner;
+      else
+        f.a = packed_a + std::int64_t{depth} * (i - i0), f.a_row = 1, f.a_step = rows;
+      if (plain && tile_rows % Tile<T>::row_unit == 0 && tile_cols % Pack<T>::width == 0) {
+        multiply_ragged_tile(f, tile_rows, tile_cols, g.c.row(i) + j, g.c.stride);
         continue;
       }
       for (int r = 0; r < tile_rows; ++r) __builtin_prefetch(g.c.row(i + r) + j, 1);
       alignas(64) T tile[rows * cols];
-      multiply(tile, cols);
+      multiply_ragged_tile(f, tile_rows, tile_cols, tile, cols);
       finish_tile(g, tile, i, j, tile_rows, tile_cols, first, last);
     }
   }

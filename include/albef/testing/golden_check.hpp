@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-#include "albef/testing/albef_cases.hpp"
+#include "albef/testing/albef_case.hpp"
 #include "albef/testing/golden.hpp"
 #include "albef/testing/image_case.hpp"
 #include "albef/testing/position_case.hpp"

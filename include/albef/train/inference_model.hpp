@@ -73,9 +73,8 @@ class InferenceModel {
     require(tokenizer_.size() <= C::vocab_size, options.vocab.empty() ? path : options.vocab,
             ": the vocabulary has ", tokenizer_.size(), " tokens, the model ", C::vocab_size);
     const int trained = detail::info_number(path, report_.info, "max_text_length", 30);
-    encoding_.max_length =
-        std::min(options.max_text_length > 0 ? options.max_text_length : trained,
-                 C::max_position_embeddings);
+    encoding_.max_length = std::min(options.max_text_length > 0 ? options.max_text_length : trained,
+                                    C::max_position_embeddings);
   }
 
   Ctx& context() { return ctx_; }

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <numeric>
 #include <span>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "albef/train/encode.hpp"
@@ -56,33 +56,43 @@ RetrievalResult evaluate_retrieval(InferenceModel<C, Device>& m, const Source& s
   return r;
 }
 
-/// An answer to a query: its place in the pool, the matching head's score, the similarity.
+/// An answer to a query: its place in the pool and its score, and the similarity where the score
+/// is another one.
 struct Answer {
   int index = 0;
   float score = 0, similarity = 0;
 };
 
+/// The k best of a query's scores, the best first.
+inline std::vector<Answer> best_answers(std::span<const float> scores, int k) {
+  std::vector<Answer> all(scores.size());
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = {static_cast<int>(i), scores[i], 0};
+  const auto kept = std::min(all.size(), static_cast<std::size_t>(std::max(k, 0)));
+  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(kept), all.end(),
+                    [](const Answer& a, const Answer& b) { return a.score > b.score; });
+  all.resize(kept);
+  return all;
+}
+
 namespace detail {
 
-/// The k rows of `features` (n, D) most similar to `query` (D), scored by score(indices), the
-/// best first.
+/// The k rows of `features` (n, D) most similar to `query` (D), ordered by score(indices).
 template <class F>
-std::vector<Answer> best_answers(std::span<const float> query, std::span<const float> features,
-                                 int k, F&& score) {
-  std::vector<Answer> all(features.size() / query.size());
-  for (std::size_t i = 0; i < all.size(); ++i)
-    all[i] = {static_cast<int>(i), 0,
-              std::inner_product(query.begin(), query.end(),
-                                 features.begin() + static_cast<std::ptrdiff_t>(i * query.size()),
-                                 0.0f)};
-  const auto kept = std::min(all.size(), static_cast<std::size_t>(std::max(k, 1)));
-  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(kept), all.end(),
-                    [](const Answer& a, const Answer& b) { return a.similarity > b.similarity; });
-  all.resize(kept);
-  for (Answer& a : all) a.score = score(a.index);
-  std::stable_sort(all.begin(), all.end(),
+std::vector<Answer> reranked(std::span<const float> query, std::span<const float> features, int k,
+                             F&& score) {
+  std::vector<float> similarities(features.size() / query.size());
+  for (std::size_t i = 0; i < similarities.size(); ++i)
+    similarities[i] = std::inner_product(query.begin(), query.end(),
+                                         features.subspan(i * query.size()).begin(), 0.0f);
+  auto answers = best_answers(similarities, k);
+  std::vector<int> indices;
+  for (const Answer& a : answers) indices.push_back(a.index);
+  const std::vector<float> scores = score(std::span<const int>(indices));
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    answers[i].similarity = std::exchange(answers[i].score, scores[i]);
+  std::stable_sort(answers.begin(), answers.end(),
                    [](const Answer& a, const Answer& b) { return a.score > b.score; });
-  return all;
+  return answers;
 }
 
 }  // namespace detail
@@ -93,9 +103,14 @@ template <class Pool>
 std::vector<Answer> search_images(Pool& pool, int text, int images, int k) {
   const std::span all(pool.image_features()), texts(pool.text_features());
   const std::size_t width = texts.size() / static_cast<std::size_t>(pool.texts());
-  return detail::best_answers(texts.subspan(static_cast<std::size_t>(text) * width, width),
-                              all.first(static_cast<std::size_t>(images) * width), k,
-                              [&](int i) { return pool.itm_scores(i, {&text, 1}).front(); });
+  return detail::reranked(texts.subspan(static_cast<std::size_t>(text) * width, width),
+                          all.first(static_cast<std::size_t>(images) * width), k,
+                          [&](std::span<const int> candidates) {
+                            std::vector<float> scores;
+                            for (const int i : candidates)
+                              scores.push_back(pool.itm_scores(i, {&text, 1}).front());
+                            return scores;
+                          });
 }
 
 /// The k texts among the first `texts` of the pool that are most similar to its picture `image`,
@@ -104,9 +119,10 @@ template <class Pool>
 std::vector<Answer> search_texts(Pool& pool, int image, int texts, int k) {
   const std::span images(pool.image_features()), all(pool.text_features());
   const std::size_t width = images.size() / static_cast<std::size_t>(pool.images());
-  return detail::best_answers(images.subspan(static_cast<std::size_t>(image) * width, width),
-                              all.first(static_cast<std::size_t>(texts) * width), k,
-                              [&](int t) { return pool.itm_scores(image, {&t, 1}).front(); });
+  return detail::reranked(
+      images.subspan(static_cast<std::size_t>(image) * width, width),
+      all.first(static_cast<std::size_t>(texts) * width), k,
+      [&](std::span<const int> candidates) { return pool.itm_scores(image, candidates); });
 }
 
 }  // namespace albef

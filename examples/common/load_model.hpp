@@ -1,0 +1,61 @@
+// The options of programs that use a trained model, and loading it as the type it was trained as.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "albef/cpu.hpp"
+#include "albef/train/encode.hpp"
+#include "albef/train/inference_model.hpp"
+#include "config_dispatch.hpp"
+
+namespace examples {
+
+struct ModelArguments {
+  std::string checkpoint, config;
+  albef::InferenceOptions inference;
+  albef::EncodingOptions encoding;
+  int threads = 0;
+
+  void add_to(CLI::App& app) {
+    app.add_option("-m,--checkpoint", checkpoint, "a run's checkpoint.safetensors")->required();
+    app.add_option("--config", config,
+                   "configuration of a checkpoint that does not name its own (official ones): " +
+                       config_names(Configs{}));
+    app.add_option("--vocab", inference.vocab,
+                   "vocab.txt or tokenizer.json; default: the checkpoint's own");
+    app.add_flag("--momentum", inference.momentum, "use the momentum model's weights");
+    app.add_flag("--resize-positions", inference.resize_positions,
+                 "accept a checkpoint trained at another image size");
+    app.add_option("--max-text-length", inference.max_text_length,
+                   "tokens of a text; 0: as in training")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    app.add_option("--batch", encoding.batch_size, "pictures or texts encoded at once")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    app.add_option("--workers", encoding.workers, "threads that read pictures ahead")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    app.add_option("--threads", threads, "threads of the computation; 0: all")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+  }
+};
+
+/// Loads the checkpoint and returns f(model), where model is an InferenceModel of the checkpoint's
+/// configuration.
+template <class F>
+int with_model(const ModelArguments& args, F&& f) {
+  const auto info = albef::SafeTensors::open(args.checkpoint).metadata();
+  return with_config(args.checkpoint, info, args.config, [&]<class C>() {
+    albef::Cpu cpu(args.threads);
+    albef::InferenceModel<C, albef::Cpu> model(cpu, args.checkpoint, args.inference);
+    std::fprintf(stderr, "%s: %s model, %s\n", args.checkpoint.c_str(), config_name<C>,
+                 model.report().text().c_str());
+    return f(model);
+  });
+}
+
+}  // namespace examples

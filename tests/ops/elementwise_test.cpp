@@ -1,0 +1,96 @@
+// Sums, dropout, scaling by learned scalars: values and gradients.
+#include "albef/ops/elementwise.hpp"
+
+#include "albef/ops/similarity.hpp"
+#include "op_fixture.hpp"
+
+using namespace ops_test;
+
+namespace {
+
+struct Scalar {
+  Param<> s{albef::init::constant(0.7f)};
+  static constexpr void fields(auto& m, auto&& f) { f("s", m.s); }
+};
+
+}  // namespace
+
+TEST_CASE("add: gradients, of a value used several times") {
+  const auto sum = [](auto& ctx, const auto&, const auto& a, const auto& b) {
+    return add(ctx, a, b);
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, sum, sequences<5>(2, 3), sequences<5>(2, 3)));
+  const auto chain = [](auto& ctx, const auto&, const auto& a, const auto& b) {
+    const auto c = add(ctx, a, b);
+    const auto d = add(ctx, c, c);
+    return albef::matmul_nt(ctx, add(ctx, d, a), add(ctx, a, c));
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, chain, vectors<5>(3), vectors<5>(3)));
+}
+
+TEST_CASE("add refuses tensors of different sizes") {
+  Bench<NoParameters> bench;
+  const auto a = bench.input<4>(Values(8), {2, 1, nullptr});
+  const auto b = bench.input<4>(Values(12), {3, 1, nullptr});
+  CHECK_THROWS_WITH_AS(add(bench.ctx, a, b), "[add] got 2 and 3 rows of width 4", albef::Error);
+}
+
+TEST_CASE("total is the sum of several losses") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const auto scalar = [&](double v) { return bench.input<1>(Values{v}, albef::batch_of(1)); };
+  CHECK(ctx.item(albef::total(ctx, scalar(1), scalar(2), scalar(4))) == 7);
+  CHECK(ctx.item(albef::total(ctx, scalar(3))) == 3);
+}
+
+TEST_CASE("dropout: identity when off; else keeps about 1 - p, scaled, with another mask each time") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const auto x = bench.input<50>(Values(200 * 50, 1.0), {200, 1, nullptr});
+  CHECK(dropout(ctx, x, 0.25f).data == x.data);
+  ctx.set_dropout(true);
+  CHECK(dropout(ctx, x, 0.0f).data == x.data);
+  const Values y = ctx.read(dropout(ctx, x, 0.25f)), z = ctx.read(dropout(ctx, x, 0.25f));
+  std::size_t kept = 0;
+  for (const double v : y) {
+    CHECK((v == 0 || std::abs(v - 4.0 / 3) < 1e-12));
+    kept += v != 0;
+  }
+  CHECK(static_cast<double>(kept) == doctest::Approx(7500).epsilon(0.02));
+  CHECK(y != z);
+}
+
+TEST_CASE("dropout: gradient uses the mask of the forward pass") {
+  const auto drop = [](auto& ctx, const auto&, const auto& x) {
+    const auto once = dropout(ctx, x, 0.3f);
+    return albef::matmul_nt(ctx, once, dropout(ctx, once, 0.5f));
+  };
+  CHECK(gradcheck<Cpu>(GradcheckOptions{.dropout = true}, NoParameters{}, drop, vectors<10>(4)));
+}
+
+TEST_CASE("divide and scale_exp: values and gradients, also of the scalar") {
+  Bench<Scalar> bench;
+  auto& ctx = bench.ctx;
+  const double s = bench.parameters[0];
+  const auto x = bench.input<2>(Values{1, -2}, albef::batch_of(1));
+  CHECK(max_difference(ctx.read(albef::divide(ctx, x, bench.model.s)), {1 / s, -2 / s}) < 1e-13);
+  CHECK(max_difference(ctx.read(albef::scale_exp(ctx, x, bench.model.s)),
+                       {std::exp(s), -2 * std::exp(s)}) < 1e-13);
+  CHECK(gradcheck<Cpu>(
+      Scalar{},
+      [](auto& c, const auto& m, const auto& t) { return albef::divide(c, t, m.s); },
+      vectors<7>(3)));
+  CHECK(gradcheck<Cpu>(
+      Scalar{},
+      [](auto& c, const auto& m, const auto& t) {
+        return albef::scale_exp(c, albef::divide(c, t, m.s), m.s);
+      },
+      vectors<7>(3)));
+}
+
+TEST_CASE("weighted_sum: value") {
+  Bench<NoParameters> bench;
+  const Values w{2, 3, 5};
+  const auto x = bench.input<3>(Values{1, -1, 10}, albef::batch_of(1));
+  CHECK(bench.ctx.item(albef::weighted_sum(bench.ctx, x, w.data())) == 49);
+}

@@ -1,0 +1,132 @@
+// Similarity matrices and cross entropy: values against the definition, gradients.
+#include "albef/ops/cross_entropy.hpp"
+#include "albef/ops/similarity.hpp"
+#include "op_fixture.hpp"
+
+using namespace ops_test;
+
+namespace {
+
+constexpr int any = albef::dynamic_width;
+
+Values plain_softmax(const double* x, int n) {
+  Values p(x, x + n);
+  const double high = *std::max_element(p.begin(), p.end());
+  double total = 0;
+  for (double& v : p) total += v = std::exp(v - high);
+  for (double& v : p) v /= total;
+  return p;
+}
+
+/// Mean of -sum target log softmax(logits) over rows, by the definition.
+double plain_cross_entropy(const Values& logits, const Values& teacher, const Indices& labels,
+                           int cols, double alpha) {
+  double loss = 0;
+  for (std::size_t r = 0; r < labels.size(); ++r) {
+    const auto first = static_cast<std::ptrdiff_t>(r) * cols;
+    const Values p = plain_softmax(logits.data() + first, cols);
+    Values target(p.size(), 0.0);
+    if (alpha > 0) target = plain_softmax(teacher.data() + first, cols);
+    for (double& t : target) t *= alpha;
+    target[static_cast<std::size_t>(labels[r])] += 1 - alpha;
+    for (std::size_t v = 0; v < p.size(); ++v)
+      loss -= target[v] * std::log(p[v]) / static_cast<double>(labels.size());
+  }
+  return loss;
+}
+
+const Indices labels{2, 0, 16};
+
+/// Cross entropy of logits (3, 17) against labels and a fixed teacher.
+auto mixed(double alpha) {
+  return [alpha](auto& ctx, const auto&, const auto& x) {
+    albef::SoftTargets<double> targets{.labels = ctx.upload(labels), .alpha = alpha};
+    targets.teacher = albef::mat(ctx.upload(random_values(3 * 17, 9)), 3, 17);
+    return albef::cross_entropy(ctx, x, targets, 0.5);
+  };
+}
+
+}  // namespace
+
+TEST_CASE("matmul_nt: values and gradients, also of a matrix with itself") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const auto a = bench.input<2>(Values{1, 2, 3, 4}, albef::batch_of(2));
+  const auto b = bench.input<2>(Values{1, 0, 0, 1, 1, 1}, albef::batch_of(3));
+  const auto y = albef::matmul_nt(ctx, a, b);
+  CHECK(y.cols == 3);
+  CHECK(ctx.read(y) == Values{1, 2, 3, 3, 4, 7});
+  const auto product = [](auto& c, const auto&, const auto& s, const auto& t) {
+    return albef::matmul_nt(c, s, t);
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, product, vectors<6>(3), vectors<6>(5)));
+  const auto gram = [](auto& c, const auto&, const auto& s) { return albef::matmul_nt(c, s, s); };
+  CHECK(gradcheck<Cpu>(NoParameters{}, gram, vectors<6>(3)));
+}
+
+TEST_CASE("similarity to a batch and a queue: values and gradients, with and without a queue") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const auto a = bench.input<2>(Values{1, 2, 3, 4}, albef::batch_of(2));
+  const Values keys{1, 0, 0, 1}, queue{1, 1, 2, 2, -1, 0};
+  CHECK(ctx.read(albef::similarity(ctx, a, albef::mat(keys.data(), 2, 2),
+                                   albef::mat(queue.data(), 3, 2))) ==
+        Values{1, 2, 3, 6, -1, 3, 4, 7, 14, -3});
+  for (const int q : {0, 4}) {
+    const auto f = [q](auto& c, const auto&, const auto& x) {
+      const auto* k = c.upload(random_values(3 * 6, 1));
+      const auto* rows = c.upload(random_values(q * 6, 2));
+      const auto y = albef::similarity(c, x, albef::mat(k, 3, 6), albef::mat(rows, q, 6));
+      return albef::matmul_nt(c, y, y);
+    };
+    CHECK(gradcheck<Cpu>(NoParameters{}, f, vectors<6>(3)));
+  }
+}
+
+TEST_CASE("cross_entropy: values for labels, a teacher, and both") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const Values x = random_values(3 * 17), teacher = random_values(3 * 17, 9);
+  const auto logits = bench.input<any>(x, albef::batch_of(3), 17);
+  for (const double alpha : {0.0, 0.4, 1.0})
+    CHECK(ctx.item(mixed(alpha)(ctx, NoParameters{}, logits)) ==
+          doctest::Approx(0.5 * plain_cross_entropy(x, teacher, labels, 17, alpha))
+              .epsilon(1e-12));
+  // Without labels row r has label r.
+  CHECK(ctx.item(albef::cross_entropy(ctx, logits, albef::SoftTargets<double>{})) ==
+        doctest::Approx(plain_cross_entropy(x, teacher, {0, 1, 2}, 17, 0)).epsilon(1e-12));
+}
+
+TEST_CASE("cross_entropy does not depend on a shift of the logits or of the teacher") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const auto loss = [&](double shift) {
+    Values x = random_values(3 * 17), teacher = random_values(3 * 17, 9);
+    for (Values* values : {&x, &teacher})
+      for (double& v : *values) v += shift;
+    albef::SoftTargets<double> targets{.labels = labels.data(), .alpha = 0.4};
+    targets.teacher = albef::mat(ctx.upload(teacher), 3, 17);
+    const auto logits = bench.input<any>(x, albef::batch_of(3), 17);
+    return ctx.item(albef::cross_entropy(ctx, logits, targets));
+  };
+  for (const double shift : {-5000.0, -800.0, 800.0})
+    CHECK(loss(shift) == doctest::Approx(loss(0)).epsilon(1e-9));
+}
+
+TEST_CASE("cross_entropy: gradients") {
+  for (const double alpha : {0.0, 0.4, 1.0})
+    CHECK(gradcheck<Cpu>(NoParameters{}, mixed(alpha), vectors<any>(3, 17)));
+  const auto diagonal = [](auto& ctx, const auto&, const auto& x) {
+    return albef::cross_entropy(ctx, x, albef::SoftTargets<double>{});
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, diagonal, vectors<5>(4)));
+}
+
+TEST_CASE("cross_entropy of no rows is 0 and passes no gradient on") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const auto logits = bench.input<5>(Values{}, albef::batch_of(0));
+  const auto loss = albef::cross_entropy(ctx, logits, albef::SoftTargets<double>{});
+  CHECK(ctx.item(loss) == 0);
+  ctx.backward(loss);
+}

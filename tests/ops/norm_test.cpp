@@ -1,0 +1,97 @@
+// Layer norm, with the residual sum in front of it, and L2 normalisation.
+#include "albef/ops/norm.hpp"
+
+#include "albef/nn/layer_norm.hpp"
+#include "op_fixture.hpp"
+
+using namespace ops_test;
+
+namespace {
+
+/// LayerNorm of a (rows, width) matrix by the definition.
+Values plain_layer_norm(const Values& x, int width, double eps, const auto& weight,
+                        const auto& bias) {
+  Values y(x.size());
+  const auto w = static_cast<std::size_t>(width);
+  for (std::size_t r = 0; r < x.size(); r += w) {
+    double mean = 0, square = 0;
+    for (std::size_t j = 0; j < w; ++j) mean += x[r + j] / width;
+    for (std::size_t j = 0; j < w; ++j) square += (x[r + j] - mean) * (x[r + j] - mean) / width;
+    for (std::size_t j = 0; j < w; ++j)
+      y[r + j] = (x[r + j] - mean) / std::sqrt(square + eps) * weight(j) + bias(j);
+  }
+  return y;
+}
+
+const auto add_norm = [](auto& ctx, const auto& m, const auto& x, const auto& residual) {
+  return m.add(ctx, x, residual, 0.4f);
+};
+
+}  // namespace
+
+TEST_CASE("layer_norm: values, also with a large eps and a mean far from zero") {
+  Bench<albef::LayerNorm<11>> bench;
+  Values x = random_values(5 * 11), residual = random_values(5 * 11, 8), sum = x;
+  for (double& v : x) v += 1000;
+  for (std::size_t i = 0; i < x.size(); ++i) sum[i] = x[i] + residual[i];
+  const auto weight = [&](std::size_t j) {
+    return bench.at(bench.model.weight, static_cast<std::int64_t>(j));
+  };
+  const auto bias = [&](std::size_t j) {
+    return bench.at(bench.model.bias, static_cast<std::int64_t>(j));
+  };
+  auto& ctx = bench.ctx;
+  const auto in = bench.input<11>(x, {5, 1, nullptr});
+  const auto res = bench.input<11>(residual, {5, 1, nullptr});
+  for (const double eps : {1e-12, 0.5}) {
+    albef::LayerNorm<11> norm = bench.model;
+    norm.eps = eps;
+    CHECK(max_difference(ctx.read(norm(ctx, in)), plain_layer_norm(x, 11, eps, weight, bias)) <
+          1e-10);
+    CHECK(max_difference(ctx.read(norm.add(ctx, in, res, 0.5f)),
+                         plain_layer_norm(sum, 11, eps, weight, bias)) < 1e-10);
+  }
+}
+
+TEST_CASE("layer_norm: gradients") {
+  CHECK(gradcheck<Cpu>(albef::LayerNorm<13>{}, sequences<13>(2, 3)));
+  CHECK(gradcheck<Cpu>(albef::LayerNorm<64>{0.1}, ragged<64>({3, 1})));
+}
+
+TEST_CASE("add_layer_norm: gradients without and with dropout, of one tensor on both sides") {
+  CHECK(gradcheck<Cpu>(albef::LayerNorm<13>{}, add_norm, vectors<13>(5), vectors<13>(5)));
+  CHECK(gradcheck<Cpu>(GradcheckOptions{.dropout = true}, albef::LayerNorm<13>{}, add_norm,
+                       vectors<13>(5), vectors<13>(5)));
+  const auto twice = [](auto& ctx, const auto& m, const auto& x) { return m.add(ctx, x, x, 0.4f); };
+  CHECK(gradcheck<Cpu>(albef::LayerNorm<13>{}, twice, vectors<13>(5)));
+  CHECK(gradcheck<Cpu>(GradcheckOptions{.dropout = true}, albef::LayerNorm<13>{}, twice,
+                       vectors<13>(5)));
+}
+
+TEST_CASE("add_layer_norm draws the mask that dropout draws") {
+  Bench<albef::LayerNorm<13>> bench;
+  auto& ctx = bench.ctx;
+  ctx.set_dropout(true);
+  const Values x = random_values(6 * 13), r = random_values(6 * 13, 8);
+  const auto run = [&](bool fused) {
+    ctx.begin_step(5);
+    const auto a = bench.input<13>(x, {6, 1, nullptr});
+    const auto b = bench.input<13>(r, {6, 1, nullptr});
+    if (fused) return ctx.read(bench.model.add(ctx, a, b, 0.4f));
+    return ctx.read(bench.model(ctx, add(ctx, dropout(ctx, a, 0.4f), b)));
+  };
+  CHECK(max_difference(run(true), run(false)) < 1e-12);
+}
+
+TEST_CASE("l2_normalize: values, a row of zeros, gradients") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const Values x{3, 0, -4, 0, 0, 0};
+  CHECK(max_difference(
+            ctx.read(albef::l2_normalize(ctx, bench.input<3>(x, {2, 1, nullptr}))),
+            {0.6, 0, -0.8, 0, 0, 0}) < 1e-15);
+  const auto normalize = [](auto& c, const auto&, const auto& t) {
+    return albef::l2_normalize(c, t);
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, normalize, vectors<9>(4)));
+}

@@ -1,0 +1,147 @@
+// Token embeddings, patches, the class token, and the selection of rows and sequences.
+#include "albef/ops/elementwise.hpp"
+#include "albef/ops/embedding.hpp"
+#include "albef/ops/gather.hpp"
+#include "op_fixture.hpp"
+
+using namespace ops_test;
+
+namespace {
+
+struct Tables {
+  Param<7, 6> word{albef::init::ones()};
+  Param<5, 6> position;
+  Param<2, 6> type;
+  static constexpr void fields(auto& m, auto&& f) {
+    f("word", m.word);
+    f("position", m.position);
+    f("type", m.type);
+  }
+};
+
+const Indices ids{3, 0, 3, 6, 3, 1}, offsets{0, 4, 6};
+
+const auto embed_tokens = [](auto& ctx, const auto& m) {
+  const albef::Tokens tokens{ctx.upload(ids), {2, 0, ctx.upload(offsets)}};
+  return albef::embed<6>(ctx, tokens, m.word, m.position, m.type);
+};
+
+struct ClassToken {
+  Param<1, 1, 6> cls;
+  Param<1, 4, 6> position;
+  static constexpr void fields(auto& m, auto&& f) {
+    f("cls", m.cls);
+    f("position", m.position);
+  }
+};
+
+const auto add_class = [](auto& ctx, const auto& m, const auto& x) {
+  return albef::add_class_token(ctx, x, m.cls, m.position);
+};
+
+}  // namespace
+
+TEST_CASE("embed: word + position in the text + first type; gradients with repeated words") {
+  Bench<Tables> bench;
+  Values expected;
+  for (std::size_t s = 0; s < 2; ++s)
+    for (std::int64_t t = 0; t < offsets[s + 1] - offsets[s]; ++t)
+      for (std::int64_t j = 0; j < 6; ++j)
+        expected.push_back(
+            bench.at(bench.model.word, ids[static_cast<std::size_t>(offsets[s] + t)] * 6 + j) +
+            bench.at(bench.model.position, t * 6 + j) + bench.at(bench.model.type, j));
+  CHECK(max_difference(bench.ctx.read(embed_tokens(bench.ctx, bench.model)), expected) < 1e-15);
+  CHECK(gradcheck<Cpu>(GradcheckOptions{.entries = 42}, Tables{}, embed_tokens));
+  const auto twice = [](auto& ctx, const auto& m) {
+    return add(ctx, embed_tokens(ctx, m), embed_tokens(ctx, m));
+  };
+  CHECK(gradcheck<Cpu>(GradcheckOptions{.entries = 42}, Tables{}, twice));
+}
+
+TEST_CASE("patchify: the values of a patch in the order of a convolution kernel") {
+  Bench<NoParameters> bench;
+  constexpr int size = 6, patch = 2, side = 3, pixels = 3 * size * size;
+  const Values image = random_values(2 * pixels);
+  Values expected;
+  for (int b = 0; b < 2; ++b)
+    for (int p = 0; p < side * side; ++p)
+      for (int c = 0; c < 3; ++c)
+        for (int y = 0; y < patch; ++y)
+          for (int x = 0; x < patch; ++x) {
+            const int row = p / side * patch + y, col = p % side * patch + x;
+            expected.push_back(
+                image[static_cast<std::size_t>(b * pixels + (c * size + row) * size + col)]);
+          }
+  const auto y = albef::patchify<12>(bench.ctx, bench.input<pixels>(image, albef::batch_of(2)),
+                                     {2, 3, size, patch});
+  CHECK(y.seq.count == 2);
+  CHECK(y.seq.uniform == 9);
+  CHECK(bench.ctx.read(y) == expected);
+  const auto cut = [](auto& ctx, const auto&, const auto& x) {
+    const auto p = albef::patchify<12>(ctx, x, {2, 3, size, patch});
+    return add(ctx, p, albef::patchify<12>(ctx, add(ctx, x, x), {2, 3, size, patch}));
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, cut, vectors<pixels>(2)));
+}
+
+TEST_CASE("add_class_token: values and gradients") {
+  Bench<ClassToken> bench;
+  const Values x = random_values(2 * 3 * 6);
+  Values expected;
+  for (std::int64_t b = 0; b < 2; ++b)
+    for (std::int64_t i = 0; i < 4; ++i)
+      for (std::int64_t j = 0; j < 6; ++j)
+        expected.push_back(
+            (i == 0 ? bench.at(bench.model.cls, j)
+                    : x[static_cast<std::size_t>((b * 3 + i - 1) * 6 + j)]) +
+            bench.at(bench.model.position, i * 6 + j));
+  const auto y = add_class(bench.ctx, bench.model, bench.input<6>(x, {2, 3, nullptr}));
+  CHECK(y.seq.uniform == 4);
+  CHECK(max_difference(bench.ctx.read(y), expected) < 1e-15);
+  CHECK(gradcheck<Cpu>(ClassToken{}, add_class, sequences<6>(3, 3)));
+}
+
+TEST_CASE("gather, first and select: values and shapes") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  Values x;
+  for (int r = 0; r < 6; ++r) x.insert(x.end(), {r + 0.0, r + 0.5});
+  const auto t = bench.input<2>(x, {2, 0, offsets.data()});  // lengths 4 and 2
+  CHECK(ctx.read(albef::first(ctx, t)) == Values{0, 0.5, 4, 4.5});
+  CHECK(albef::first(ctx, t).seq.count == 2);
+  const Indices rows{5, 0, 5};
+  const auto y = albef::gather(ctx, t, {rows.data(), albef::batch_of(3)});
+  CHECK(ctx.read(y) == Values{5, 5.5, 0, 0.5, 5, 5.5});
+  const Indices order{1, 0, 1};
+  const auto s = albef::select(ctx, t, order.data(), 3);
+  CHECK(ctx.read(s) ==
+        Values{4, 4.5, 5, 5.5, 0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5});
+  CHECK(s.seq.count == 3);
+  CHECK(s.seq.length(0) == 2);
+  CHECK(s.seq.length(1) == 4);
+  CHECK(s.seq.rows() == 8);
+}
+
+TEST_CASE("gather, first and select: gradients add up over copies of a row") {
+  const auto rows = [](auto& ctx, const auto&, const auto& x) {
+    const auto y = albef::gather(ctx, x, {ctx.upload(Indices{2, 0, 2, 2}), albef::batch_of(4)});
+    const auto z = albef::gather(ctx, x, {ctx.upload(Indices{1, 0, 4, 0}), albef::batch_of(4)});
+    return add(ctx, y, z);
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, rows, vectors<70>(5)));
+  const auto firsts = [](auto& ctx, const auto&, const auto& x) { return albef::first(ctx, x); };
+  CHECK(gradcheck<Cpu>(NoParameters{}, firsts, ragged<5>({3, 1, 2})));
+  const auto selected = [](auto& ctx, const auto&, const auto& x) {
+    return albef::select(ctx, x, ctx.upload(Indices{1, 0, 1, 1}), 4);
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, selected, ragged<5>({3, 1, 2})));
+}
+
+TEST_CASE("gather of no rows") {
+  const auto none = [](auto& ctx, const auto&, const auto& x) {
+    const auto y = albef::gather(ctx, x, {ctx.upload(Indices{}), albef::batch_of(0)});
+    return add(ctx, weighted_sum(ctx, y, ctx.upload(Values{})),
+               weighted_sum(ctx, x, ctx.upload(Values(15, 2.0))));
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, none, vectors<5>(3)));
+}
