@@ -1,6 +1,7 @@
 // albef_eval: image-text retrieval of a trained model, by similarity alone (ITC) and re-ranked by
 // the matching head (ITM). Prints a table; writes the numbers as JSON and examples as a picture.
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -59,7 +60,7 @@ void write_sheet(const Arguments& args, const std::string& name, const Source& s
     return (2 * row + 1) * pool / (2 * args.sheet_rows);
   };
   for (int row = 0; row < args.sheet_rows; ++row) {
-    const int text = query(row, r.texts), image = query(row, r.images);
+    const int text = query(2 * row, r.texts), image = query(2 * row + 1, r.images);
     by_text.queries.push_back(
         items.pictures_for(items.text(text), best(r.itm_t2i, text, r.images), text));
     by_image.queries.push_back(
@@ -120,7 +121,6 @@ int main(int argc, char** argv) {
       ->required();
   app.add_option("--image-root", args.image_root, "folder of the pictures that .json files name");
   app.add_option("-k,--k", args.k, "candidates of each query that ITM re-ranks")
-      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("-o,--output", args.output, "write the results to this JSON file");
   app.add_option("--summary", args.summary,
@@ -128,7 +128,7 @@ int main(int argc, char** argv) {
   app.add_option("--sheet", args.sheet,
                  "write a PNG with queries of the first data set and their five best answers");
   app.add_option("--sheet-rows", args.sheet_rows, "queries per direction on the sheet")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 100))
       ->capture_default_str();
   return examples::run_program(app, argc, argv, [&] {
     return examples::with_model(args, [&](auto& model) { return evaluate(model, args); });

@@ -121,10 +121,9 @@ int main(int argc, char** argv) {
   app.add_option("-t,--text", args.texts, "sentences; - reads them from the standard input");
   app.add_option("-i,--image", args.images, "picture files");
   app.add_option("--top", args.top, "answers shown per query")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 100))
       ->capture_default_str();
   app.add_option("-k,--k", args.k, "candidates that the matching head orders")
-      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--sheet", args.sheet, "write queries and answers to this PNG");
   return examples::run_program(app, argc, argv, [&] {

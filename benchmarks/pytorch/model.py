@@ -243,8 +243,8 @@ class BertLayer(nn.Module):
 class BertEncoder(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
-        self.layer = nn.ModuleList(
-            BertLayer(c, fusion=i >= c.fusion_layer) for i in range(c.num_hidden_layers))  # fmt: skip
+        layers = [BertLayer(c, fusion=i >= c.fusion_layer) for i in range(c.num_hidden_layers)]
+        self.layer = nn.ModuleList(layers)
 
 
 class Bert(nn.Module):
@@ -354,11 +354,14 @@ class Albef(nn.Module):
         self.register_buffer("queue_ptr", torch.zeros(1, dtype=torch.long))
 
         named = dict(self.named_parameters())
-        self._twins = [(named[name[: len(top)] + name[len(top) + 2 :]], p)
-                       for name, p in named.items()
-                       if (top := name.split(".")[0][:-2]) and name.startswith(top + "_m.")]  # fmt: skip
-        if not c.teacher_dropout:
-            self.text_encoder_m.eval()
+        self._twins = [(named[name.replace("_m.", ".", 1)], p) for name, p in named.items()
+                       if name.split(".")[0].endswith("_m")]  # fmt: skip
+        self.train()
+
+    def train(self, mode: bool = True) -> "Albef":
+        super().train(mode)
+        self.text_encoder_m.train(mode and self.config.teacher_dropout)
+        return self
 
     def _initialise(self):
         for name, p in self.named_parameters():

@@ -30,16 +30,12 @@ struct ModelArguments {
                  "accept a checkpoint trained at another image size");
     app.add_option("--max-text-length", inference.max_text_length,
                    "tokens of a text; 0: as in training")
-        ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
     app.add_option("--batch", encoding.batch_size, "pictures or texts encoded at once")
-        ->check(CLI::PositiveNumber)
         ->capture_default_str();
     app.add_option("--workers", encoding.workers, "threads that read pictures ahead")
-        ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
     app.add_option("--threads", threads, "threads of the computation; 0: all")
-        ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
   }
 };

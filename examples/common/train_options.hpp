@@ -26,7 +26,7 @@ struct TrainArguments {
   int batch_size = 0, queue_size = -1, workers = 1, threads = 0;
   double max_bad_share = 0.01;
   std::vector<float> crop{0.2f, 1.0f};
-  float flip = -1;
+  float flip = -1, temp_min = -1, negative_epsilon = -1;
   int augment = -1;
   albef::CaptionNoise noise;
   albef::TrainOptions train;
@@ -35,7 +35,8 @@ struct TrainArguments {
   TrainArguments() {
     train.epochs = 0;
     train.lr = train.min_lr = train.warmup_lr = train.optimizer.weight_decay = -1;
-    train.warmup = -1;
+    train.warmup = train.alpha_epochs = -1;
+    train.momentum = -1;
     crop.clear();
   }
 
@@ -95,11 +96,17 @@ struct TrainArguments {
     app.add_option("--weight-decay", train.optimizer.weight_decay, "of AdamW")->group(run_group);
     app.add_option("--max-norm", train.optimizer.max_norm, "clip the gradient norm; 0: off")
         ->group(run_group);
-    app.add_option("--momentum", train.momentum, "of the momentum model")
-        ->capture_default_str()
-        ->group(run_group);
+    app.add_option("--momentum", train.momentum, "of the momentum model")->group(run_group);
     app.add_option("--alpha", train.alpha, "weight of the momentum model's soft targets")
         ->capture_default_str()
+        ->group(run_group);
+    app.add_option("--alpha-epochs", train.alpha_epochs,
+                   "epochs over which the soft targets gain their weight (the paper: 1)")
+        ->group(run_group);
+    app.add_option("--temp-min", temp_min, "lower limit of the temperature (the paper: 0.001)")
+        ->group(run_group);
+    app.add_option("--negative-epsilon", negative_epsilon,
+                   "weight that every pair has beside its similarity in the draw of negatives")
         ->group(run_group);
     app.add_option("--queue-size", queue_size, "features kept as negatives; 0: none")
         ->group(run_group);
@@ -135,6 +142,10 @@ struct TrainArguments {
     set(train.warmup_lr, 1e-5);
     set(train.warmup, official ? 20 : tiny ? 100 : 1000);
     set(train.optimizer.weight_decay, 0.02);
+    set(train.momentum, tiny ? 0.99 : 0.995);
+    set(train.alpha_epochs, tiny ? train.epochs : 1);
+    set(temp_min, tiny ? 0.03f : 0.001f);
+    set(negative_epsilon, tiny ? 0.02f : 1e-4f);
     set(queue_size, model_queue);
     set(flip, tiny ? 0.0f : 0.5f);
     set(augment, tiny ? 0 : 2);
@@ -191,8 +202,13 @@ struct TrainArguments {
   }
 
   albef::PretrainOptions objective_options() const {
-    if (!official) return {};
-    return {.negatives = {.epsilon = 0, .exclude_same_identity = false}, .teacher_dropout = true};
+    albef::PretrainOptions options{.negatives = {.epsilon = negative_epsilon},
+                                   .temp_min = temp_min};
+    if (official) {
+      options.negatives = {.epsilon = 0, .exclude_same_identity = false};
+      options.teacher_dropout = true;
+    }
+    return options;
   }
 };
 

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "albef/core/rng.hpp"
@@ -116,7 +117,7 @@ void check_product(albef::Cpu& cpu, Shape s, Epilogue epilogue) {
   if (epilogue == Epilogue::gelu) g.pre = {};
   if (g.beta == T(0))  // c must not be read
     for (int i = 0; i < s.m; ++i)
-      for (int j = 0; j < s.n; ++j) g.c.row(i)[j] = std::nan("");
+      for (int j = 0; j < s.n; ++j) g.c.row(i)[j] = std::numeric_limits<T>::quiet_NaN();
   Problem<double> reference = p.widened();
   const std::vector<T> c_before = p.c;
 

@@ -3,13 +3,14 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <stdexcept>
 #include <string>
-#include <thread>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "albef/data/annotations.hpp"
@@ -190,7 +191,6 @@ TEST_CASE("loader: captions are drawn anew for each access, masks can be left ou
 }
 
 TEST_CASE("loader: unusable records are replaced, named once and counted") {
-  const data_test::TemporaryFolder folder;
   auto source = numbered(100);
   const std::string whole = data_test::as_text(data_test::png(7, 64));
   const auto add = [&](const char* key, Strings captions, std::string_view picture) {
@@ -278,7 +278,7 @@ TEST_CASE("loader: options out of range are named with what was expected") {
   CHECK_CONTAINS(message, "only 5 records");
   CHECK_CONTAINS(make(options(0)), "batch_size is 0");
   CHECK_CONTAINS(make(options(2, -1)), "workers is -1");
-  CHECK_CONTAINS(make(options(2), 0), "image size is 0");
+  CHECK_CONTAINS(make(options(2), 0), "size 0");
   LoaderOptions o = options(2);
   o.prefetch = 0;
   CHECK_CONTAINS(make(o), "prefetch is 0");

@@ -113,7 +113,7 @@ class GradientPool {
   }
 
   void* take(std::size_t bytes) {
-    bytes = aligned_size(bytes);
+    bytes = block_size(bytes);
     for (auto it = free_.begin(); it != free_.end(); ++it) {
       if (it->size < bytes) continue;
       std::byte* p = it->data;
@@ -128,9 +128,7 @@ class GradientPool {
     if (size > bytes) put(p + bytes, size - bytes);
     return p;
   }
-  void give_back(void* p, std::size_t bytes) {
-    put(static_cast<std::byte*>(p), aligned_size(bytes));
-  }
+  void give_back(void* p, std::size_t bytes) { put(static_cast<std::byte*>(p), block_size(bytes)); }
   /// Frees everything; several regions become one of their total size.
   void reset() {
     if (regions_.size() > 1) {
@@ -153,6 +151,10 @@ class GradientPool {
     std::byte* data;
     std::size_t size;
   };
+  /// No bytes take a block too, so that free blocks are never empty.
+  static constexpr std::size_t block_size(std::size_t bytes) {
+    return aligned_size(std::max<std::size_t>(bytes, 1));
+  }
 
   void put(std::byte* p, std::size_t size) {
     auto next = std::lower_bound(free_.begin(), free_.end(), p,

@@ -104,6 +104,9 @@ struct NameVisitor {
   OnRange& on_range;
   std::string prefix;
 
+  NameVisitor(OnParam& param, OnTied& tied, OnRange& range, std::string outer)
+      : on_param(param), on_tied(tied), on_range(range), prefix(std::move(outer)) {}
+
   template <class M>
   void operator()(std::string_view name, const M& member, int first = 0) {
     if constexpr (IsParam<M>::value) {

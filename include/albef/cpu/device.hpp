@@ -45,6 +45,7 @@ class Cpu {
   template <class F>
   void run(F&& f) {
     if (workers_.empty()) return f(0);
+    level_scratch();
     job_ = [](void* context, int thread) {
       (*static_cast<std::remove_reference_t<F>*>(context))(thread);
     };
@@ -94,7 +95,10 @@ class Cpu {
   /// until the next call for the same thread. Grows only, so a warm step allocates nothing.
   template <class T>
   T* scratch(int thread, std::size_t count) {
-    return static_cast<T*>(scratch_[static_cast<std::size_t>(thread)].get(count * sizeof(T)));
+    const std::size_t bytes = count * sizeof(T);
+    std::size_t needed = scratch_needed_.load(std::memory_order_relaxed);
+    while (needed < bytes && !scratch_needed_.compare_exchange_weak(needed, bytes)) {}
+    return static_cast<T*>(scratch_[static_cast<std::size_t>(thread)].get(bytes));
   }
   /// The same, shared by all threads of a parallel region: ask for it before the region.
   template <class T>
@@ -121,6 +125,15 @@ class Cpu {
     }
   };
 
+  /// Which thread gets which index varies from run to run, so all buffers grow to what one of them
+  /// needed: a warm step finds its memory however the work is shared out.
+  void level_scratch() {
+    const std::size_t needed = scratch_needed_.load(std::memory_order_relaxed);
+    if (needed == scratch_level_) return;
+    for (Buffer& b : scratch_) b.get(needed);
+    scratch_level_ = needed;
+  }
+
   void work(int thread) {
     std::uint32_t seen = 0;
     for (;;) {
@@ -134,6 +147,8 @@ class Cpu {
   }
 
   std::vector<Buffer> scratch_;
+  std::atomic<std::size_t> scratch_needed_{0};  // the largest request so far
+  std::size_t scratch_level_ = 0;               // what every thread has at least
   Buffer shared_;
   std::vector<std::thread> workers_;
   std::atomic<std::uint32_t> epoch_{0};

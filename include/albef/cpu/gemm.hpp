@@ -147,23 +147,27 @@ void multiply_tile(const TileFactors<T>& f, T* out, std::int64_t stride,
           *a9 = rows > 9 ? a0 + 9 * row : a0, *b = f.b;
   for (int p = 0; p < f.depth; ++p) {
     const P b0 = P::load(b), b1 = Packs == 2 ? P::load(b + P::width) : b0;
-    const auto multiply_row = [&](int r, P& l, P& h) {
-      const P x = (r < 3 ? a0 : r < 6 ? a3 : r < 9 ? a6 : a9)[r % 3 * row];
+    const auto multiply_row = [&](P x, P& l, P& h) {
       l = fma(x, b0, l);
       if (Packs == 2) h = fma(x, b1, h);
     };
-    (multiply_row(R, left[R], right[R]), ...);
+    (multiply_row((R < 3   ? a0
+                   : R < 6 ? a3
+                   : R < 9 ? a6
+                           : a9)[R % 3 * row],
+                  left[R], right[R]),
+     ...);
     a0 += a_step, b += b_step;
     if (rows > 3) a3 += a_step;
     if (rows > 6) a6 += a_step;
     if (rows > 9) a9 += a_step;
   }
   const P alpha = f.alpha;
-  const auto keep_row = [&](int r, P l, P h) {
-    (l * alpha).store(out + r * stride);
-    if (Packs == 2) (h * alpha).store(out + r * stride + P::width);
+  const auto store_row = [&](T* to, P l, P h) {
+    (l * alpha).store(to);
+    if (Packs == 2) (h * alpha).store(to + P::width);
   };
-  (keep_row(R, left[R], right[R]), ...);
+  (store_row(out + R * stride, left[R], right[R]), ...);
 }
 
 /// The same with the smallest of six tile shapes that covers rows x cols.
@@ -208,15 +212,25 @@ void finish_tile(const GemmArgs<T>& g, const T* tile, int i, int j, int rows, in
   }
 }
 
-/// Whether full slivers of op(a) or op(b) are better read where they are than packed: the layout
-/// suits, and either lines lie close together or too few products would share the packed copy.
+/// Whether full slivers of op(a) and op(b) are read where they are. Rows of a plain `a` suit as
+/// they are: every one is read forwards. Other layouts are packed unless lines lie close together
+/// or too few products would share the packed copy; a transposed b must always be packed.
 template <class T>
 bool reads_in_place_a(const GemmArgs<T>& g) {
-  return g.transpose_a ? g.a.stride <= near_lines : g.c.cols <= 8 * Tile<T>::cols;
+  return !g.transpose_a || g.a.stride <= near_lines;
 }
 template <class T>
 bool reads_in_place_b(const GemmArgs<T>& g) {
   return !g.transpose_b && (g.b.stride <= near_lines || g.c.rows <= 4 * Tile<T>::rows);
+}
+
+/// Asks for piece `i` of `pieces` of the `bytes` at p to be fetched into the second-level cache.
+inline void prefetch_piece(const void* p, std::int64_t bytes, int i, int pieces) {
+  constexpr std::int64_t line = 64;
+  const std::int64_t lines = (bytes + line - 1) / line, step = (lines + pieces - 1) / pieces;
+  const char* start = static_cast<const char*>(p);
+  for (std::int64_t at = i * step; at < std::min(lines, (i + 1) * step); ++at)
+    __builtin_prefetch(start + at * line, 0, 2);
 }
 
 template <class T>
@@ -251,6 +265,8 @@ void multiply_block(const GemmArgs<T>& g, int i0, int i1, int j0, int j1, int p0
     if (!reads_a_here(std::min(rows, i1 - i)))
       pack_sliver<rows>(a.from(i, p0), std::min(rows, i1 - i), depth,
                         packed_a + std::int64_t{depth} * (i - i0));
+  const std::int64_t sliver = std::int64_t{depth} * cols;
+  const int tiles = (i1 - i0 + rows - 1) / rows;
   for (int j = j0; j < j1; j += cols) {
     const int tile_cols = std::min(cols, j1 - j);
     TileFactors<T> f{depth, nullptr, 1, rows, packed_b + std::int64_t{depth} * (j - j0),
@@ -258,6 +274,9 @@ void multiply_block(const GemmArgs<T>& g, int i0, int i1, int j0, int j1, int p0
     if (in_place_b && tile_cols == cols) f.b = b.at(j, p0), f.b_step = b.inner;
     for (int i = i0; i < i1; i += rows) {
       const int tile_rows = std::min(rows, i1 - i);
+      // The next sliver of op(b) comes from far away: fetch it while this one is in use.
+      if (!in_place_b && j + cols < j1)
+        prefetch_piece(f.b + sliver, sliver * std::int64_t{sizeof(T)}, (i - i0) / rows, tiles);
       if (reads_a_here(tile_rows))
         f.a = a.at(i, p0), f.a_row = a.outer, f.a_step = a.inner;
       else

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <algorithm>
+#include <type_traits>
 
 #include "albef/core/matrix.hpp"
 #include "albef/cpu/simd.hpp"

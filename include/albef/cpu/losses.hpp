@@ -41,7 +41,8 @@ void soft_cross_entropy_forward(Cpu& cpu, const SoftTargetArgs<T>& a, T* loss) {
       const T lse = a.teacher_lse[i] = detail::log_sum_exp(t, cols);
       P expected(T{0});  // sum of probability times logit
       detail::for_packs<T>(cols, [&](std::int64_t j, int n) {
-        expected = fma(exp(P::load_n(t + j, n) - lse), P::load_n(s + j, n), expected);
+        const P p = detail::first_lanes(exp(P::load_n(t + j, n) - lse), n);
+        expected = fma(p, P::load_n(s + j, n), expected);
       });
       value += a.alpha * (a.lse[i] - sum(expected));
     }

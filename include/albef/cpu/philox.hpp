@@ -26,21 +26,11 @@ struct PhiloxLanes {
     c2 = Lanes{} + (stream & low), c3 = Lanes{} + (stream >> 32);
   }
   [[gnu::always_inline]] void round(std::uint32_t k0, std::uint32_t k1) {
-    const Lanes p0 = product(c0, 0xD2511F53u), p1 = product(c2, 0xCD9E8D57u);
+    const Lanes p0 = multiply_low_halves(c0, Lanes{} + 0xD2511F53ull),
+                p1 = multiply_low_halves(c2, Lanes{} + 0xCD9E8D57ull);
     c0 = (p1 >> 32) ^ c1 ^ std::uint64_t{k0};
     c2 = (p0 >> 32) ^ c3 ^ std::uint64_t{k1};
     c1 = p1 & low, c3 = p0 & low;
-  }
-  /// 32-bit times 32-bit in each lane: one instruction, which g++ does not find by itself.
-  [[gnu::always_inline]] static Lanes product(Lanes x, std::uint32_t factor) {
-    const Lanes y = Lanes{} + factor;
-#if defined(__AVX512F__) && !defined(__clang__)
-    typedef int Ints __attribute__((vector_size(64)));
-    typedef long long Wide __attribute__((vector_size(64)));
-    return Lanes(__builtin_ia32_pmuludq512_mask(Ints(x), Ints(y), Wide{}, 0xFF));
-#else
-    return x * y;
-#endif
   }
   /// The four words of every counter, in order (little endian).
   template <int... I>

@@ -13,7 +13,6 @@
 #include <numeric>
 #include <span>
 #include <string>
-#include <string_view>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -90,7 +89,7 @@ class Loader {
   Loader(SourcePtr source, const WordPiece& tokenizer, Transform transform, LoaderOptions options)
       : source_(std::move(source)),
         tokenizer_(tokenizer),
-        image_size_(transform.size),
+        image_size_(checked(transform).size),
         transform_(std::move(transform)),
         options_(std::move(options)),
         masking_(masking_options(tokenizer)),
@@ -115,6 +114,7 @@ class Loader {
   /// seek() goes on exactly as this one.
   LoaderPosition position() const { return position_; }
 
+  /// The next batch will be the one at `position`. Throws Error if there is no such batch.
   void seek(const LoaderPosition& position) {
     require(position.epoch >= 0 && position.batch >= 0 && position.batch < batches_per_epoch(),
             "loader position epoch ", position.epoch, ", batch ", position.batch,
@@ -153,6 +153,12 @@ class Loader {
   enum class Stream : std::uint64_t { sample = 0x0DA7A002, replacement, mask };
 
   static constexpr int max_replacements = 100;
+
+  template <class T>
+  static const T& checked(const T& transform) {
+    if constexpr (requires { transform.check(); }) transform.check();
+    return transform;
+  }
 
   void check() const {
     require(source_ != nullptr, "loader: no source given");
@@ -248,13 +254,15 @@ class Loader {
     const std::size_t count = captions.size();
     require(count > 0, source_->describe(index), ": there is no caption");
     const auto drawn = static_cast<std::size_t>(random.below(static_cast<int>(count)));
-    for (std::size_t n = 0; n < count; ++n) try {
+    for (std::size_t n = 0;; ++n) {
+      try {
         const std::string& caption = captions[(drawn + n) % count];
         tokenizer_.encode(clean_caption(caption, options_.max_words), options_.encode, ids);
         return;
       } catch (const Error& error) {
         if (n + 1 == count) fail(source_->describe(index), ": ", error.what());
       }
+    }
   }
 
   std::size_t image_bytes() const {

@@ -40,10 +40,12 @@ inline RetrievalSet retrieval_set(const Source& source, int max_words = 30) {
     const auto [image, added] =
         image_of.try_emplace(record.image_id, static_cast<std::int32_t>(set.images.size()));
     if (added) set.images.push_back(static_cast<std::uint32_t>(i));
-    for (const std::string& caption : record.captions) try {
+    try {
+      for (const std::string& caption : record.captions) {
         set.texts.push_back(clean_caption(caption, max_words));
         set.text_image.push_back(image->second);
-      } catch (const Error& error) { fail(source.describe(i), ": ", error.what()); }
+      }
+    } catch (const Error& error) { fail(source.describe(i), ": ", error.what()); }
   }
   return set;
 }

@@ -40,7 +40,8 @@ inline std::vector<std::string> expand_shards(const std::string& pattern);
 /// Shards are indexed once, when opened. The pictures of plain tars are then read from disk when
 /// asked for; those of compressed shards, which cannot be read out of order, are held in memory.
 /// A record that lacks a part or has a damaged one, and the place where a shard is cut or damaged,
-/// become records with Record::error set; what came before stays usable.
+/// become records with Record::error set; what came before stays usable (in a compressed shard:
+/// what libarchive could unpack, in steps of 64 KiB).
 class WebDataset : public Source {
  public:
   /// Opens every shard of every pattern; see expand_shards.

@@ -9,13 +9,17 @@
 
 namespace albef {
 
+/// How BERT initialises matrices and embeddings.
+template <class C>
+inline constexpr Init bert_init = init::normal(C::initializer_range);
+
 /// Word, position and type embeddings, LayerNorm, dropout: ids (B, L) -> (B, L, D).
 template <class C>
 struct BertEmbeddings {
   static constexpr int width = C::hidden_size;
-  Param<C::vocab_size, width> word{detail::bert_weight};
-  Param<C::max_position_embeddings, width> position{detail::bert_weight};
-  Param<C::type_vocab_size, width> type{detail::bert_weight};
+  Param<C::vocab_size, width> word{bert_init<C>};
+  Param<C::max_position_embeddings, width> position{bert_init<C>};
+  Param<C::type_vocab_size, width> type{bert_init<C>};
   LayerNorm<width> norm{detail::bert_eps};
 
   static constexpr void fields(auto& m, auto&& f) {
@@ -45,8 +49,10 @@ struct Bert {
   using KeysValues = std::array<Tensor<Real, 2 * width>, fusion_depth>;
 
   BertEmbeddings<C> embeddings;
-  std::array<TextLayer, C::fusion_layer> text_layers = filled<TextLayer, C::fusion_layer>();
-  std::array<FusionLayer, fusion_depth> fusion_layers = filled<FusionLayer, fusion_depth>();
+  std::array<TextLayer, C::fusion_layer> text_layers =
+      stack<TextLayer, C::fusion_layer>(bert_init<C>, C::dropout);
+  std::array<FusionLayer, fusion_depth> fusion_layers =
+      stack<FusionLayer, fusion_depth>(bert_init<C>, C::dropout);
 
   static constexpr void fields(auto& m, auto&& f) {
     f("embeddings", m.embeddings);
@@ -89,14 +95,6 @@ struct Bert {
   }
 
  private:
-  template <class Layer, std::size_t N>
-  static constexpr std::array<Layer, N> filled() {
-    return []<std::size_t... I>(std::index_sequence<I...>) {
-      return std::array<Layer, N>{((void)I, Layer(C::dropout))...};
-    }
-    (std::make_index_sequence<N>{});
-  }
-
   template <class Ctx, class X>
   X run_fusion(Ctx& ctx, X x, const KeysValues<typename Ctx::Real>& kv,
                const std::int32_t* image_index, int depth) const {
@@ -112,7 +110,7 @@ struct Bert {
 template <class C>
 struct MlmHead {
   static constexpr int width = C::hidden_size;
-  Linear<width, width> dense{detail::bert_weight};
+  Linear<width, width> dense{bert_init<C>};
   LayerNorm<width> norm{detail::bert_eps};
   Param<C::vocab_size> bias;
 

@@ -15,7 +15,8 @@ struct Base {
   static constexpr int num_attention_heads = 12, intermediate_size = 3072;
   static constexpr int vocab_size = 30522, max_position_embeddings = 512, type_vocab_size = 2;
   static constexpr int embed_dim = 256;
-  static constexpr float dropout = 0.1f;  ///< of BERT; the vision transformer has none
+  static constexpr float dropout = 0.1f;             ///< of BERT; the vision transformer has none
+  static constexpr float initializer_range = 0.02f;  ///< deviation of fresh matrices
   static constexpr int queue_size = 65536;
 };
 
@@ -36,6 +37,8 @@ struct Tiny : Base {
   static constexpr int num_attention_heads = 4, intermediate_size = 512;
   static constexpr int vocab_size = 2048, max_position_embeddings = 32;
   static constexpr int embed_dim = 64, queue_size = 1024;
+  static constexpr float initializer_range = 0.05f;  // Base's times sqrt(768 / 128)
+  static constexpr float dropout = 0.0f;             // minutes of training do not overfit
 };
 
 /// Small enough for tests that compare every number.

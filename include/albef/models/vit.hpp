@@ -39,10 +39,12 @@ struct Vit {
   static constexpr int patches = (size / patch) * (size / patch);
   using Block = VitBlock<width, C::vision_heads, C::mlp_ratio * width>;
 
-  Param<1, 1, width> cls_token{init::trunc_normal(0.02f)};
-  Param<1, patches + 1, width> pos_embed{init::trunc_normal(0.02f)};
+  static constexpr Init weight = init::trunc_normal(C::initializer_range);
+
+  Param<1, 1, width> cls_token{weight};
+  Param<1, patches + 1, width> pos_embed{weight};
   PatchEmbedding<patch, width> patch_embed;
-  std::array<Block, C::vision_depth> blocks;
+  std::array<Block, C::vision_depth> blocks = stack<Block, C::vision_depth>(weight);
   LayerNorm<width> norm{Block::eps};
 
   static constexpr void fields(auto& m, auto&& f) {

@@ -1,21 +1,35 @@
 // Transformer blocks: pre-norm as in ViT, post-norm as in BERT with optional cross-attention.
 #pragma once
 
+#include <array>
+#include <utility>
+
 #include "albef/nn/attention.hpp"
 #include "albef/nn/mlp.hpp"
 #include "albef/ops/elementwise.hpp"
 
 namespace albef {
 
+/// N equal layers, each made with the given arguments.
+template <class Layer, std::size_t N, class... Args>
+constexpr std::array<Layer, N> stack(const Args&... args) {
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return std::array<Layer, N>{((void)I, Layer(args...))...};
+  }
+  (std::make_index_sequence<N>{});
+}
+
 /// models/vit.py Block: x += attn(norm1(x)); x += mlp(norm2(x)). (B, L, D) -> (B, L, D).
 template <int D, int Heads, int Hidden>
 struct VitBlock {
   static constexpr double eps = 1e-6;
-  static constexpr Init weight = init::trunc_normal(0.02f);
   LayerNorm<D> norm1{eps};
-  VitAttention<D, Heads> attn{weight};
+  VitAttention<D, Heads> attn;
   LayerNorm<D> norm2{eps};
-  Mlp<D, Hidden> mlp{weight};
+  Mlp<D, Hidden> mlp;
+
+  constexpr explicit VitBlock(Init weight = init::trunc_normal(0.02f))
+      : attn(weight), mlp(weight) {}
 
   static constexpr void fields(auto& m, auto&& f) {
     f("norm1", m.norm1);
@@ -40,12 +54,13 @@ inline constexpr Init bert_weight = init::normal(0.02f);
 /// BERT's feed-forward sub-block: LayerNorm(x + dropout(dense2(gelu(dense1(x))))).
 template <int D, int Hidden>
 struct BertFeedForward {
-  Linear<D, Hidden> intermediate{detail::bert_weight};
-  Linear<Hidden, D> output{detail::bert_weight};
+  Linear<D, Hidden> intermediate;
+  Linear<Hidden, D> output;
   LayerNorm<D> norm{detail::bert_eps};
   float dropout;
 
-  constexpr explicit BertFeedForward(float p) : dropout(p) {}
+  constexpr BertFeedForward(Init weight, float p)
+      : intermediate(weight), output(weight), dropout(p) {}
 
   static constexpr void fields(auto& m, auto&& f) {
     f("intermediate.dense", m.intermediate);
@@ -64,8 +79,8 @@ struct BertLayer {
   BertAttention<D, D, Heads> attention;
   BertFeedForward<D, Hidden> feed_forward;
 
-  constexpr explicit BertLayer(float p = 0.1f)
-      : attention(detail::bert_weight, detail::bert_eps, p), feed_forward(p) {}
+  constexpr explicit BertLayer(Init weight = detail::bert_weight, float p = 0.1f)
+      : attention(weight, detail::bert_eps, p), feed_forward(weight, p) {}
 
   static constexpr void fields(auto& m, auto&& f) {
     f("attention", m.attention);
@@ -84,10 +99,10 @@ struct BertFusionLayer {
   BertAttention<D, ImageWidth, Heads> crossattention;
   BertFeedForward<D, Hidden> feed_forward;
 
-  constexpr explicit BertFusionLayer(float p = 0.1f)
-      : attention(detail::bert_weight, detail::bert_eps, p),
-        crossattention(detail::bert_weight, detail::bert_eps, p),
-        feed_forward(p) {}
+  constexpr explicit BertFusionLayer(Init weight = detail::bert_weight, float p = 0.1f)
+      : attention(weight, detail::bert_eps, p),
+        crossattention(weight, detail::bert_eps, p),
+        feed_forward(weight, p) {}
 
   static constexpr void fields(auto& m, auto&& f) {
     f("attention", m.attention);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "albef/core/backend.hpp"
 #include "albef/core/param_store.hpp"
 
 namespace albef {

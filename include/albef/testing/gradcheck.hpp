@@ -44,6 +44,7 @@ struct GradcheckOptions {
   double tolerance = 1e-6;  ///< of the difference, relative to the tensor's largest gradient
   double step = 5e-4;       ///< of the differences (fourth order)
   int entries = 20;         ///< compared per tensor: the first, the last and random ones
+  bool parameters = true;   ///< false: the inputs only
   bool dropout = false;     ///< with dropout on, the same mask in all evaluations
   bool checkpointing = false;
   std::uint64_t seed = 1;
@@ -101,24 +102,26 @@ class Gradcheck {
 
     GradcheckResult result;
     for (std::size_t i = 0; i < inputs_.size(); ++i)
-      compare(concat("input ", i), gradients[i],
-              [&](std::int64_t at) -> double& {
-                return inputs_[i].values[static_cast<std::size_t>(at)];
-              },
-              [](double&) {}, result);
-    for (std::size_t i = 0; i < store_.params().size(); ++i) {
+      compare(
+          concat("input ", i), gradients[i],
+          [&](std::int64_t at) -> double& {
+            return inputs_[i].values[static_cast<std::size_t>(at)];
+          },
+          [](double&) {}, result);
+    for (std::size_t i = 0; options_.parameters && i < store_.params().size(); ++i) {
       const auto& p = store_.params()[i];
       std::vector<double> gradient(static_cast<std::size_t>(p.size), 0.0), value = gradient;
       if (store_.touched(static_cast<int>(i)))
         copy_to_host(device_, gradient.data(), const_data(Plane::grad, p), p.size);
       copy_to_host(device_, value.data(), const_data(Plane::online, p), p.size);
-      compare("parameter '" + p.name + "'", gradient,
-              [&](std::int64_t at) -> double& { return value[static_cast<std::size_t>(at)]; },
-              [&](double& v) {
-                copy_to_device(device_, store_.data(Plane::online) + p.offset + (&v - value.data()),
-                               static_cast<const double*>(&v), 1);
-              },
-              result);
+      compare(
+          "parameter '" + p.name + "'", gradient,
+          [&](std::int64_t at) -> double& { return value[static_cast<std::size_t>(at)]; },
+          [&](double& v) {
+            copy_to_device(device_, store_.data(Plane::online) + p.offset + (&v - value.data()),
+                           static_cast<const double*>(&v), 1);
+          },
+          result);
     }
     return result;
   }
@@ -198,9 +201,8 @@ class Gradcheck {
   }
   double evaluate() {
     ctx_.begin_step(0);
-    return ctx_.no_grad([&] {
-      return ctx_.item(loss(variables(std::index_sequence_for<GradInput<W>...>{})));
-    });
+    return ctx_.no_grad(
+        [&] { return ctx_.item(loss(variables(std::index_sequence_for<GradInput<W>...>{}))); });
   }
 
   /// Compares some entries of a gradient; `at(i)` is the host's copy of value i, `changed` is

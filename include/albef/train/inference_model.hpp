@@ -16,7 +16,7 @@
 namespace albef {
 
 struct InferenceOptions {
-  std::string vocab;              ///< vocab.txt or tokenizer.json; empty: the checkpoint's own
+  std::string vocab{};            ///< vocab.txt or tokenizer.json; empty: the checkpoint's own
   bool momentum = false;          ///< use the weights of the momentum model where it has any
   bool resize_positions = false;  ///< accept a checkpoint of another image size
   int max_text_length = 0;        ///< tokens of a text; 0: as trained (official checkpoints: 30)

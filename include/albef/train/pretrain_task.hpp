@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "albef/cpu.hpp"
 #include "albef/data/pair_batch.hpp"
 #include "albef/io/checkpoint.hpp"
 #include "albef/models/inputs.hpp"

@@ -94,11 +94,12 @@ class Progress {
     std::fflush(options_.out);
   }
 
-  /// Leaves out the time until the next update() from the speed: evaluation, saving.
-  void pause() {
-    end_line();
-    measured_ = false;
-    last_time_ = Clock::now();
+  /// Runs f (an evaluation, saving) and leaves its time out of the speed.
+  template <class F>
+  void aside(F&& f) {
+    const auto begin = Clock::now();
+    std::forward<F>(f)();
+    last_time_ += Clock::now() - begin;
   }
 
  private:

@@ -35,7 +35,8 @@ struct TrainOptions {
   int warmup = 1000;               ///< iterations; units of 100 iterations with official_schedule
   AdamWOptions optimizer = {};
   double momentum = 0.995;  ///< of the moving average
-  double alpha = 0.4;       ///< weight of the momentum model's targets, ramped in epoch 0
+  double alpha = 0.4;       ///< weight of the momentum model's targets
+  int alpha_epochs = 1;     ///< epochs over which alpha grows from 0 (the paper: one)
   std::uint64_t seed = 42;
   std::int64_t save_every = 0;  ///< optimizer steps between checkpoints; 0: each epoch
   bool keep_epochs = false;     ///< also keep checkpoint_<epoch>.safetensors of every epoch
@@ -100,7 +101,8 @@ class Trainer {
         .lr(step);
   }
   double alpha(std::int64_t step) const {
-    return AlphaRamp{options_.alpha, static_cast<int>(steps_per_epoch())}.at(step);
+    return AlphaRamp{options_.alpha, static_cast<int>(options_.alpha_epochs * steps_per_epoch())}
+        .at(step);
   }
 
   /// Continues from this folder's checkpoint, exactly; false if there is none. Error if it belongs
@@ -149,10 +151,10 @@ class Trainer {
       if (epoch_ends) skip_rest_of_epoch();
       const bool due = options_.save_every > 0 ? step_ % options_.save_every == 0 : epoch_ends;
       const bool keeps = epoch_ends && options_.keep_epochs;
-      if (due || keeps) save(progress);
+      if (due || keeps) progress.aside([&] { save(); });
       if (keeps) keep(step_ / steps_per_epoch() - 1);
     }
-    if (saved_step_ != step_) save(progress);
+    if (saved_step_ != step_) save();
     summary_.steps = step_;
     summary_.finished = step_ >= total_steps();
     summary_.signal = stop.signal();
@@ -231,11 +233,11 @@ class Trainer {
             {"train.epochs", concat(options_.epochs)},
             {"train.seed", concat(options_.seed)},
             {"train.lr", concat(options_.lr)},
-            {"train.alpha", concat(options_.alpha)}};
+            {"train.alpha", concat(options_.alpha)},
+            {"train.alpha_epochs", concat(options_.alpha_epochs)}};
   }
 
-  void save(Progress& progress) {
-    progress.pause();
+  void save() {
     const auto now = Clock::now();
     summary_.seconds += std::chrono::duration<double>(now - started_).count();
     CheckpointInfo info = task_.info();

@@ -1,0 +1,277 @@
+// Checkpoints: complete and bit-exact, with the official names; what does not fit is named.
+#include "albef/io/checkpoint.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "albef/cpu/device.hpp"
+#include "albef/cpu/memory.hpp"
+#include "albef/models/albef.hpp"
+
+using albef::AdamW;
+using albef::Cpu;
+using albef::Error;
+using albef::Nano;
+using albef::Plane;
+using albef::SafeTensors;
+using albef::Storage;
+using Store = albef::ParamStore<Cpu>;
+using Checkpoint = albef::Checkpoint<Cpu, albef::Fp32>;
+using Queue = albef::FeatureQueue<Cpu, float>;
+
+namespace {
+
+constexpr auto model = albef::laid_out<albef::Albef<Nano>>();
+
+/// Nano at twice the image size: only the position embeddings differ.
+struct Large : Nano {
+  static constexpr int image_res = 64;
+};
+struct Narrow : Nano {
+  static constexpr int embed_dim = 16;
+};
+constexpr auto large = albef::laid_out<albef::Albef<Large>>();
+constexpr auto narrow = albef::laid_out<albef::Albef<Narrow>>();
+
+const std::string golden = ALBEF_TEST_DATA "/golden/base_nano/weights.safetensors";
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "albef-io-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = name + "/";
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return path_ + name; }
+
+ private:
+  std::string path_;
+};
+
+/// All state of a training run, every plane with values of its own.
+struct Run {
+  Cpu cpu{1};
+  Store store;
+  Queue queue;
+  AdamW optimizer;
+
+  explicit Run(std::uint64_t seed, int queue_size = 5)
+      : store(cpu, model, Storage::momentum, seed), queue(cpu, queue_size, Nano::embed_dim, seed) {
+    albef::RandomStream random(seed, 9);
+    for (const Plane p : {Plane::exp_avg, Plane::exp_avg_sq, Plane::ema})
+      for (std::int64_t i = 0; i < store.size(); ++i) store.data(p)[i] = random.normal();
+    std::vector<std::int64_t> steps;
+    for (std::size_t i = 0; i < store.params().size(); ++i)
+      steps.push_back(static_cast<std::int64_t>(i + seed));
+    optimizer.set_steps(steps);
+    if (queue_size) queue.set_pointer(static_cast<int>(seed) % queue_size);
+  }
+  Checkpoint checkpoint() { return Checkpoint(store).with(queue).with(optimizer); }
+};
+
+bool equal(const Store& a, const Store& b, Plane plane) {
+  return std::memcmp(a.data(plane), b.data(plane),
+                     static_cast<std::size_t>(a.size()) * sizeof(float)) == 0;
+}
+/// Whether the momentum copies that exist are equal.
+bool twins_equal(const Store& a, const Store& b) {
+  for (const auto& p : a.params())
+    if (p.twin && std::memcmp(a.data(Plane::ema) + p.offset, b.data(Plane::ema) + p.offset,
+                              static_cast<std::size_t>(p.size) * sizeof(float)) != 0)
+      return false;
+  return true;
+}
+
+std::string error_of(auto&& f) {
+  try {
+    f();
+  } catch (const Error& e) { return e.what(); }
+  FAIL("expected an Error");
+  return {};
+}
+
+/// Writes a copy of a safetensors file, its tensors renamed by `name` ("" leaves one out).
+void rewrite(const std::string& from, const std::string& to, auto name) {
+  const auto file = SafeTensors::open(from);
+  std::vector<albef::TensorSource> tensors;
+  for (const auto& e : file.entries())
+    if (const std::string n = name(e.name); !n.empty())
+      tensors.push_back({n, e.dtype, e.shape, e.data.data()});
+  albef::write_safetensors(to, tensors, file.metadata());
+}
+
+}  // namespace
+
+TEST_CASE("checkpoint: everything comes back bit for bit") {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.safetensors";
+  Run a(1), b(3);
+  a.checkpoint().save(path, {{"train.step", "17"}});
+  const auto report = b.checkpoint().load(path);
+  for (const Plane p : {Plane::online, Plane::exp_avg, Plane::exp_avg_sq})
+    CHECK(equal(a.store, b.store, p));
+  CHECK(twins_equal(a.store, b.store));
+  CHECK(b.optimizer.steps() == a.optimizer.steps());
+  CHECK(b.queue.pointer() == 1);
+  for (int i = 0; i < 5; ++i)
+    for (int j = 0; j < Nano::embed_dim; ++j) {
+      CHECK(a.queue.image().row(i)[j] == b.queue.image().row(i)[j]);
+      CHECK(a.queue.text().row(i)[j] == b.queue.text().row(i)[j]);
+    }
+  CHECK(report.info.at("train.step") == "17");
+  CHECK(report.missing.empty());
+  CHECK(report.unexpected.empty());
+  CHECK(report.text().starts_with("loaded "));
+
+  // Saving what was loaded gives the same file.
+  b.checkpoint().save(folder / "b.safetensors", report.info);
+  CHECK(albef::read_file(path) == albef::read_file(folder / "b.safetensors"));
+}
+
+TEST_CASE("checkpoint: official names and shapes are in the file") {
+  TemporaryFolder folder;
+  Run a(1, 32);
+  a.checkpoint().save(folder / "a.safetensors", albef::config_info<Nano>());
+  const auto file = SafeTensors::open(folder / "a.safetensors");
+  using Shape = std::vector<std::int64_t>;
+  const auto shape = [&](const char* name) { return file.at(name).shape; };
+  CHECK(shape("temp").empty());
+  CHECK(shape("visual_encoder.blocks.0.attn.qkv.weight") == Shape{192, 64});
+  CHECK(shape("visual_encoder_m.blocks.0.attn.qkv.weight") == Shape{192, 64});
+  CHECK(shape("text_encoder.cls.predictions.decoder.weight") == Shape{131, 48});
+  CHECK(shape("text_encoder.cls.predictions.decoder.bias") == Shape{131});
+  CHECK(shape("text_encoder_m.cls.predictions.decoder.weight") == Shape{131, 48});
+  CHECK(shape("text_encoder.bert.embeddings.position_ids") == Shape{1, 32});
+  CHECK(shape("vision_proj_m.weight") == Shape{24, 64});
+  CHECK(shape("image_queue") == Shape{24, 32});
+  CHECK(shape("text_queue") == Shape{24, 32});
+  CHECK(shape("queue_ptr") == Shape{1});
+  CHECK(file.find("itm_head_m.weight") == nullptr);
+  CHECK(file.find("temp_m") == nullptr);
+  const auto positions =
+      file.read<std::int64_t>("text_encoder.bert.embeddings.position_ids");
+  CHECK(positions[31] == 31);
+  CHECK(file.read<float>("image_queue")[1] == a.queue.image().row(1)[0]);
+  CHECK(file.read<float>("text_encoder.cls.predictions.decoder.weight") ==
+        file.read<float>("text_encoder.bert.embeddings.word_embeddings.weight"));
+  CHECK(file.metadata().at("config.embed_dim") == "24");
+}
+
+TEST_CASE("checkpoint: weights of the official code load strictly") {
+  Cpu cpu(1);
+  for (const Storage storage : {Storage::inference, Storage::momentum}) {
+    Store store(cpu, model, storage);
+    const auto report = Checkpoint(store).load(golden);
+    CHECK(report.missing.empty());
+    CHECK(report.unexpected.empty());
+    const auto expected = SafeTensors::open(golden).read<float>("itm_head.weight");
+    const auto& p = store.find("itm_head.weight");
+    CHECK(std::memcmp(store.data(Plane::online) + p.offset, expected.data(),
+                      expected.size() * sizeof(float)) == 0);
+  }
+}
+
+TEST_CASE("checkpoint: names of fine-tuned models, which have no .bert. level, are accepted") {
+  CHECK(albef::pretrain_name("text_encoder.encoder.layer.0.x") ==
+        "text_encoder.bert.encoder.layer.0.x");
+  CHECK(albef::pretrain_name("text_encoder_m.embeddings.y") == "text_encoder_m.bert.embeddings.y");
+  CHECK(albef::pretrain_name("text_encoder.bert.encoder.x") == "text_encoder.bert.encoder.x");
+  CHECK(albef::momentum_name("text_encoder.bert.x") == "text_encoder_m.bert.x");
+  CHECK(albef::momentum_name("temp") == "temp_m");
+  TemporaryFolder folder;
+  const std::string path = folder / "retrieval.safetensors";
+  rewrite(golden, path, [](std::string name) {
+    const auto at = name.find(".bert.");
+    return at == std::string::npos ? name : name.erase(at, 5);
+  });
+  Cpu cpu(1);
+  Store a(cpu, model, Storage::inference), b(cpu, model, Storage::inference, 5);
+  Checkpoint(a).load(golden);
+  CHECK(Checkpoint(b).load(path).missing.empty());
+  CHECK(equal(a, b, Plane::online));
+}
+
+TEST_CASE("checkpoint: missing and unexpected tensors are errors unless allowed") {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.safetensors";
+  Cpu cpu(1);
+  Store store(cpu, model, Storage::inference);
+  rewrite(golden, path, [](std::string name) {
+    return name == "itm_head.bias" ? "" : name == "temp" ? "temperature" : name;
+  });
+  const std::string missing = error_of([&] { Checkpoint(store).load(path); });
+  CHECK(missing ==
+        path + ": 2 tensors of the model are not in the file, the first is 'temp'");
+  const std::string unexpected =
+      error_of([&] { Checkpoint(store).load(path, {.allow_missing = true}); });
+  CHECK(unexpected ==
+        path + ": 1 tensors do not belong to the model, the first is 'temperature'");
+  const auto report =
+      Checkpoint(store).load(path, {.allow_missing = true, .allow_unexpected = true});
+  CHECK(report.missing == std::vector<std::string>{"temp", "itm_head.bias"});
+  CHECK(report.unexpected == std::vector<std::string>{"temperature"});
+  CHECK(report.text().find("2 missing: temp, itm_head.bias; 1 unexpected: temperature") !=
+        std::string::npos);
+}
+
+TEST_CASE("checkpoint: a training run asks for the optimizer and the queues") {
+  Run a(1), weights_only(1, 32);
+  CHECK(error_of([&] { weights_only.checkpoint().load(golden); })
+            .find("tensors of the model are not in the file, the first is 'optimizer.exp_avg.") !=
+        std::string::npos);
+  TemporaryFolder folder;
+  Run b(1, 7);
+  b.checkpoint().save(folder / "b.safetensors", {});
+  CHECK(error_of([&] { a.checkpoint().load(folder / "b.safetensors"); }) ==
+        folder / "b.safetensors: tensor 'image_queue' has shape (24, 7), expected (24, 5)");
+}
+
+TEST_CASE("checkpoint: shapes must agree, position embeddings may be resized on demand") {
+  Cpu cpu(1);
+  Store other(cpu, narrow, Storage::inference);
+  CHECK(error_of([&] { Checkpoint(other).load(golden); }) ==
+        golden + ": tensor 'vision_proj.weight' has shape (24, 64), the model expects (16, 64)");
+  Store store(cpu, large, Storage::inference);
+  CHECK(error_of([&] { Checkpoint(store).load(golden); }) ==
+        golden +
+            ": tensor 'visual_encoder.pos_embed' has shape (1, 17, 64), the model expects "
+            "(1, 65, 64) (another image size; resizing was not asked for)");
+  const auto report = Checkpoint(store).load(golden, {.resize_positions = true});
+  REQUIRE(report.reshaped.size() == 1);
+  CHECK(report.reshaped[0] == "visual_encoder.pos_embed (1, 17, 64) -> (1, 65, 64)");
+  const auto& p = store.find("visual_encoder.pos_embed");
+  const auto original = SafeTensors::open(golden).read<float>("visual_encoder.pos_embed");
+  const auto expected = albef::interpolate_pos_embed<float>(original, 64, 8);
+  CHECK(std::memcmp(store.data(Plane::online) + p.offset, expected.data(),
+                    expected.size() * sizeof(float)) == 0);
+}
+
+TEST_CASE("checkpoint: the configuration in the file is compared") {
+  const auto info = albef::config_info<Nano>();
+  albef::check_config<Nano>("x.safetensors", info);
+  albef::check_config<Narrow>("official.safetensors", {});
+  CHECK(error_of([&] { albef::check_config<Narrow>("x.safetensors", info); }) ==
+        "x.safetensors: checkpoint of another configuration: config.embed_dim is 24, the model has "
+        "16");
+}
+
+TEST_CASE("checkpoint: a damaged file changes nothing but an error") {
+  TemporaryFolder folder;
+  const std::string path = folder / "cut.safetensors";
+  const std::string bytes = albef::read_file(golden);
+  albef::write_file(path, bytes.substr(0, bytes.size() / 2));
+  Cpu cpu(1);
+  Store store(cpu, model, Storage::inference, 5), fresh(cpu, model, Storage::inference, 5);
+  CHECK(error_of([&] { Checkpoint(store).load(path); }).find(path) != std::string::npos);
+  CHECK(equal(store, fresh, Plane::online));
+  CHECK_THROWS_AS(Checkpoint(store).load(folder / "none.safetensors"), Error);
+  CHECK_THROWS_AS(Checkpoint(store).save(folder / "no/such/folder.safetensors", {}), Error);
+}

@@ -1,0 +1,156 @@
+// Trained models in use: loading, encoding, evaluation and search.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "albef/train/retrieval.hpp"
+#include "nano_data.hpp"
+
+using albef::CheckpointInfo;
+using albef::Error;
+using train_test::Cpu;
+using train_test::Nano;
+using train_test::Plane;
+using Model = albef::InferenceModel<Nano, Cpu>;
+
+namespace {
+
+std::string vocabulary() {
+  std::string text;
+  for (int i = 0; i < train_test::tokenizer().size(); ++i)
+    text += train_test::tokenizer().token(i) + '\n';
+  return text;
+}
+
+/// A checkpoint with momentum weights (all 0.5), queues and metadata, as a run leaves it.
+void save(const std::string& path, const CheckpointInfo& extra) {
+  Cpu cpu(1);
+  train_test::Task task(cpu, 7);
+  std::fill_n(task.store().data(Plane::ema), task.store().size(), 0.5f);
+  CheckpointInfo info = task.info();
+  info.insert(extra.begin(), extra.end());
+  task.checkpoint().save(path, info);
+}
+
+}  // namespace
+
+TEST_CASE("a model is loaded with its vocabulary, text length and the chosen weights") {
+  train_test::TemporaryFolder folder;
+  const std::string path = folder / "c.safetensors";
+  save(path, {{"vocab", vocabulary()}, {"max_text_length", "9"}});
+  Cpu cpu(1);
+  Model online(cpu, path), momentum(cpu, path, {.momentum = true});
+  CHECK(online.tokenizer().size() == train_test::tokenizer().size());
+  CHECK(online.tokenizer().id("x") == train_test::tokenizer().id("x"));
+  CHECK(online.encoding().max_length == 9);
+  CHECK(Model(cpu, path, {.max_text_length = 100}).encoding().max_length ==
+        Nano::max_position_embeddings);
+
+  const auto first = [](Model& m, const char* name) {
+    return m.store().data(Plane::online)[m.store().find(name).offset];
+  };
+  CHECK(first(online, "vision_proj.weight") != 0.5f);
+  CHECK(first(momentum, "vision_proj.weight") == 0.5f);
+  CHECK(first(momentum, "temp") == first(online, "temp"));  // has no momentum twin
+}
+
+TEST_CASE("checkpoints that cannot be used are refused") {
+  train_test::TemporaryFolder folder;
+  const std::string path = folder / "c.safetensors";
+  Cpu cpu(1);
+  const auto message = [&](const CheckpointInfo& extra) {
+    save(path, extra);
+    try {
+      Model model(cpu, path);
+    } catch (const Error& error) { return std::string(error.what()); }
+    return std::string();
+  };
+  const auto names = [](const std::string& text, const char* part) {
+    INFO(text);
+    CHECK(text.find(part) != std::string::npos);
+  };
+  names(message({}), "no vocabulary");
+  names(message({{"vocab", "[PAD]\n[UNK]\n[CLS]\n[SEP]"}}), "[MASK]");
+  names(message({{"vocab", vocabulary()}, {"max_text_length", "many"}}), "max_text_length");
+  std::string large = vocabulary();
+  for (int i = 0; i < Nano::vocab_size; ++i) large += "token" + std::to_string(i) + '\n';
+  names(message({{"vocab", large}}), "the model 131");
+  CHECK(message({{"vocab", vocabulary()}}).empty());
+  CHECK_THROWS_AS(Model(cpu, folder / "missing.safetensors"), Error);
+
+  CHECK_THROWS_AS(Model(cpu, path, {.vocab = folder / "missing.txt"}), Error);
+}
+
+TEST_CASE("features and evaluation do not depend on the batches") {
+  train_test::TemporaryFolder folder;
+  const std::string path = folder / "c.safetensors";
+  save(path, {{"vocab", vocabulary()}});
+  Cpu cpu(1);
+  Model model(cpu, path);
+  const auto source = train_test::pictures(7);
+  const auto set = albef::retrieval_set(*source);
+
+  const auto images = albef::image_features(model, *source, set.images, {.batch_size = 3});
+  const auto texts = albef::text_features(model, set.texts, {.batch_size = 2});
+  const auto result = albef::evaluate_retrieval(model, *source, set, 4, {.workers = 0});
+  CHECK(result.images == 7);
+  CHECK(result.texts == 7);
+  REQUIRE(images.size() == 7 * Nano::embed_dim);
+  REQUIRE(texts.size() == 7 * Nano::embed_dim);
+  for (std::size_t i = 0; i < 7; ++i)
+    for (std::size_t t = 0; t < 7; ++t) {
+      double dot = 0;
+      for (std::size_t d = 0; d < Nano::embed_dim; ++d)
+        dot += static_cast<double>(images[i * Nano::embed_dim + d]) *
+               static_cast<double>(texts[t * Nano::embed_dim + d]);
+      CHECK(static_cast<double>(result.similarities[i * 7 + t]) ==
+            doctest::Approx(dot).epsilon(1e-4));
+    }
+  const auto ranked = [&](const std::vector<float>& scores) {
+    return std::count_if(scores.begin(), scores.end(), [](float s) { return s != -100.0f; });
+  };
+  CHECK(ranked(result.itm_i2t) == 7 * 4);
+  CHECK(ranked(result.itm_t2i) == 7 * 4);
+  CHECK_THROWS_AS(albef::evaluate_retrieval(model, *source, set, 0), Error);
+  CHECK_THROWS_AS(albef::evaluate_retrieval(model, *source, {}, 4), Error);
+}
+
+TEST_CASE("a search finds what an evaluation ranks first") {
+  train_test::TemporaryFolder folder;
+  const std::string path = folder / "c.safetensors";
+  save(path, {{"vocab", vocabulary()}});
+  Cpu cpu(1);
+  Model model(cpu, path);
+  const auto source = train_test::pictures(6);
+  const auto set = albef::retrieval_set(*source);
+  const auto result = albef::evaluate_retrieval(model, *source, set, 3);
+
+  auto pool = albef::retrieval_pool(model);
+  albef::add_images(model, pool, *source, set.images);
+  albef::add_texts(model, pool, set.texts);
+  albef::add_texts(model, pool, std::vector<std::string>{set.texts[2]});
+  albef::add_images(model, pool, *source, std::vector<std::uint32_t>{4});
+  const auto same = [](const std::vector<albef::Answer>& got, std::span<const float> scores) {
+    const auto expected = albef::best_answers(scores, 3);
+    REQUIRE(got.size() == 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+      CHECK(got[i].index == expected[i].index);
+      CHECK(got[i].score == doctest::Approx(expected[i].score).epsilon(1e-4));
+    }
+  };
+  same(albef::search_images(pool, 6, 6, 3), std::span(result.itm_t2i).subspan(2 * 6, 6));
+  same(albef::search_texts(pool, 6, 6, 3), std::span(result.itm_i2t).subspan(4 * 6, 6));
+}
+
+TEST_CASE("best answers") {
+  const std::vector<float> scores{0.1f, 0.9f, -1.0f, 0.5f};
+  const auto best = albef::best_answers(scores, 2);
+  REQUIRE(best.size() == 2);
+  CHECK(best[0].index == 1);
+  CHECK(best[1].index == 3);
+  CHECK(albef::best_answers(scores, 9).size() == 4);
+  CHECK(albef::best_answers({}, 3).empty());
+}

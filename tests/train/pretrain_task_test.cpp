@@ -1,0 +1,130 @@
+// The pre-training task: a warm step allocates nothing, gradients accumulate, the queue advances.
+#include "albef/train/pretrain_task.hpp"
+
+#include "albef/optim/adamw.hpp"
+#include "albef/testing/alloc_guard.hpp"
+#include "nano_data.hpp"
+
+using namespace train_test;
+
+namespace {
+
+/// Copies of some batches, the longest first.
+std::vector<albef::PairBatch> batches(int batch_size, int count) {
+  auto data = loader(batch_size);
+  std::vector<albef::PairBatch> out;
+  for (int i = 0; i < count; ++i) out.push_back(data.next());
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
+    return a.text.tokens() + a.masked.masked() > b.text.tokens() + b.masked.masked();
+  });
+  return out;
+}
+
+double loss(const Task::Losses& losses, std::string_view name) {
+  for (const auto& [n, value] : losses.values)
+    if (n == name) return value;
+  return -1;
+}
+
+}  // namespace
+
+TEST_CASE("AllocGuard counts every form of operator new") {
+  const albef::AllocGuard guard;
+  CHECK(guard.allocations() == 0);
+  auto one = std::make_unique<int>(1);
+  CHECK(guard.allocations() == 1);
+  CHECK(guard.bytes() == sizeof(int));
+  auto many = std::make_unique<char[]>(100);
+  struct alignas(128) Wide {
+    char c[128];
+  };
+  auto wide = std::make_unique<Wide>();
+  CHECK(reinterpret_cast<std::uintptr_t>(wide.get()) % 128 == 0);
+  auto wides = std::make_unique<Wide[]>(3);
+  delete new (std::nothrow) int;
+  std::vector<double> values(5);
+  CHECK(guard.allocations() == 6);
+}
+
+TEST_CASE("a warm training step allocates nothing, on one thread or several") {
+  const auto data = batches(4, 5);
+  for (const int threads : {1, 3})
+    for (const bool checkpointing : {false, true}) {
+      CAPTURE(threads);
+      CAPTURE(checkpointing);
+      Cpu cpu(threads);
+      Task task(cpu, 1);
+      task.context().set_checkpointing(checkpointing);
+      albef::AdamW adamw{{.max_norm = 1}};
+      Task::Losses losses;
+      const auto step = [&](std::size_t i) {
+        task.accumulate(data[i], i, 0.4, losses);
+        task.accumulate(data[i], 100 + i, 0.4, losses);
+        adamw.step(task.store(), 1e-3, 0.5, 0.995);
+      };
+      for (int warm = 0; warm < 3; ++warm) step(0);
+      const auto memory = task.context().memory();
+      const albef::AllocGuard guard;
+      step(0);
+      CHECK(guard.allocations() == 0);
+      for (std::size_t i = 1; i < data.size(); ++i) step(i);  // texts no longer than the first
+      CHECK(guard.allocations() == 0);
+      CHECK(task.context().memory() == memory);
+      CHECK(std::isfinite(loss(losses, "loss")));
+    }
+}
+
+TEST_CASE("losses are reported by name; absent objectives are not") {
+  const auto data = batches(4, 1);
+  Cpu cpu(1);
+  Task task(cpu, 1);
+  Task::Losses losses;
+  task.accumulate(data[0], 0, 0.4, losses);
+  REQUIRE(losses.values.size() == 4);
+  CHECK(loss(losses, "loss") ==
+        doctest::Approx(loss(losses, "itc") + loss(losses, "itm") + loss(losses, "mlm")));
+  CHECK(task.temperature() == doctest::Approx(0.07));
+  CHECK(task.queue().size() == Nano::queue_size);
+  CHECK(task.queue().pointer() == 4);
+
+  using Plain = albef::Pretrain<albef::Itm<albef::Uniform>, albef::Mlm<>>;
+  albef::PretrainTask<Nano, Plain> plain(cpu, 1);
+  albef::PretrainTask<Nano, Plain>::Losses plain_losses;
+  plain.accumulate(data[0], 0, 0.4, plain_losses);
+  REQUIRE(plain_losses.values.size() == 3);
+  CHECK(plain_losses.values[1].first == "itm");
+  CHECK(plain.queue().size() == 0);  // nothing reads it
+}
+
+TEST_CASE("gradients of two passes add up; a pass is a function of its number") {
+  const auto data = batches(4, 2);
+  Cpu cpu(2);
+  const auto gradient = [&](std::initializer_list<std::size_t> passes) {
+    // Without queue: it would change between the passes.
+    Task task(cpu, 1, 0);
+    Task::Losses losses;
+    for (const std::size_t i : passes) task.accumulate(data[i], i, 0.4, losses);
+    const float* g = task.store().data(Plane::grad);
+    return std::vector<float>(g, g + task.store().size());
+  };
+  const auto first = gradient({0}), second = gradient({1}), both = gradient({0, 1});
+  CHECK(gradient({0}) == first);
+  double worst = 0, largest = 0;
+  for (std::size_t i = 0; i < both.size(); ++i) {
+    worst = std::max(worst, std::abs(static_cast<double>(both[i] - first[i] - second[i])));
+    largest = std::max(largest, std::abs(static_cast<double>(both[i])));
+  }
+  CHECK(worst < 1e-5 * largest);
+}
+
+TEST_CASE("a loss that is not finite leaves gradients and queue alone") {
+  const auto data = batches(4, 1);
+  Cpu cpu(1);
+  Task task(cpu, 1);
+  *task.store().data(Plane::online, Task::model.itm_head.bias) = NAN;
+  Task::Losses losses;
+  task.accumulate(data[0], 0, 0.4, losses);
+  CHECK(std::isnan(loss(losses, "itm")));
+  CHECK(task.queue().pointer() == 0);
+  CHECK_FALSE(task.store().touched(0));
+}
