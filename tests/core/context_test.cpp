@@ -38,8 +38,7 @@ struct Bench {
   /// A loss that is the sum of all values.
   template <class T>
   auto sum(const T& t) {
-    return weighted_sum(ctx, t,
-                        ctx.upload(Values(static_cast<std::size_t>(t.size()), 1.0)));
+    return weighted_sum(ctx, t, ctx.upload(Values(static_cast<std::size_t>(t.size()), 1.0)));
   }
 };
 
@@ -47,7 +46,8 @@ const Values three{1, 2, 3}, six{1, 2, 3, 4, 5, 6};
 
 /// Two layers with dropout, each called through checkpoint().
 struct Blocks {
-  albef::BertLayer<8, 2, 16> first{albef::init::normal(0.02f), 0.3f}, second{albef::init::normal(0.02f), 0.3f};
+  albef::BertLayer<8, 2, 16> first{albef::init::normal(0.02f), 0.3f},
+      second{albef::init::normal(0.02f), 0.3f};
   static constexpr void fields(auto& m, auto&& f) {
     f("first", m.first);
     f("second", m.second);
@@ -109,7 +109,8 @@ TEST_CASE("nothing is recorded in no_grad and frozen, and the switches return") 
   CHECK(ctx.read(teacher) == Values{7, 7, 7});  // 1 + 2 + 3 + 1
   CHECK(teacher.id == -1);
   CHECK(ctx.weight(layer.weight) == b.store.data(Plane::online));
-  ctx.frozen(Plane::ema, [&] { CHECK(ctx.dropout()); }, true);
+  ctx.frozen(
+      Plane::ema, [&] { CHECK(ctx.dropout()); }, true);
   ctx.no_grad([&] {
     CHECK_FALSE(ctx.recording());
     CHECK(ctx.dropout());

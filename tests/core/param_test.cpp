@@ -91,9 +91,8 @@ TEST_CASE("the parameters of ALBEF have the official names and shapes") {
   CHECK(table.shape("text_encoder.cls.predictions.bias") == "30522");
   CHECK(table.shape("vision_proj.weight") == "256 768");
   CHECK(table.shape("itm_head.bias") == "2");
-  CHECK(table.tied ==
-        std::vector<std::string>{"text_encoder.cls.predictions.decoder.bias",
-                                 "text_encoder.cls.predictions.decoder.weight"});
+  CHECK(table.tied == std::vector<std::string>{"text_encoder.cls.predictions.decoder.bias",
+                                               "text_encoder.cls.predictions.decoder.weight"});
   CHECK(table.ranges == std::vector<std::string>{"text_encoder.bert.embeddings.position_ids"});
   const std::set<std::string> unique(table.names.begin(), table.names.end());
   CHECK(unique.size() == table.names.size());
@@ -105,8 +104,9 @@ TEST_CASE("parameters lie one after the other; joined ones form one span") {
       albef::joined(attention.query.weight, attention.key.weight, attention.value.weight);
   static_assert(qkv.size == 3 * Nano::hidden_size * Nano::hidden_size && qkv.count == 3);
   static_assert(qkv.offset == attention.query.weight.offset);
-  static_assert(albef::joined(attention.query.bias, attention.key.bias, attention.value.bias).size ==
-                3 * Nano::hidden_size);
+  static_assert(
+      albef::joined(attention.query.bias, attention.key.bias, attention.value.bias).size ==
+      3 * Nano::hidden_size);
   constexpr auto& cross = nano.text_encoder.bert.fusion_layers[1].crossattention;
   static_assert(albef::joined(cross.key.weight, cross.value.weight).size ==
                 2 * Nano::hidden_size * Nano::vision_width);
@@ -157,8 +157,7 @@ TEST_CASE("initial values: a function of the seed, of the kind that was asked fo
   for (const float v : values(a, Plane::online, "visual_encoder.norm.weight")) CHECK(v == 1);
   for (const float v : values(a, Plane::online, "visual_encoder.norm.bias")) CHECK(v == 0);
   double square = 0;
-  const auto word =
-      values(a, Plane::online, "text_encoder.bert.embeddings.word_embeddings.weight");
+  const auto word = values(a, Plane::online, "text_encoder.bert.embeddings.word_embeddings.weight");
   for (const float v : word) square += static_cast<double>(v) * static_cast<double>(v);
   CHECK(std::sqrt(square / static_cast<double>(word.size())) ==
         doctest::Approx(0.02).epsilon(0.03));

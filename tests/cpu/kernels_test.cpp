@@ -109,7 +109,9 @@ TEST_CASE("element-wise kernels and column sums") {
     CAPTURE(cols);
     Matrix x(rows, cols, 1), b(rows, cols, 2);
     const auto row = random_row(cols, 3);
-    const auto row_at = [&](int j) { return static_cast<double>(row[static_cast<std::size_t>(j)]); };
+    const auto row_at = [&](int j) {
+      return static_cast<double>(row[static_cast<std::size_t>(j)]);
+    };
     const float scalar = -1.5f;
     check_matrix_kernel(
         rows, cols, [&](Cpu& cpu, Mat<float> y, float beta) { add(cpu, x.mat(), y, beta); },
@@ -137,8 +139,7 @@ TEST_CASE("element-wise kernels and column sums") {
           return sum;
         });
     check_row_kernel(
-        1,
-        [&](Cpu& cpu, float* y, float beta) { dot(cpu, x.mat(), b.mat(), y, 0.5f, beta); },
+        1, [&](Cpu& cpu, float* y, float beta) { dot(cpu, x.mat(), b.mat(), y, 0.5f, beta); },
         [&](int, int) {
           double sum = 0;
           for (int i = 0; i < rows; ++i)
@@ -165,8 +166,7 @@ TEST_CASE("rows set and added, and scaling by a parameter") {
     add_row(cpu, row.data(), y.mat());
     CHECK(y.gaps_untouched());
     for (int i = 0; i < 5; ++i)
-      for (int j = 0; j < cols; ++j)
-        CHECK(y.at(i, j) == 2 * row[static_cast<std::size_t>(j)]);
+      for (int j = 0; j < cols; ++j) CHECK(y.at(i, j) == 2 * row[static_cast<std::size_t>(j)]);
   }
   const float s = 0.25f;
   Matrix x(4, 5, 1), dy(4, 5, 2);
@@ -224,9 +224,7 @@ TEST_CASE("layer norm: forward and each gradient with its own beta") {
       const auto r = static_cast<std::size_t>(i);
       return (x.get(i, j) - mean[r]) * rstd[r];
     };
-    const auto w = [&](int j) {
-      return static_cast<double>(weight[static_cast<std::size_t>(j)]);
-    };
+    const auto w = [&](int j) { return static_cast<double>(weight[static_cast<std::size_t>(j)]); };
     std::vector<float> row_mean(rows), row_rstd(rows);
     const auto forward = [&](Cpu& cpu, Mat<float> y) {
       layer_norm_forward(cpu, albef::LayerNormArgs<float>{.x = x.mat(),
@@ -417,17 +415,16 @@ Draw draw_negatives(Cpu& cpu, Matrix* logits, int n, float epsilon, std::uint64_
                     const std::int64_t* identities = nullptr) {
   Draw d{std::vector<std::int32_t>(static_cast<std::size_t>(n)),
          std::vector<float>(static_cast<std::size_t>(n * n))};
-  sample_negatives(cpu,
-                   albef::NegativeArgs<float>{.logits = logits ? Mat<const float>(logits->mat())
-                                                               : Mat<const float>{},
-                                              .n = n,
-                                              .uniform = logits == nullptr,
-                                              .epsilon = epsilon,
-                                              .identities = identities,
-                                              .philox = {3},
-                                              .stream = stream,
-                                              .index = d.index.data(),
-                                              .weights = d.weights.data()});
+  sample_negatives(cpu, albef::NegativeArgs<float>{
+                            .logits = logits ? Mat<const float>(logits->mat()) : Mat<const float>{},
+                            .n = n,
+                            .uniform = logits == nullptr,
+                            .epsilon = epsilon,
+                            .identities = identities,
+                            .philox = {3},
+                            .stream = stream,
+                            .index = d.index.data(),
+                            .weights = d.weights.data()});
   return d;
 }
 

@@ -156,8 +156,7 @@ TEST_CASE("checkpoint: official names and shapes are in the file") {
   CHECK(shape("queue_ptr") == Shape{1});
   CHECK(file.find("itm_head_m.weight") == nullptr);
   CHECK(file.find("temp_m") == nullptr);
-  const auto positions =
-      file.read<std::int64_t>("text_encoder.bert.embeddings.position_ids");
+  const auto positions = file.read<std::int64_t>("text_encoder.bert.embeddings.position_ids");
   CHECK(positions[31] == 31);
   CHECK(file.read<float>("image_queue")[1] == a.queue.image().row(1)[0]);
   CHECK(file.read<float>("text_encoder.cls.predictions.decoder.weight") ==
@@ -208,12 +207,10 @@ TEST_CASE("checkpoint: missing and unexpected tensors are errors unless allowed"
     return name == "itm_head.bias" ? "" : name == "temp" ? "temperature" : name;
   });
   const std::string missing = error_of([&] { Checkpoint(store).load(path); });
-  CHECK(missing ==
-        path + ": 2 tensors of the model are not in the file, the first is 'temp'");
+  CHECK(missing == path + ": 2 tensors of the model are not in the file, the first is 'temp'");
   const std::string unexpected =
       error_of([&] { Checkpoint(store).load(path, {.allow_missing = true}); });
-  CHECK(unexpected ==
-        path + ": 1 tensors do not belong to the model, the first is 'temperature'");
+  CHECK(unexpected == path + ": 1 tensors do not belong to the model, the first is 'temperature'");
   const auto report =
       Checkpoint(store).load(path, {.allow_missing = true, .allow_unexpected = true});
   CHECK(report.missing == std::vector<std::string>{"temp", "itm_head.bias"});
@@ -224,8 +221,9 @@ TEST_CASE("checkpoint: missing and unexpected tensors are errors unless allowed"
 
 TEST_CASE("checkpoint: a training run asks for the optimizer and the queues") {
   Run a(1), weights_only(1, 32);
-  CHECK(error_of([&] { weights_only.checkpoint().load(golden); })
-            .find("tensors of the model are not in the file, the first is 'optimizer.exp_avg.") !=
+  CHECK(error_of([&] {
+          weights_only.checkpoint().load(golden);
+        }).find("tensors of the model are not in the file, the first is 'optimizer.exp_avg.") !=
         std::string::npos);
   TemporaryFolder folder;
   Run b(1, 7);

@@ -74,8 +74,8 @@ auto itc(int q, double alpha) {
     const auto queue = [&](std::uint64_t seed) {
       return albef::mat(ctx.upload(random_values(q * width, seed)), q, width);
     };
-    const albef::ItcFeatures<double, width> f{image,    text,     constant(image_m), constant(text_m),
-                                              queue(5), queue(6)};
+    const albef::ItcFeatures<double, width> f{
+        image, text, constant(image_m), constant(text_m), queue(5), queue(6)};
     return albef::itc_loss(ctx, f, albef::itc_similarities(ctx, f, m.temp), m.temp, alpha);
   };
 }

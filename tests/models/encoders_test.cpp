@@ -36,8 +36,7 @@ TEST_CASE("Bert: gradients of text and fusion encoder and of the MLM head, with 
     const auto kv = model.bert.image_keys_values(ctx, image);
     const auto* index = ctx.upload(Indices{1, 0, 1, 2});
     const auto all = model.bert.fusion(ctx, x, kv, index);
-    const auto cls =
-        model.bert.fusion(ctx, x, kv, index, albef::first_rows(ctx, tokens.seq));
+    const auto cls = model.bert.fusion(ctx, x, kv, index, albef::first_rows(ctx, tokens.seq));
     return add(ctx, model.logits(ctx, albef::first(ctx, all)), model.logits(ctx, cls));
   };
   CHECK(gradcheck<Cpu>(GradcheckOptions{.entries = 3, .dropout = true},
@@ -78,10 +77,10 @@ TEST_CASE("keys and values once per image equal those of repeated images, gradie
     const auto image = b.model.visual_encoder(b.ctx, b.images(host));
     const auto x = bert.text(b.ctx, b.tokens(host.text));
     const auto* selected = b.ctx.upload(index);
-    const auto y = once ? bert.fusion(b.ctx, x, bert.image_keys_values(b.ctx, image), selected)
-                        : bert.fusion(b.ctx, x,
-                                      bert.image_keys_values(
-                                          b.ctx, albef::select(b.ctx, image, selected, 4)));
+    const auto y =
+        once ? bert.fusion(b.ctx, x, bert.image_keys_values(b.ctx, image), selected)
+             : bert.fusion(b.ctx, x,
+                           bert.image_keys_values(b.ctx, albef::select(b.ctx, image, selected, 4)));
     b.ctx.backward(weighted_sum(b.ctx, y, b.ctx.read(y).data()));
     return std::pair{b.ctx.read(y), b.plane(Plane::grad)};
   };
@@ -121,7 +120,8 @@ TEST_CASE("the last fusion layer for some rows equals all rows, then choosing; g
 
 TEST_CASE("one pass of 3 B pairs equals three passes of B, gradients too") {
   Bench<Micro> b;
-  const Indices texts{0, 1, 2, 3, 0, 1, 2, 3, 2, 0, 3, 0}, images{0, 1, 2, 3, 1, 0, 1, 2, 0, 1, 2, 3};
+  const Indices texts{0, 1, 2, 3, 0, 1, 2, 3, 2, 0, 3, 0},
+      images{0, 1, 2, 3, 1, 0, 1, 2, 0, 1, 2, 3};
   const auto run = [&](int parts) {
     b.store.clear_gradients();
     b.ctx.begin_step(0);
@@ -132,12 +132,11 @@ TEST_CASE("one pass of 3 B pairs equals three passes of B, gradients too") {
     std::vector<double> all;
     albef::Tensor<double, 1> loss;
     for (int p = 0; p < parts; ++p) {
-      const auto* t = b.ctx.upload(std::span(texts).subspan(static_cast<std::size_t>(p * n),
-                                                            static_cast<std::size_t>(n)));
-      const auto* i = b.ctx.upload(std::span(images).subspan(static_cast<std::size_t>(p * n),
-                                                             static_cast<std::size_t>(n)));
-      const auto logits =
-          b.model.itm_logits(b.ctx, albef::select(b.ctx, text, t, n), kv, i);
+      const auto* t = b.ctx.upload(
+          std::span(texts).subspan(static_cast<std::size_t>(p * n), static_cast<std::size_t>(n)));
+      const auto* i = b.ctx.upload(
+          std::span(images).subspan(static_cast<std::size_t>(p * n), static_cast<std::size_t>(n)));
+      const auto logits = b.model.itm_logits(b.ctx, albef::select(b.ctx, text, t, n), kv, i);
       const auto values = b.ctx.read(logits);
       all.insert(all.end(), values.begin(), values.end());
       const auto part = weighted_sum(b.ctx, logits, b.ctx.upload(values));
@@ -166,7 +165,6 @@ TEST_CASE("inputs that do not fit are refused by name") {
   text.add(Indices(8, 2));
   CHECK_THROWS_WITH_AS(b.tokens(text), "text 0 has 8 tokens, expected 1 to 7", albef::Error);
   const std::vector<std::uint8_t> pixels(100);
-  CHECK_THROWS_WITH_AS(
-      albef::upload_images<Micro>(b.ctx, std::span<const std::uint8_t>(pixels)),
-      "got 100 pixel values, expected images of 8 x 8 x 3", albef::Error);
+  CHECK_THROWS_WITH_AS(albef::upload_images<Micro>(b.ctx, std::span<const std::uint8_t>(pixels)),
+                       "got 100 pixel values, expected images of 8 x 8 x 3", albef::Error);
 }

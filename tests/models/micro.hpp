@@ -49,17 +49,15 @@ HostBatch random_batch(int pairs, std::uint64_t seed, int longest = 6) {
   for (int i = 0; i < pairs; ++i) {
     std::vector<std::int32_t> ids{2};
     const int length = 2 + random.below(longest - 1);
-    while (static_cast<int>(ids.size()) < length) ids.push_back(5 + random.below(C::vocab_size - 5));
+    while (static_cast<int>(ids.size()) < length)
+      ids.push_back(5 + random.below(C::vocab_size - 5));
     out.text.add(ids);
     out.identities.push_back(i);
   }
-  out.masked = albef::mask_tokens(out.text,
-                                  {.vocab_size = C::vocab_size,
-                                   .mask_id = 4,
-                                   .pad_id = 0,
-                                   .cls_id = 2,
-                                   .probability = 0.35f},
-                                  random);
+  out.masked = albef::mask_tokens(
+      out.text,
+      {.vocab_size = C::vocab_size, .mask_id = 4, .pad_id = 0, .cls_id = 2, .probability = 0.35f},
+      random);
   return out;
 }
 

@@ -92,8 +92,7 @@ Trained train(int threads, bool checkpointing, std::uint64_t first_step = 0) {
 }
 bool bit_equal(const Trained& a, const Trained& b) {
   return model_test::bit_equal(a.weights, b.weights) &&
-         model_test::bit_equal(a.teacher, b.teacher) &&
-         model_test::bit_equal(a.losses, b.losses) &&
+         model_test::bit_equal(a.teacher, b.teacher) && model_test::bit_equal(a.losses, b.losses) &&
          model_test::bit_equal(a.image_queue, b.image_queue);
 }
 
@@ -206,7 +205,8 @@ TEST_CASE("hard negatives come from the similarities of the batch, never the pai
   auto batch = upload<Micro>(b.ctx, host);
   const std::vector<std::int64_t> identities{7, 8, 7, 9};
   batch.identities = identities.data();
-  const auto r = AlbefObjectives{{.negatives = {.epsilon = 0}}}(b.ctx, b.model, batch, b.queue, 0.4);
+  const auto r =
+      AlbefObjectives{{.negatives = {.epsilon = 0}}}(b.ctx, b.model, batch, b.queue, 0.4);
   for (std::size_t i = 0; i < 4; ++i)
     for (const auto* index : {r.negatives.image, r.negatives.text}) {
       CHECK(index[i] >= 0);
@@ -241,15 +241,14 @@ TEST_CASE("a batch without masked tokens has an MLM loss of 0 and still trains")
   unmasked.masked.offsets.assign(5, 0);
   unmasked.masked.text = host.text;
   b.ctx.begin_step(0);
-  const auto r =
-      AlbefObjectives{}(b.ctx, b.model, upload<Micro>(b.ctx, unmasked), b.queue, 0.4);
+  const auto r = AlbefObjectives{}(b.ctx, b.model, upload<Micro>(b.ctx, unmasked), b.queue, 0.4);
   b.ctx.backward(r.loss);
   CHECK(b.ctx.item(r.loss_mlm) == 0);
   for (const double g : b.plane(Plane::grad)) REQUIRE(std::isfinite(g));
 }
 
-TEST_CASE_TEMPLATE("each row of the paper's ablation trains, and twice to the same bits", Objectives,
-                   Pretrain<Itm<Uniform>, Mlm<>>, Pretrain<Itc<>, Itm<Uniform>, Mlm<>>,
+TEST_CASE_TEMPLATE("each row of the paper's ablation trains, and twice to the same bits",
+                   Objectives, Pretrain<Itm<Uniform>, Mlm<>>, Pretrain<Itc<>, Itm<Uniform>, Mlm<>>,
                    Pretrain<Itc<>, Itm<Hard>, Mlm<>>, Pretrain<Itc<Distill>, Itm<Hard>, Mlm<>>,
                    Pretrain<Itc<Distill>, Itm<Hard>, Mlm<Distill>>) {
   const Trained once = train<Objectives>(2, false);

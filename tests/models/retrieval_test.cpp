@@ -55,8 +55,8 @@ TEST_CASE("features and similarities do not depend on how the pool was filled") 
   CHECK(pool.texts() == 5);
   CHECK(pool.text_offsets() == host.text.offsets);
   b.ctx.begin_step(0);
-  const auto image = b.ctx.read(
-      b.model.image_feature(b.ctx, b.model.visual_encoder(b.ctx, b.images(host))));
+  const auto image =
+      b.ctx.read(b.model.image_feature(b.ctx, b.model.visual_encoder(b.ctx, b.images(host))));
   const auto text = b.ctx.read(
       b.model.text_feature(b.ctx, b.model.text_encoder.bert.text(b.ctx, b.tokens(host.text))));
   CHECK(deviation(pool.image_features(), image) < 1e-13);
@@ -85,7 +85,8 @@ TEST_CASE("ITM scores equal those of single pairs; re-ranking puts them where th
   const auto ranked = pool.rerank(similarities, 2, 0.5);
   for (std::size_t i = 0; i < 5; ++i) {
     const auto best_texts = Pool::top(2, 5, [&](std::size_t t) { return similarities[i * 5 + t]; });
-    const auto best_images = Pool::top(2, 5, [&](std::size_t j) { return similarities[j * 5 + i]; });
+    const auto best_images =
+        Pool::top(2, 5, [&](std::size_t j) { return similarities[j * 5 + i]; });
     const auto in = [](const std::vector<int>& list, int v) {
       return std::find(list.begin(), list.end(), v) != list.end();
     };
@@ -114,7 +115,7 @@ TEST_CASE("recall: ranks of the right partners, several texts of one image, ties
   const std::vector<float> i2t{0.1f, 0.9f, 0.5f, 0.8f, 0.3f, 0.2f};
   const std::vector<float> t2i{0.9f, 0.1f, 0.2f, 0.7f, 0.1f, 0.6f};
   const auto r = albef::recall(i2t, t2i, text_image, 2);
-  CHECK(r.tr1 == 50);   // image 0 finds text 1 first; image 1 finds text 2 last
+  CHECK(r.tr1 == 50);  // image 0 finds text 1 first; image 1 finds text 2 last
   CHECK(r.tr5 == 100);
   CHECK(r.ir1 == doctest::Approx(200.0 / 3));
   CHECK(r.ir5 == 100);

@@ -61,7 +61,8 @@ TEST_CASE("BertAttention: gradients as self- and as cross-attention") {
 
 TEST_CASE("BertLayer: gradients") {
   for (const auto& options : {plain, dropped})
-    CHECK(gradcheck<Cpu>(options, albef::BertLayer<8, 2, 20>{albef::init::normal(0.02f), 0.2f}, ragged<8>({3, 1, 2})));
+    CHECK(gradcheck<Cpu>(options, albef::BertLayer<8, 2, 20>{albef::init::normal(0.02f), 0.2f},
+                         ragged<8>({3, 1, 2})));
 }
 
 TEST_CASE("BertFusionLayer: gradients of all rows and of selected ones") {

@@ -29,7 +29,7 @@ void plain_head(const auto& q, const auto& k, const auto& v, int queries, int di
 
 /// Element (row, column) of a row-major matrix.
 auto element(auto& values, int width, int first_row, int first_col) {
-  return [&values, width, first_row, first_col](int i, int j) -> auto& {
+  return [&values, width, first_row, first_col ](int i, int j) -> auto& {
     return values[static_cast<std::size_t>((first_row + i) * width + first_col + j)];
   };
 }
@@ -60,14 +60,14 @@ TEST_CASE("self_attention: values, plain and causal, of sequences of different l
       const int begin = offsets[static_cast<std::size_t>(s)];
       const int length = offsets[static_cast<std::size_t>(s) + 1] - begin;
       for (int h = 0; h < heads; ++h)
-        plain_head(element(x, 3 * width, begin, h * dim),
-                   element(x, 3 * width, begin, width + h * dim),
-                   element(x, 3 * width, begin, 2 * width + h * dim), length, dim,
-                   [&](int i) { return causal ? i + 1 : length; },
-                   element(expected, width, begin, h * dim));
+        plain_head(
+            element(x, 3 * width, begin, h * dim), element(x, 3 * width, begin, width + h * dim),
+            element(x, 3 * width, begin, 2 * width + h * dim), length, dim,
+            [&](int i) { return causal ? i + 1 : length; },
+            element(expected, width, begin, h * dim));
     }
-    CHECK(max_difference(ctx.read(albef::self_attention(ctx, qkv, heads, 0.0f, causal)),
-                         expected) < 1e-13);
+    CHECK(max_difference(ctx.read(albef::self_attention(ctx, qkv, heads, 0.0f, causal)), expected) <
+          1e-13);
   }
 }
 
@@ -82,11 +82,10 @@ TEST_CASE("cross_attention: values with an index") {
     const auto t = static_cast<std::size_t>(index[s]);
     const int keys = kv_offsets[t + 1] - kv_offsets[t];
     for (int h = 0; h < heads; ++h)
-      plain_head(element(q, width, q_offsets[s], h * dim),
-                 element(kv, 2 * width, kv_offsets[t], h * dim),
-                 element(kv, 2 * width, kv_offsets[t], width + h * dim),
-                 q_offsets[s + 1] - q_offsets[s], dim, [&](int) { return keys; },
-                 element(expected, width, q_offsets[s], h * dim));
+      plain_head(
+          element(q, width, q_offsets[s], h * dim), element(kv, 2 * width, kv_offsets[t], h * dim),
+          element(kv, 2 * width, kv_offsets[t], width + h * dim), q_offsets[s + 1] - q_offsets[s],
+          dim, [&](int) { return keys; }, element(expected, width, q_offsets[s], h * dim));
   }
   const auto y = albef::cross_attention(ctx, bench.input<width>(q, {3, 0, q_offsets.data()}),
                                         bench.input<2 * width>(kv, {2, 0, kv_offsets.data()}),

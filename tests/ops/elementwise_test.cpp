@@ -43,7 +43,8 @@ TEST_CASE("total is the sum of several losses") {
   CHECK(ctx.item(albef::total(ctx, scalar(3))) == 3);
 }
 
-TEST_CASE("dropout: identity when off; else keeps about 1 - p, scaled, with another mask each time") {
+TEST_CASE(
+    "dropout: identity when off; else keeps about 1 - p, scaled, with another mask each time") {
   Bench<NoParameters> bench;
   auto& ctx = bench.ctx;
   const auto x = bench.input<50>(Values(200 * 50, 1.0), {200, 1, nullptr});
@@ -77,8 +78,7 @@ TEST_CASE("divide and scale_exp: values and gradients, also of the scalar") {
   CHECK(max_difference(ctx.read(albef::scale_exp(ctx, x, bench.model.s)),
                        {std::exp(s), -2 * std::exp(s)}) < 1e-13);
   CHECK(gradcheck<Cpu>(
-      Scalar{},
-      [](auto& c, const auto& m, const auto& t) { return albef::divide(c, t, m.s); },
+      Scalar{}, [](auto& c, const auto& m, const auto& t) { return albef::divide(c, t, m.s); },
       vectors<7>(3)));
   CHECK(gradcheck<Cpu>(
       Scalar{},

@@ -39,18 +39,17 @@ TEST_CASE("linear: values") {
   CHECK(y.seq.uniform == 3);
   CHECK(max_difference(bench.ctx.read(y), plain) < 1e-13);
   CHECK(max_difference(bench.ctx.read(bench.model.gelu(bench.ctx, in)), active) < 1e-13);
-  CHECK(max_difference(bench.ctx.no_grad([&] {
-    return bench.ctx.read(bench.model.gelu(bench.ctx, in));
-  }),
-                       active) < 1e-13);
+  CHECK(max_difference(
+            bench.ctx.no_grad([&] { return bench.ctx.read(bench.model.gelu(bench.ctx, in)); }),
+            active) < 1e-13);
 }
 
 TEST_CASE("linear: gradients") {
   CHECK(gradcheck<Cpu>(albef::Linear<7, 5>{}, sequences<7>(2, 3)));
   CHECK(gradcheck<Cpu>(albef::Linear<33, 18>{}, ragged<33>({3, 1, 4})));
   CHECK(gradcheck<Cpu>(
-      albef::Linear<7, 5>{},
-      [](auto& ctx, const auto& m, const auto& x) { return m.gelu(ctx, x); }, vectors<7>(4)));
+      albef::Linear<7, 5>{}, [](auto& ctx, const auto& m, const auto& x) { return m.gelu(ctx, x); },
+      vectors<7>(4)));
 }
 
 TEST_CASE("linear: gradients without bias, of joined matrices, of a matrix used twice") {
@@ -60,9 +59,9 @@ TEST_CASE("linear: gradients without bias, of joined matrices, of a matrix used 
   CHECK(gradcheck<Cpu>(Pair{}, joined, vectors<5>(4)));
   // b also on its own, before and after: its gradient arrives in parts.
   const auto mixed = [](auto& ctx, const auto& m, const auto& x) {
-    const auto first = albef::linear<4>(ctx, x, m.b);                         // (B, 4)
-    const auto both = albef::linear<7>(ctx, x, albef::joined(m.a, m.b));      // (B, 7)
-    const auto last = albef::linear<4>(ctx, x, m.b);                          // (B, 4)
+    const auto first = albef::linear<4>(ctx, x, m.b);                     // (B, 4)
+    const auto both = albef::linear<7>(ctx, x, albef::joined(m.a, m.b));  // (B, 7)
+    const auto last = albef::linear<4>(ctx, x, m.b);                      // (B, 4)
     return add(ctx, albef::matmul_nt(ctx, both, both), albef::matmul_nt(ctx, first, last));
   };
   CHECK(gradcheck<Cpu>(Pair{}, mixed, vectors<5>(4)));

@@ -90,8 +90,7 @@ TEST_CASE("cross_entropy: values for labels, a teacher, and both") {
   const auto logits = bench.input<any>(x, albef::batch_of(3), 17);
   for (const double alpha : {0.0, 0.4, 1.0})
     CHECK(ctx.item(mixed(alpha)(ctx, NoParameters{}, logits)) ==
-          doctest::Approx(0.5 * plain_cross_entropy(x, teacher, labels, 17, alpha))
-              .epsilon(1e-12));
+          doctest::Approx(0.5 * plain_cross_entropy(x, teacher, labels, 17, alpha)).epsilon(1e-12));
   // Without labels row r has label r.
   CHECK(ctx.item(albef::cross_entropy(ctx, logits, albef::SoftTargets<double>{})) ==
         doctest::Approx(plain_cross_entropy(x, teacher, {0, 1, 2}, 17, 0)).epsilon(1e-12));

@@ -87,9 +87,8 @@ TEST_CASE("l2_normalize: values, a row of zeros, gradients") {
   Bench<NoParameters> bench;
   auto& ctx = bench.ctx;
   const Values x{3, 0, -4, 0, 0, 0};
-  CHECK(max_difference(
-            ctx.read(albef::l2_normalize(ctx, bench.input<3>(x, {2, 1, nullptr}))),
-            {0.6, 0, -0.8, 0, 0, 0}) < 1e-15);
+  CHECK(max_difference(ctx.read(albef::l2_normalize(ctx, bench.input<3>(x, {2, 1, nullptr}))),
+                       {0.6, 0, -0.8, 0, 0, 0}) < 1e-15);
   const auto normalize = [](auto& c, const auto&, const auto& t) {
     return albef::l2_normalize(c, t);
   };

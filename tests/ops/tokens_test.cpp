@@ -91,10 +91,9 @@ TEST_CASE("add_class_token: values and gradients") {
   for (std::int64_t b = 0; b < 2; ++b)
     for (std::int64_t i = 0; i < 4; ++i)
       for (std::int64_t j = 0; j < 6; ++j)
-        expected.push_back(
-            (i == 0 ? bench.at(bench.model.cls, j)
-                    : x[static_cast<std::size_t>((b * 3 + i - 1) * 6 + j)]) +
-            bench.at(bench.model.position, i * 6 + j));
+        expected.push_back((i == 0 ? bench.at(bench.model.cls, j)
+                                   : x[static_cast<std::size_t>((b * 3 + i - 1) * 6 + j)]) +
+                           bench.at(bench.model.position, i * 6 + j));
   const auto y = add_class(bench.ctx, bench.model, bench.input<6>(x, {2, 3, nullptr}));
   CHECK(y.seq.uniform == 4);
   CHECK(max_difference(bench.ctx.read(y), expected) < 1e-15);
@@ -114,8 +113,7 @@ TEST_CASE("gather, first and select: values and shapes") {
   CHECK(ctx.read(y) == Values{5, 5.5, 0, 0.5, 5, 5.5});
   const Indices order{1, 0, 1};
   const auto s = albef::select(ctx, t, order.data(), 3);
-  CHECK(ctx.read(s) ==
-        Values{4, 4.5, 5, 5.5, 0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5});
+  CHECK(ctx.read(s) == Values{4, 4.5, 5, 5.5, 0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5});
   CHECK(s.seq.count == 3);
   CHECK(s.seq.length(0) == 2);
   CHECK(s.seq.length(1) == 4);

@@ -95,7 +95,7 @@ TEST_CASE("features and evaluation do not depend on the batches") {
 
   const auto images = albef::image_features(model, *source, set.images, {.batch_size = 3});
   const auto texts = albef::text_features(model, set.texts, {.batch_size = 2});
-  const auto result = albef::evaluate_retrieval(model, *source, set, 4, {.workers = 0});
+  const auto result = albef::evaluate_retrieval(model, *source, set, 4, 0, {.workers = 0});
   CHECK(result.images == 7);
   CHECK(result.texts == 7);
   REQUIRE(images.size() == 7 * Nano::embed_dim);

@@ -59,7 +59,8 @@ struct Process {
 
 }  // namespace
 
-TEST_CASE("trainer: a run stopped by a signal within an epoch and resumed equals one that was not") {
+TEST_CASE(
+    "trainer: a run stopped by a signal within an epoch and resumed equals one that was not") {
   // 22 pictures, batches of 4, two per step: 5 batches and 2 steps an epoch; one batch is left out.
   TemporaryFolder folder;
   const auto opts = [&](const char* name) {
@@ -146,8 +147,9 @@ TEST_CASE("trainer: a resume with other settings or of another configuration is 
   changed.lr = 5e-4;
   Process other(changed);
   CHECK(error_of([&] { other.trainer.resume(); }) ==
-        folder / "run/checkpoint.safetensors: the run was started with lr 0.001000, now it is "
-                 "0.000500");
+        folder /
+            "run/checkpoint.safetensors: the run was started with lr 0.001000, now it is "
+            "0.000500");
 
   // The same file, but with the configuration of another model in it.
   const std::string path = folder / "run/checkpoint.safetensors";
@@ -155,7 +157,8 @@ TEST_CASE("trainer: a resume with other settings or of another configuration is 
   const std::string entry = "\"config.embed_dim\":\"24\"";
   const auto at = bytes.find(entry);
   REQUIRE(at != std::string::npos);
-  albef::write_file(path, std::string(bytes).replace(at, entry.size(), "\"config.embed_dim\":\"16\""));
+  albef::write_file(path,
+                    std::string(bytes).replace(at, entry.size(), "\"config.embed_dim\":\"16\""));
   Process same(o);
   CHECK(error_of([&] { same.trainer.resume(); }) ==
         path + ": checkpoint of another configuration: config.embed_dim is 16, the model has 24");
@@ -189,15 +192,14 @@ TEST_CASE("trainer: output folders and options that cannot be used") {
         std::string::npos);
   if (::geteuid() != 0) {  // root may write anywhere
     std::filesystem::create_directory(folder / "locked");
-    std::filesystem::permissions(folder / "locked", std::filesystem::perms::owner_read |
-                                                        std::filesystem::perms::owner_exec);
+    std::filesystem::permissions(
+        folder / "locked", std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
     CHECK(error_of([&] { Process p(options(folder / "locked")); }) ==
           folder / "locked: the folder is not writable");
   }
   TrainOptions o = options(folder / "run");
   o.accumulate = 6;
-  CHECK(error_of([&] { Process p(o); }) ==
-        "an epoch has 5 batches, fewer than accumulate = 6");
+  CHECK(error_of([&] { Process p(o); }) == "an epoch has 5 batches, fewer than accumulate = 6");
   o.accumulate = 0;
   CHECK(error_of([&] { Process p(o); }) == "accumulate is 0, expected at least 1");
 }

@@ -29,7 +29,7 @@ struct RetrievalResult {
 /// by image-text matching.
 template <class C, class Device>
 RetrievalResult evaluate_retrieval(InferenceModel<C, Device>& m, const Source& source,
-                                   const RetrievalSet& set, int k,
+                                   const RetrievalSet& set, int k, double similarity_weight = 0,
                                    const EncodingOptions& options = {}) {
   require(!set.images.empty() && !set.texts.empty(), "retrieval: got ", set.images.size(),
           " pictures and ", set.texts.size(), " texts, expected at least one of each");
@@ -49,7 +49,7 @@ RetrievalResult evaluate_retrieval(InferenceModel<C, Device>& m, const Source& s
       transposed[t * images + i] = r.similarities[i * texts + t];
   r.itc = recall(r.similarities, transposed, set.text_image, r.images);
 
-  auto scores = pool.rerank(r.similarities, k);
+  auto scores = pool.rerank(r.similarities, k, similarity_weight);
   r.itm = recall(scores.i2t, scores.t2i, set.text_image, r.images);
   r.itm_i2t = std::move(scores.i2t), r.itm_t2i = std::move(scores.t2i);
   r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
