@@ -41,10 +41,11 @@ fi
 data=examples/data/emoji
 "$build/examples/albef_pretrain" --data "$data/emoji-train.tar" --output quickstart \
   ${training[@]+"${training[@]}"}
+# Pairs are re-ranked by matching score plus similarity over the temperature (1/0.03).
 "$build/examples/albef_eval" --checkpoint quickstart/checkpoint.safetensors \
   --data "test_comp=$data/emoji-test_comp.tar" "test_gender=$data/emoji-test_gender.tar" \
   "test_novel=$data/emoji-test_novel.tar" \
-  --summary quickstart/summary.json --output quickstart/results.json \
+  --similarity-weight 33 --summary quickstart/summary.json --output quickstart/results.json \
   --sheet quickstart/retrieval.png
 echo "Results: quickstart/results.json; queries with their top five: quickstart/retrieval.png;"
 echo "loss curves: quickstart/losses.png; the model: quickstart/checkpoint.safetensors"

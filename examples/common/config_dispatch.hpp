@@ -12,7 +12,7 @@ namespace examples {
 /// The configurations the programs are compiled for; add your own here.
 template <class... C>
 struct ConfigList {};
-using Configs = ConfigList<albef::Tiny, albef::Small, albef::Base, albef::Nano>;
+using Configs = ConfigList<albef::Tiny, albef::Small, albef::Base>;
 
 template <class C>
 inline constexpr const char* config_name = "?";
@@ -22,10 +22,8 @@ template <>
 inline constexpr const char* config_name<albef::Small> = "small";
 template <>
 inline constexpr const char* config_name<albef::Base> = "base";
-template <>
-inline constexpr const char* config_name<albef::Nano> = "nano";
 
-/// "tiny, small, base, nano"
+/// "tiny, small, base"
 template <class... C>
 std::string config_names(ConfigList<C...>) {
   std::string names;

@@ -135,21 +135,21 @@ struct TrainArguments {
     const auto set = [](auto& value, auto standard) {
       if (value < 0) value = standard;
     };
-    if (train.epochs == 0) train.epochs = tiny ? 50 : 30;
+    if (train.epochs == 0) train.epochs = tiny ? 40 : 30;
     if (batch_size <= 0) batch_size = 64;
     set(train.lr, tiny ? 1e-3 : 1e-4);
-    set(train.min_lr, tiny ? 1e-5 : 1e-5);
+    set(train.min_lr, 1e-5);
     set(train.warmup_lr, 1e-5);
     set(train.warmup, official ? 20 : tiny ? 100 : 1000);
     set(train.optimizer.weight_decay, 0.02);
-    set(train.momentum, tiny ? 0.99 : 0.995);
+    set(train.momentum, tiny ? 0.98 : 0.995);
     set(train.alpha_epochs, tiny ? train.epochs : 1);
     set(temp_min, tiny ? 0.03f : 0.001f);
     set(negative_epsilon, tiny ? 0.02f : 1e-4f);
     set(queue_size, model_queue);
     set(flip, tiny ? 0.0f : 0.5f);
     set(augment, tiny ? 0 : 2);
-    if (crop.empty()) crop = tiny ? std::vector{0.6f, 1.0f} : std::vector{0.2f, 1.0f};
+    if (crop.empty()) crop = tiny ? std::vector{0.75f, 1.0f} : std::vector{0.2f, 1.0f};
     if (vocab_size <= 0) vocab_size = model_vocabulary;
     albef::require(vocab_size <= model_vocabulary, "--vocab-size ", vocab_size,
                    ": the model has room for ", model_vocabulary, " tokens");

@@ -73,7 +73,7 @@ struct Bert {
   template <class Ctx, class Image>
   auto image_keys_values(Ctx& ctx, const Image& image) const {
     KeysValues<typename Ctx::Real> kv;
-    for (int i = 0; i < fusion_depth; ++i)
+    for (std::size_t i = 0; i < fusion_depth; ++i)
       kv[i] = fusion_layers[i].crossattention.keys_values(ctx, image);  // (B, N, 2 D)
     return kv;
   }
@@ -97,8 +97,8 @@ struct Bert {
  private:
   template <class Ctx, class X>
   X run_fusion(Ctx& ctx, X x, const KeysValues<typename Ctx::Real>& kv,
-               const std::int32_t* image_index, int depth) const {
-    for (int i = 0; i < depth; ++i)
+               const std::int32_t* image_index, std::size_t depth) const {
+    for (std::size_t i = 0; i < depth; ++i)
       x = ctx.checkpoint(x, [c = &ctx, l = &fusion_layers[i], t = kv[i],
                              image_index](const auto& h) { return (*l)(*c, h, t, image_index); });
     return x;

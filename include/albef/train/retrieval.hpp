@@ -26,7 +26,7 @@ struct RetrievalResult {
 
 /// Evaluates image-text retrieval as the official code does (Retrieval.py): the pool is the data
 /// set's pictures and captions, and for every query the `k` most similar candidates are re-ranked
-/// by image-text matching.
+/// by image-text matching, plus `similarity_weight` times the similarity (official: 0).
 template <class C, class Device>
 RetrievalResult evaluate_retrieval(InferenceModel<C, Device>& m, const Source& source,
                                    const RetrievalSet& set, int k, double similarity_weight = 0,
