@@ -1,15 +1,17 @@
-// A small program of a user: two files, the CPU device.
+// A small program of a user: two files, one of which composes and trains a model.
 #include <cstdio>
 
 #include "albef/core/error.hpp"
 #include "albef/cpu/device.hpp"
 
-float run(albef::Cpu& device);
+float first_loss_minus_last(albef::Cpu& device);
 
 int main() {
   try {
     albef::Cpu device(2);
-    std::printf("%g\n", static_cast<double>(run(device)));
+    const float gain = first_loss_minus_last(device);
+    std::printf("the loss fell by %g\n", static_cast<double>(gain));
+    return gain > 0 ? 0 : 1;
   } catch (const albef::Error& error) {
     std::puts(error.what());
     return 1;
