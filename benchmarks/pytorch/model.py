@@ -67,8 +67,8 @@ CONFIGS = {
     "base": Config(),
     "tiny": Config(image_res=64, vision_width=128, vision_depth=4, vision_heads=4,
                    hidden_size=128, num_hidden_layers=4, fusion_layer=2, num_attention_heads=4,
-                   intermediate_size=512, vocab_size=1024, max_position_embeddings=32,
-                   embed_dim=64, queue_size=2048, cls_token_id=2, mask_token_id=4,
+                   intermediate_size=512, vocab_size=2048, max_position_embeddings=32,
+                   embed_dim=64, queue_size=1024, dropout=0.0, cls_token_id=2, mask_token_id=4,
                    text_low=5, text_high=9),
 }  # fmt: skip
 
