@@ -31,3 +31,8 @@ macro(albef_require package user)
     message(FATAL_ERROR "${albef_missing}")
   endif()
 endmacro()
+
+# With sanitizers g++ sees uninitialised values inside the standard library where there are none.
+if(ALBEF_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  target_compile_options(albef_dev INTERFACE -Wno-maybe-uninitialized)
+endif()
