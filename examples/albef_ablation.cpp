@@ -75,27 +75,15 @@ template <class C>
 Score run_row(Cpu& cpu, const Arguments& args, const Data& data, int row, std::uint64_t seed) {
   // Rows 5 and 6 share their training.
   const std::string folder = concat(args.train.output, "/row", std::min(row, 5), "_seed", seed);
+  constexpr double (*train_row[])(Cpu&, Arguments, const Data&, std::uint64_t,
+                                  const std::string&) = {train<C, MlmItm>,
+                                                         train<C, WithItc>,
+                                                         train<C, WithHardNegatives>,
+                                                         train<C, WithItcDistillation>,
+                                                         train<C, Full>,
+                                                         train<C, FullMomentum>};
   Score score;
-  switch (row) {
-    case 1:
-      score.minutes = train<C, MlmItm>(cpu, args, data, seed, folder);
-      break;
-    case 2:
-      score.minutes = train<C, WithItc>(cpu, args, data, seed, folder);
-      break;
-    case 3:
-      score.minutes = train<C, WithHardNegatives>(cpu, args, data, seed, folder);
-      break;
-    case 4:
-      score.minutes = train<C, WithItcDistillation>(cpu, args, data, seed, folder);
-      break;
-    case 5:
-      score.minutes = train<C, Full>(cpu, args, data, seed, folder);
-      break;
-    default:
-      score.minutes = train<C, FullMomentum>(cpu, args, data, seed, folder);
-      break;
-  }
+  score.minutes = train_row[row - 1](cpu, args, data, seed, folder);
   const auto result = evaluate<C>(cpu, folder + "/checkpoint.safetensors", data, row == 6);
   score.itm = result.itm;
   if (row > 1) score.itc = result.itc;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "albef/core/backend.hpp"
 #include "albef/data/image.hpp"
 
 namespace albef {
@@ -15,8 +16,11 @@ struct Normalization {
 };
 
 /// What ALBEF, BLIP and CLIP use (official dataset/__init__.py).
-inline constexpr Normalization clip_normalization{{0.48145466f, 0.4578275f, 0.40821073f},
-                                                  {0.26862954f, 0.26130258f, 0.27577711f}};
+inline constexpr Normalization clip_normalization{
+    {static_cast<float>(pixel_mean[0]), static_cast<float>(pixel_mean[1]),
+     static_cast<float>(pixel_mean[2])},
+    {static_cast<float>(pixel_std[0]), static_cast<float>(pixel_std[1]),
+     static_cast<float>(pixel_std[2])}};
 /// What DINO, FLAVA's image encoder and most ImageNet classifiers use.
 inline constexpr Normalization imagenet_normalization{{0.485f, 0.456f, 0.406f},
                                                       {0.229f, 0.224f, 0.225f}};
