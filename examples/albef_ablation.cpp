@@ -12,6 +12,7 @@
 #include "albef/train/pretrain_task.hpp"
 #include "albef/train/retrieval.hpp"
 #include "albef/train/trainer.hpp"
+#include "common/open_data.hpp"
 #include "common/program.hpp"
 #include "common/train_options.hpp"
 

@@ -31,14 +31,11 @@ struct Table {
 
   Table() {
     static constexpr Model model = albef::laid_out<Model>();
-    auto on_param = [&](std::string name, const auto& p) {
-      names.push_back(std::move(name));
-      shapes.emplace_back(p.shape.begin(), p.shape.end());
-    };
-    auto on_tied = [&](std::string name, const auto&) { tied.push_back(std::move(name)); };
-    auto on_range = [&](std::string name, int) { ranges.push_back(std::move(name)); };
-    albef::detail::NameVisitor visitor{on_param, on_tied, on_range, ""};
-    visitor("", model);
+    albef::ModelNames found;
+    albef::detail::NameVisitor{found, ""}("", model);
+    for (const auto& p : found.params) names.push_back(p.name), shapes.push_back(p.shape);
+    for (const auto& t : found.tied) tied.push_back(t.name);
+    for (const auto& r : found.ranges) ranges.push_back(r.name);
   }
   /// The shape of a parameter as text, "-" if there is none of that name.
   std::string shape(const std::string& name) const {

@@ -3,10 +3,13 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <utility>
+#include <vector>
+
+#include "albef/core/error.hpp"
 
 namespace albef {
 
@@ -64,6 +67,33 @@ constexpr ParamSpan joined(const P&... params) {
   return all;
 }
 
+/// One row of the table: a parameter's official name, shape and place.
+struct ParamInfo {
+  std::string name;
+  std::vector<int> shape;
+  std::int64_t offset = 0, size = 0;
+  Init init;
+  bool decay = false;  ///< weight decay applies (false for 1-D tensors and biases)
+  bool twin = false;   ///< has a momentum copy
+};
+
+/// A second name of a parameter, or an integer buffer 0 .. n-1, as official checkpoints hold them.
+struct TiedName {
+  std::string name;
+  int index;
+};
+struct RangeBuffer {
+  std::string name;
+  int n;
+};
+
+/// The parameters, tied names and range buffers of a model, in the order of its fields().
+struct ModelNames {
+  std::vector<ParamInfo> params;
+  std::vector<TiedName> tied;
+  std::vector<RangeBuffer> ranges;
+};
+
 namespace detail {
 
 template <class>
@@ -96,36 +126,41 @@ struct LayoutVisitor {
   constexpr void range(std::string_view, int) {}
 };
 
-/// Calls callbacks with the full dotted name of every parameter, tied name and range buffer.
-template <class OnParam, class OnTied, class OnRange>
+/// Lists every parameter, tied name and range buffer under its full dotted name.
 struct NameVisitor {
-  OnParam& on_param;
-  OnTied& on_tied;
-  OnRange& on_range;
+  ModelNames& out;
   std::string prefix;
-
-  NameVisitor(OnParam& param, OnTied& tied, OnRange& range, std::string outer)
-      : on_param(param), on_tied(tied), on_range(range), prefix(std::move(outer)) {}
 
   template <class M>
   void operator()(std::string_view name, const M& member, int first = 0) {
     if constexpr (IsParam<M>::value) {
-      on_param(prefix + std::string(name), member);
+      add(name, M::shape, member, member.init);
     } else if constexpr (IsArray<M>::value) {
       for (std::size_t i = 0; i < member.size(); ++i)
         (*this)(std::string(name) + '.' + std::to_string(first + static_cast<int>(i)), member[i]);
     } else {
-      NameVisitor inner{on_param, on_tied, on_range,
-                        name.empty() ? prefix : prefix + std::string(name) + '.'};
+      NameVisitor inner{out, name.empty() ? prefix : full(name) + '.'};
       M::fields(member, inner);
     }
   }
   /// `name` is a second name of an already named parameter.
-  void tied(std::string_view name, const auto& param) {
-    on_tied(prefix + std::string(name), param);
+  void tied(std::string_view name, ParamSpan param) {
+    out.tied.push_back({full(name), param.index});
   }
   /// `name` is the integer buffer 0, 1, ..., n - 1 of shape (1, n), which checkpoints carry.
-  void range(std::string_view name, int n) { on_range(prefix + std::string(name), n); }
+  void range(std::string_view name, int n) { out.ranges.push_back({full(name), n}); }
+
+ private:
+  std::string full(std::string_view name) const { return prefix + std::string(name); }
+  void add(std::string_view name, std::span<const int> shape, ParamSpan place, Init init) {
+    require(place.index == static_cast<int>(out.params.size()), "ParamStore: ", full(name),
+            " has no offset: make the model with laid_out<M>()");
+    out.params.push_back({.name = full(name),
+                          .shape = {shape.begin(), shape.end()},
+                          .offset = place.offset,
+                          .size = place.size,
+                          .init = init});
+  }
 };
 
 }  // namespace detail

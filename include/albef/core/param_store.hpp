@@ -29,26 +29,6 @@ enum class Storage {
   momentum    ///< all five
 };
 
-/// One row of the table: a parameter's official name, shape and place.
-struct ParamInfo {
-  std::string name;
-  std::vector<int> shape;
-  std::int64_t offset = 0, size = 0;
-  Init init;
-  bool decay = false;  ///< weight decay applies (false for 1-D tensors and biases)
-  bool twin = false;   ///< has a momentum copy
-};
-
-/// A second name of a parameter, or an integer buffer 0 .. n-1, as official checkpoints hold them.
-struct TiedName {
-  std::string name;
-  int index;
-};
-struct RangeBuffer {
-  std::string name;
-  int n;
-};
-
 /// optim_factory.py: no weight decay iff the tensor is one-dimensional or a bias.
 inline bool decays(std::string_view name, std::size_t rank) {
   return !(rank == 1 || name.ends_with(".bias"));
@@ -75,27 +55,16 @@ class ParamStore {
   template <class M>
   ParamStore(Device& device, const M& description, Storage storage, std::uint64_t seed = 42)
       : device_(device) {
-    auto on_param = [&](std::string name, const auto& p) {
-      ParamInfo info;
-      info.shape.assign(p.shape.begin(), p.shape.end());
-      info.offset = p.offset;
-      info.size = p.size;
-      info.init = p.init;
-      info.decay = decays(name, info.shape.size());
-      info.twin = has_twin<M>(name);
-      info.name = std::move(name);
-      require(p.index == static_cast<int>(params_.size()), "ParamStore: ", info.name,
-              " has no offset: make the model with laid_out<M>()");
+    ModelNames names;
+    detail::NameVisitor{names, ""}("", description);
+    params_ = std::move(names.params);
+    tied_ = std::move(names.tied);
+    ranges_ = std::move(names.ranges);
+    for (auto& p : params_) {
+      p.decay = decays(p.name, p.shape.size());
+      p.twin = has_twin<M>(p.name);
       size_ += p.size;
-      params_.push_back(std::move(info));
-    };
-    auto on_tied = [&](std::string name, const auto& p) {
-      tied_.push_back({std::move(name), p.index});
-    };
-    auto on_range = [&](std::string name, int n) { ranges_.push_back({std::move(name), n}); };
-    detail::NameVisitor visitor{on_param, on_tied, on_range, ""};
-    visitor("", description);
-
+    }
     allocate(storage, seed);
   }
   /// A store of parameters known at run time only: name, shape and init of each.

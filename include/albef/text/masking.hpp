@@ -88,8 +88,8 @@ inline void apply_mask(const TextBatch& text, const MaskDraws& draws, const Mask
           "[masking] got ", draws.mask.size(), "/", draws.replace.size(), "/", draws.random.size(),
           "/", draws.words.size(), " draws for ", tokens, " tokens");
   out.clear();
-  out.text.ids.assign(text.ids.begin(), text.ids.end());
-  out.text.offsets.assign(text.offsets.begin(), text.offsets.end());
+  out.text.ids = text.ids;
+  out.text.offsets = text.offsets;
   std::size_t row = 0;
   for (int i = 0; i < text.count(); ++i) {
     for (const std::int32_t id : text.text(i)) {

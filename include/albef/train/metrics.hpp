@@ -97,7 +97,7 @@ class MetricsLog {
       const std::string_view text(content.data() + begin, end - begin);
       begin = end + 1;
       try {
-        const auto line = nlohmann::ordered_json::parse(text);
+        const auto line = nlohmann::json::parse(text);
         const auto step = line.at("step").get<std::int64_t>();
         if (step >= next_step) continue;
         for (const auto& [name, value] : line.items())

@@ -1,0 +1,212 @@
+#include "common/train_options.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "albef/data/noise.hpp"
+#include "albef/data/transform.hpp"
+#include "albef/text/tokenizer_json.hpp"
+#include "albef/text/vocabulary.hpp"
+#include "albef/viz/plot.hpp"
+#include "common/open_data.hpp"
+
+namespace examples {
+
+TrainArguments::TrainArguments() {
+  train.epochs = 0;
+  train.lr = train.min_lr = train.warmup_lr = train.optimizer.weight_decay = -1;
+  train.warmup = train.alpha_epochs = -1;
+  train.momentum = -1;
+}
+
+void TrainArguments::add_to(CLI::App& app) {
+  const auto data_group = "Data";
+  app.add_option("--data", data, std::string(data_help) + "; PATH=WEIGHT mixes several")
+      ->capture_default_str()
+      ->group(data_group);
+  app.add_option("--image-root", image_root, "folder of relative image paths in .json files")
+      ->group(data_group);
+  app.add_option("--vocab", vocab,
+                 "BERT vocab.txt or Hugging Face tokenizer.json; without it a vocabulary is "
+                 "learned from the captions")
+      ->group(data_group);
+  app.add_option("--vocab-size", vocab_size, "size of a learned vocabulary, at most the model's")
+      ->group(data_group);
+  app.add_option("--max-text-length", max_text_length, "tokens kept of a caption, [CLS] included")
+      ->capture_default_str()
+      ->group(data_group);
+  app.add_option("--crop", crop, "share of the picture that a random crop keeps, low and high")
+      ->expected(2)
+      ->group(data_group);
+  app.add_option("--flip", flip, "probability of mirroring a picture")->group(data_group);
+  app.add_option("--augment", augment, "RandAugment operations per picture, 0 for none")
+      ->group(data_group);
+  app.add_option("--workers", workers, "threads that prepare batches")
+      ->capture_default_str()
+      ->group(data_group);
+  app.add_option("--max-bad-share", max_bad_share,
+                 "share of unusable records at which the run stops")
+      ->capture_default_str()
+      ->group(data_group);
+  app.add_option("--mismatch", noise.mismatch,
+                 "spoil captions: share that is swapped with another record's")
+      ->group(data_group);
+  app.add_option("--partial", noise.partial, "spoil captions: share that loses half its words")
+      ->group(data_group);
+  app.add_option("--keywords", noise.keywords, "spoil captions: share replaced by keywords")
+      ->group(data_group);
+  app.add_option("--noise-seed", noise.seed, "which captions are spoiled")->group(data_group);
+
+  const auto run_group = "Training";
+  app.add_option("--output", train.output, "folder for checkpoint, metrics and curves")
+      ->capture_default_str()
+      ->group(run_group);
+  app.add_option("--epochs", train.epochs, "passes over the data")->group(run_group);
+  app.add_option("--max-steps", train.max_steps, "stop after this many optimizer steps")
+      ->group(run_group);
+  app.add_option("--batch-size", batch_size, "pairs per batch")->group(run_group);
+  app.add_option("--accumulate", train.accumulate, "batches per optimizer step")
+      ->capture_default_str()
+      ->group(run_group);
+  app.add_option("--lr", train.lr, "peak learning rate")->group(run_group);
+  app.add_option("--min-lr", train.min_lr, "learning rate at the end")->group(run_group);
+  app.add_option("--warmup-lr", train.warmup_lr, "learning rate at the start")->group(run_group);
+  app.add_option("--warmup", train.warmup, "iterations until the peak")->group(run_group);
+  app.add_option("--weight-decay", train.optimizer.weight_decay, "of AdamW")->group(run_group);
+  app.add_option("--max-norm", train.optimizer.max_norm, "clip the gradient norm; 0: off")
+      ->group(run_group);
+  app.add_option("--momentum", train.momentum, "of the momentum model")->group(run_group);
+  app.add_option("--alpha", train.alpha, "weight of the momentum model's soft targets")
+      ->capture_default_str()
+      ->group(run_group);
+  app.add_option("--alpha-epochs", train.alpha_epochs,
+                 "epochs over which the soft targets gain their weight (the paper: 1)")
+      ->group(run_group);
+  app.add_option("--temp-min", temp_min, "lower limit of the temperature (the paper: 0.001)")
+      ->group(run_group);
+  app.add_option("--negative-epsilon", negative_epsilon,
+                 "weight that every pair has beside its similarity in the draw of negatives")
+      ->group(run_group);
+  app.add_option("--queue-size", queue_size, "features kept as negatives; 0: none")
+      ->group(run_group);
+  app.add_option("--seed", train.seed, "of weights, order, augmentation, masks and dropout")
+      ->capture_default_str()
+      ->group(run_group);
+  app.add_option("--threads", threads, "compute threads; 0: one per core")->group(run_group);
+  app.add_option("--save-every", train.save_every,
+                 "optimizer steps between checkpoints; 0: every epoch")
+      ->group(run_group);
+  app.add_flag("--keep-epochs", train.keep_epochs, "keep the checkpoint of every epoch")
+      ->group(run_group);
+  app.add_flag("--checkpointing", checkpointing,
+               "keep only block inputs and compute blocks again in the backward pass: less "
+               "memory, a third more time")
+      ->group(run_group);
+  app.add_flag("--official", official,
+               "repeat the official code's oddities: teacher dropout, negatives that may be "
+               "true matches, stairs of the schedule (--warmup then counts hundreds)")
+      ->group(run_group);
+}
+
+void TrainArguments::complete(bool tiny, int model_vocabulary, int model_queue,
+                              int model_positions) {
+  const auto set = [](auto& value, auto standard) {
+    if (value < 0) value = standard;
+  };
+  if (train.epochs == 0) train.epochs = tiny ? 40 : 30;
+  if (batch_size <= 0) batch_size = 64;
+  set(train.lr, tiny ? 1e-3 : 1e-4);
+  set(train.min_lr, 1e-5);
+  set(train.warmup_lr, 1e-5);
+  set(train.warmup, official ? 20 : tiny ? 100 : 1000);
+  set(train.optimizer.weight_decay, 0.02);
+  set(train.momentum, tiny ? 0.98 : 0.995);
+  set(train.alpha_epochs, tiny ? train.epochs : 1);
+  set(temp_min, tiny ? 0.03f : 0.001f);
+  set(negative_epsilon, tiny ? 0.02f : 1e-4f);
+  set(queue_size, model_queue);
+  set(flip, tiny ? 0.0f : 0.5f);
+  set(augment, tiny ? 0 : 2);
+  if (crop.empty()) crop = tiny ? std::vector{0.75f, 1.0f} : std::vector{0.2f, 1.0f};
+  if (vocab_size <= 0) vocab_size = model_vocabulary;
+  albef::require(vocab_size <= model_vocabulary, "--vocab-size ", vocab_size,
+                 ": the model has room for ", model_vocabulary, " tokens");
+  albef::require(max_text_length >= 2 && max_text_length <= model_positions, "--max-text-length ",
+                 max_text_length, ": expected 2 to ", model_positions, ", the model's positions");
+  train.official_schedule = official;
+}
+
+albef::SourcePtr TrainArguments::source() const {
+  auto opened = open_data(data, image_root);
+  if (noise.mismatch > 0 || noise.partial > 0 || noise.keywords > 0)
+    opened = std::make_shared<albef::NoisySource>(opened, noise);
+  return opened;
+}
+
+albef::WordPiece TrainArguments::tokenizer(const albef::Source& source,
+                                           int model_vocabulary) const {
+  auto made = [&] {
+    if (!vocab.empty()) return albef::load_wordpiece(vocab);
+    std::vector<std::string> captions;
+    for (std::size_t i = 0; i < source.size(); ++i)
+      for (const auto& caption : source.record(i).captions) try {
+          captions.push_back(albef::pre_caption(caption));
+        } catch (const albef::Error&) {  // the loader will report the record
+        }
+    return albef::WordPiece::from_vocab(albef::learn_vocabulary(captions, vocab_size),
+                                        "learned vocabulary");
+  }();
+  albef::require(made.size() <= model_vocabulary, vocab, ": ", made.size(),
+                 " tokens, the model has room for ", model_vocabulary);
+  return made;
+}
+
+albef::Loader TrainArguments::loader(albef::SourcePtr source, const albef::WordPiece& tokenizer,
+                                     int image_size) const {
+  albef::TrainTransform transform{.size = image_size};
+  transform.crop.scale_low = crop.at(0);
+  transform.crop.scale_high = crop.at(1);
+  transform.flip = flip;
+  transform.augment.count = augment;
+  if (official) transform.augment.compat = albef::AugmentCompat::official;
+  albef::LoaderOptions options;
+  options.batch_size = batch_size;
+  options.workers = workers;
+  options.seed = train.seed;
+  options.encode.max_length = max_text_length;
+  options.max_bad_share = max_bad_share;
+  return albef::Loader(std::move(source), tokenizer, transform, options);
+}
+
+albef::PretrainOptions TrainArguments::objective_options() const {
+  albef::PretrainOptions options{.negatives = {.epsilon = negative_epsilon}, .temp_min = temp_min};
+  if (official) {
+    options.negatives = {.epsilon = 0, .exclude_same_identity = false};
+    options.teacher_dropout = true;
+  }
+  return options;
+}
+
+std::string vocabulary_text(const albef::WordPiece& tokenizer) {
+  std::string text;
+  for (int i = 0; i < tokenizer.size(); ++i) {
+    if (i) text += '\n';
+    text += tokenizer.token(i);
+  }
+  return text;
+}
+
+void write_loss_curves(const std::string& path, const albef::MetricHistory& history,
+                       const std::vector<albef::PlateauRule>& plateaus) {
+  std::vector<albef::PlotSeries> curves;
+  albef::PlotOptions options{.title = "Pre-training losses"};
+  for (const char* name : {"itc", "itm", "mlm"})
+    if (const auto* series = history.find(name))
+      curves.push_back({name, series->steps, series->values});
+  for (const auto& rule : plateaus)
+    if (history.find(rule.loss))
+      options.plateaus.push_back({rule.loss + ": nothing learned", rule.value, rule.loss});
+  if (!curves.empty() && !curves.front().x.empty()) albef::write_plot(path, curves, options);
+}
+
+}  // namespace examples
