@@ -66,7 +66,8 @@ class PretrainTask {
       if (!std::isfinite(value)) return;  // the trainer stops; nothing is updated
     ctx_.backward(result.loss);
     if constexpr (Objectives::momentum_features)
-      queue_.push(result.image_m.mat(), result.text_m.mat());
+      queue_.push(result.image_m.mat(), result.text_m.mat(),
+                  Objectives::by_identity ? batch.identities : nullptr);
   }
 
   double temperature() const {
