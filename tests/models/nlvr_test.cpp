@@ -30,9 +30,8 @@ TEST_CASE("NLVR2: the gradient agrees with differences, with and without teacher
   NlvrBench b;
   const auto host = pair_batch();
   for (const double alpha : {0.0, 0.4})
-    check_gradient(b, [&] {
-      return classify(b.ctx, b.model, albef::upload_nlvr<Micro>(b.ctx, host), alpha).loss;
-    });
+    check_gradient(
+        b, [&] { return classify(b.ctx, b.model, Model::upload(b.ctx, host), alpha).loss; });
 }
 
 TEST_CASE("NLVR2: the paired encoder equals its layers one by one, gradients of shared keys too") {
@@ -72,7 +71,7 @@ TEST_CASE("NLVR2: the paired encoder equals its layers one by one, gradients of 
 TEST_CASE("NLVR2: which picture comes first matters, and a picture may be shown twice") {
   NlvrBench b;
   b.ctx.begin_step(0);
-  auto in = albef::upload_nlvr<Micro>(b.ctx, pair_batch());
+  auto in = Model::upload(b.ctx, pair_batch());
   const auto logits = b.ctx.read(b.model.logits(b.ctx, in));
   std::swap(in.first, in.second);
   CHECK(deviation(b.ctx.read(b.model.logits(b.ctx, in)), logits) > 1e-3);
@@ -98,11 +97,11 @@ TEST_CASE("NLVR2: official names, shared tensors under both layers of a pair") {
 TEST_CASE("NLVR2: wrong batches are refused") {
   NlvrBench b;
   auto batch = pair_batch({0, 2, 1});
-  CHECK_THROWS_WITH_AS(albef::upload_nlvr<Micro>(b.ctx, batch),
-                       "example 1 has label 2, expected 0 to 1", albef::Error);
+  CHECK_THROWS_WITH_AS(Model::upload(b.ctx, batch), "example 1 has label 2, expected 0 to 1",
+                       albef::Error);
   batch = pair_batch();
   batch.images.resize(batch.images.size() / 2);
-  CHECK_THROWS_WITH_AS(albef::upload_nlvr<Micro>(b.ctx, batch),
+  CHECK_THROWS_WITH_AS(Model::upload(b.ctx, batch),
                        "got 576 pixel values, expected 6 pictures of 8 x 8 x 3", albef::Error);
 }
 

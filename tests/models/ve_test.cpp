@@ -22,7 +22,7 @@ albef::ClassBatch class_batch(int pairs, std::vector<std::int32_t> labels) {
 const albef::ClassBatch host = class_batch(3, {2, 0, 1});
 
 auto loss(VeBench& b, double alpha) {
-  return classify(b.ctx, b.model, albef::upload_ve<Micro>(b.ctx, host), alpha).loss;
+  return classify(b.ctx, b.model, Model::upload(b.ctx, host), alpha).loss;
 }
 
 }  // namespace
@@ -37,7 +37,7 @@ TEST_CASE("visual entailment: the gradient agrees with differences, with and wit
 TEST_CASE("visual entailment: the loss mixes labels and the momentum model's opinion") {
   VeBench b;
   b.ctx.begin_step(0);
-  const auto in = albef::upload_ve<Micro>(b.ctx, host);
+  const auto in = Model::upload(b.ctx, host);
   const auto rows = [&](Plane plane) {
     return b.ctx.frozen(plane, [&] { return b.ctx.read(b.model.logits(b.ctx, in)); });
   };
@@ -61,7 +61,7 @@ TEST_CASE("visual entailment: the loss mixes labels and the momentum model's opi
 TEST_CASE("visual entailment: batches that do not fit together are refused") {
   VeBench b;
   const auto refused = [&](const albef::ClassBatch& batch, const char* message) {
-    CHECK_THROWS_WITH_AS(albef::upload_ve<Micro>(b.ctx, batch), message, albef::Error);
+    CHECK_THROWS_WITH_AS(Model::upload(b.ctx, batch), message, albef::Error);
   };
   refused(class_batch(3, {0, 3, 1}), "example 1 has label 3, expected 0 to 2");
   refused(class_batch(3, {0, 1}), "got 2 labels for 3 examples");
@@ -73,5 +73,5 @@ TEST_CASE("visual entailment: batches that do not fit together are refused") {
   refused(batch, "got 4 texts for 3 examples");
   batch = host;
   batch.labels.clear();
-  CHECK(albef::upload_ve<Micro>(b.ctx, batch).labels == nullptr);  // only asked
+  CHECK(Model::upload(b.ctx, batch).labels == nullptr);  // only asked
 }

@@ -35,6 +35,11 @@ auto states(VqaBench& b) {
       b.tokens(host.text));
 }
 
+auto upload(VqaBench& b, const albef::VqaBatch& batch) {
+  albef::AnswerRows<double> rows;
+  return Model::upload(b.ctx, batch, rows);
+}
+
 /// Log-probabilities of the token after each position of one text for one question, computed alone.
 std::vector<std::vector<double>> next_scores(VqaBench& b, int question, const Ids& ids) {
   return b.ctx.no_grad([&] {
@@ -63,15 +68,13 @@ double log_likelihood(VqaBench& b, int question, std::span<const std::int32_t> a
 TEST_CASE("VQA: the gradient agrees with differences, with weights and a teacher") {
   VqaBench b;
   for (const double alpha : {0.0, 0.4})
-    check_gradient(
-        b, [&] { return vqa_loss(b.ctx, b.model, albef::upload_vqa<Micro>(b.ctx, host), alpha); });
+    check_gradient(b, [&] { return vqa_loss(b.ctx, b.model, upload(b, host), alpha); });
 }
 
 TEST_CASE("VQA: the loss is the weighted sum of the answers' log-likelihoods per question") {
   VqaBench b;
   b.ctx.begin_step(0);
-  const double loss =
-      b.ctx.item(vqa_loss(b.ctx, b.model, albef::upload_vqa<Micro>(b.ctx, host), 0));
+  const double loss = b.ctx.item(vqa_loss(b.ctx, b.model, upload(b, host), 0));
   double expected = 0;
   const int owner[] = {0, 0, 2, 2};
   for (int a = 0; a < 4; ++a)
@@ -217,7 +220,7 @@ TEST_CASE("VQA: batches and lists that do not fit are refused") {
   const auto refused = [&](const auto& change, const char* message) {
     auto batch = host;
     change(batch);
-    CHECK_THROWS_WITH_AS(albef::upload_vqa<Micro>(b.ctx, batch), message, albef::Error);
+    CHECK_THROWS_WITH_AS(upload(b, batch), message, albef::Error);
   };
   refused([](auto& x) { x.answer_counts = {2, 2}; }, "[vqa] got 2 answer counts for 3 questions");
   refused(
@@ -241,6 +244,6 @@ TEST_CASE("VQA: batches and lists that do not fit are refused") {
       albef::Error);
   auto asked = host;
   asked.answers.clear(), asked.answer_counts.clear(), asked.weights.clear();
-  CHECK_THROWS_WITH_AS(vqa_loss(b.ctx, b.model, albef::upload_vqa<Micro>(b.ctx, asked), 0),
+  CHECK_THROWS_WITH_AS(vqa_loss(b.ctx, b.model, upload(b, asked), 0),
                        "[vqa] the batch has no answers to learn", albef::Error);
 }

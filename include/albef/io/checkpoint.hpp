@@ -343,10 +343,12 @@ CheckpointInfo config_info() {
 }
 
 /// Error if a checkpoint's info states another configuration than C, naming the first field; info
-/// without a configuration (an official checkpoint) passes.
+/// without a configuration (an official checkpoint) passes. The image size may differ if asked for.
 template <class C>
-void check_config(const std::string& path, const CheckpointInfo& info) {
+void check_config(const std::string& path, const CheckpointInfo& info,
+                  bool any_image_size = false) {
   for (const auto& [name, value] : config_info<C>()) {
+    if (any_image_size && name == "config.image_res") continue;
     const auto it = info.find(name);
     require(it == info.end() || it->second == value, path,
             ": checkpoint of another configuration: ", name, " is ",

@@ -85,14 +85,16 @@ struct NextTokens {
   TextBatch inputs;                  ///< (A)
   std::vector<std::int32_t> labels;  ///< (rows of inputs)
 
-  explicit NextTokens(const TextBatch& texts) {
-    for (int i = 0; i < texts.count(); ++i) {
-      const auto text = texts.text(i);
-      require(text.size() >= 2, "answer ", i, " has ", text.size(),
-              " tokens, expected at least a first and a last one");
-      inputs.add(text.first(text.size() - 1));
-      labels.insert(labels.end(), text.begin() + 1, text.end());
-    }
+  void clear() {
+    inputs.clear();
+    labels.clear();
+  }
+  /// Appends a text; Error if it has not at least a first and a last token.
+  void add(std::span<const std::int32_t> text) {
+    require(text.size() >= 2, "answer ", inputs.count(), " has ", text.size(),
+            " tokens, expected at least a first and a last one");
+    inputs.add(text.first(text.size() - 1));
+    labels.insert(labels.end(), text.begin() + 1, text.end());
   }
 };
 

@@ -131,23 +131,20 @@ struct AlbefNlvr {
     const auto images = visual_encoder(ctx, in.images);  // (M, N, Dv)
     return cls_head(ctx, text_encoder.cls(ctx, in.text, images, in.first, in.second));
   }
-};
 
-/// Uploads a batch of 2 B pictures (the first ones, then the second ones) and B statements.
-template <class C, class Ctx>
-auto upload_nlvr(Ctx& ctx, const ClassBatch& host) {
-  detail::check_sizes(host, 2 * host.size);
-  if (!host.labels.empty()) detail::check_labels(host, AlbefNlvr<C>::classes);
-  std::vector<std::int32_t> index(2 * static_cast<std::size_t>(host.size));
-  for (std::size_t i = 0; i < index.size(); ++i) index[i] = static_cast<std::int32_t>(i);
-  NlvrInput<typename Ctx::Real, C> in;
-  in.images = upload_images<C>(ctx, std::span<const std::uint8_t>(host.images));
-  in.first = ctx.upload(index);
-  in.second = in.first + host.size;
-  in.text = upload_tokens<C>(ctx, host.text);
-  if (!host.labels.empty()) in.labels = ctx.upload(host.labels);
-  return in;
-}
+  /// Uploads a batch of 2 B pictures (the first ones, then the second ones) and B statements.
+  template <class Ctx>
+  static auto upload(Ctx& ctx, const ClassBatch& host) {
+    detail::check_batch(host, 2 * host.size, classes);
+    NlvrInput<typename Ctx::Real, C> in;
+    in.images = upload_images<C>(ctx, std::span<const std::uint8_t>(host.images));
+    in.first = first_rows(ctx, batch_of(2 * host.size)).index;  // 0, 1, ..., 2 B - 1
+    in.second = in.first + host.size;
+    in.text = upload_tokens<C>(ctx, host.text);
+    if (!host.labels.empty()) in.labels = ctx.upload(host.labels);
+    return in;
+  }
+};
 
 /// Text assignment (paper section 4.4, model_pretrain_nlvr.py:39-81): which two pictures of the
 /// batch each text is shown with, and what it has to find out.

@@ -35,14 +35,6 @@ struct VqaBatch : TaskBatch {
 
 namespace detail {
 
-/// Error if a batch has not one label below `classes` for each example.
-inline void check_labels(const ClassBatch& batch, int classes) {
-  require(batch.labels.size() == static_cast<std::size_t>(batch.size), "got ", batch.labels.size(),
-          " labels for ", batch.size, " examples");
-  for (std::size_t i = 0; i < batch.labels.size(); ++i)
-    require(batch.labels[i] >= 0 && batch.labels[i] < classes, "example ", i, " has label ",
-            batch.labels[i], ", expected 0 to ", classes - 1);
-}
 /// Error if a batch does not have `images` pictures and B texts.
 inline void check_sizes(const TaskBatch& batch, int images) {
   const std::size_t values =
@@ -52,6 +44,16 @@ inline void check_sizes(const TaskBatch& batch, int images) {
           batch.image_size, " x ", batch.image_size, " x 3");
   require(batch.text.count() == batch.size, "got ", batch.text.count(), " texts for ", batch.size,
           " examples");
+}
+/// The same, and unless it has no labels at all, one below `classes` for each example.
+inline void check_batch(const ClassBatch& batch, int images, int classes) {
+  check_sizes(batch, images);
+  if (batch.labels.empty()) return;
+  require(batch.labels.size() == static_cast<std::size_t>(batch.size), "got ", batch.labels.size(),
+          " labels for ", batch.size, " examples");
+  for (std::size_t i = 0; i < batch.labels.size(); ++i)
+    require(batch.labels[i] >= 0 && batch.labels[i] < classes, "example ", i, " has label ",
+            batch.labels[i], ", expected 0 to ", classes - 1);
 }
 
 }  // namespace detail

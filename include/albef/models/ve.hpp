@@ -50,18 +50,17 @@ struct AlbefVe {
     return cls_head(ctx, text_encoder.fusion(ctx, x, text_encoder.image_keys_values(ctx, image),
                                              nullptr, first_rows(ctx, x.seq)));
   }
-};
 
-/// Uploads a batch; without labels where it has none.
-template <class C, class Ctx>
-auto upload_ve(Ctx& ctx, const ClassBatch& host) {
-  detail::check_sizes(host, host.size);
-  if (!host.labels.empty()) detail::check_labels(host, AlbefVe<C>::classes);
-  VeInput<typename Ctx::Real, C> in;
-  in.image = upload_images<C>(ctx, std::span<const std::uint8_t>(host.images));
-  in.text = upload_tokens<C>(ctx, host.text);
-  if (!host.labels.empty()) in.labels = ctx.upload(host.labels);
-  return in;
-}
+  /// Uploads a batch, without labels if it has none. Error if it does not fit together.
+  template <class Ctx>
+  static auto upload(Ctx& ctx, const ClassBatch& host) {
+    detail::check_batch(host, host.size, classes);
+    VeInput<typename Ctx::Real, C> in;
+    in.image = upload_images<C>(ctx, std::span<const std::uint8_t>(host.images));
+    in.text = upload_tokens<C>(ctx, host.text);
+    if (!host.labels.empty()) in.labels = ctx.upload(host.labels);
+    return in;
+  }
+};
 
 }  // namespace albef

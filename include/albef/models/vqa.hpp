@@ -28,6 +28,14 @@ struct VqaInput {
   const std::int32_t* owner = nullptr;   ///< (A) the question of each answer
 };
 
+/// The host's side of answers on their way to the device; reused from batch to batch.
+template <class Real>
+struct AnswerRows {
+  NextTokens tokens;
+  std::vector<Real> weights;        ///< (rows)
+  std::vector<std::int32_t> owner;  ///< (A)
+};
+
 template <class C>
 struct AlbefVqa {
   using Config = C;
@@ -79,6 +87,49 @@ struct AlbefVqa {
     return text_decoder(ctx, in.answer, text_decoder.keys_values(ctx, states), in.owner);
   }
 
+  /// Uploads a batch, without answers if it has none. Error if it does not fit together.
+  template <class Ctx>
+  static auto upload(Ctx& ctx, const VqaBatch& host, AnswerRows<typename Ctx::Real>& rows) {
+    detail::check_sizes(host, host.size);
+    VqaInput<typename Ctx::Real, C> in;
+    in.image = upload_images<C>(ctx, std::span<const std::uint8_t>(host.images));
+    in.question = upload_tokens<C>(ctx, host.text);
+    if (!host.answer_counts.empty() || host.answers.count() > 0)
+      upload_answers(ctx, host.answers, host.answer_counts, host.weights, in, rows);
+    return in;
+  }
+  /// Adds answers to a batch of questions: how many each question has, one weight per answer.
+  template <class Ctx>
+  static void upload_answers(Ctx& ctx, const TextBatch& answers,
+                             std::span<const std::int32_t> counts, std::span<const float> weights,
+                             VqaInput<typename Ctx::Real, C>& in,
+                             AnswerRows<typename Ctx::Real>& rows) {
+    using Real = typename Ctx::Real;
+    require(static_cast<int>(counts.size()) == in.question.seq.count, "[vqa] got ", counts.size(),
+            " answer counts for ", in.question.seq.count, " questions");
+    rows.owner.clear();
+    for (std::size_t q = 0; q < counts.size(); ++q) {
+      require(counts[q] >= 0, "[vqa] question ", q, " has ", counts[q], " answers");
+      rows.owner.insert(rows.owner.end(), static_cast<std::size_t>(counts[q]),
+                        static_cast<std::int32_t>(q));
+    }
+    const std::size_t expected = rows.owner.size();
+    require(expected == static_cast<std::size_t>(answers.count()) && weights.size() == expected,
+            "[vqa] the questions have ", expected, " answers in all; got ", answers.count(),
+            " answers and ", weights.size(), " weights");
+    rows.tokens.clear();
+    rows.weights.clear();
+    for (int a = 0; a < answers.count(); ++a) {
+      rows.tokens.add(answers.text(a));
+      rows.weights.insert(rows.weights.end(), static_cast<std::size_t>(answers.length(a) - 1),
+                          static_cast<Real>(weights[static_cast<std::size_t>(a)]));
+    }
+    in.answer = upload_tokens<C>(ctx, rows.tokens.inputs);
+    in.labels = ctx.upload(rows.tokens.labels);
+    in.weights = ctx.upload(rows.weights);
+    in.owner = ctx.upload(rows.owner);
+  }
+
  private:
   static constexpr bool same_width = C::vision_width == C::hidden_size;
   static bool is_cross_key_value(std::string_view name) {
@@ -86,47 +137,6 @@ struct AlbefVqa {
            name.find("crossattention.self.value.") != std::string_view::npos;
   }
 };
-
-/// Adds answers to a batch of questions: counts (B) answers of each question, one weight per
-/// answer. No answers at all: the questions are only asked.
-template <class C, class Ctx>
-void upload_answers(Ctx& ctx, const TextBatch& answers, std::span<const std::int32_t> counts,
-                    std::span<const float> weights, VqaInput<typename Ctx::Real, C>& in) {
-  using Real = typename Ctx::Real;
-  if (answers.count() == 0 && counts.empty()) return;
-  require(static_cast<int>(counts.size()) == in.question.seq.count, "[vqa] got ", counts.size(),
-          " answer counts for ", in.question.seq.count, " questions");
-  std::vector<std::int32_t> owner;
-  for (std::size_t q = 0; q < counts.size(); ++q) {
-    require(counts[q] >= 0, "[vqa] question ", q, " has ", counts[q], " answers");
-    owner.insert(owner.end(), static_cast<std::size_t>(counts[q]), static_cast<std::int32_t>(q));
-  }
-  require(
-      owner.size() == static_cast<std::size_t>(answers.count()) && weights.size() == owner.size(),
-      "[vqa] the questions have ", owner.size(), " answers in all; got ", answers.count(),
-      " answers and ", weights.size(), " weights");
-  const NextTokens next(answers);
-  std::vector<Real> row_weights;
-  for (int a = 0; a < answers.count(); ++a)
-    row_weights.insert(row_weights.end(), static_cast<std::size_t>(next.inputs.length(a)),
-                       static_cast<Real>(weights[static_cast<std::size_t>(a)]));
-  in.answer = upload_tokens<C>(ctx, next.inputs);
-  in.labels = ctx.upload(next.labels);
-  in.weights = ctx.upload(row_weights);
-  in.owner = ctx.upload(owner);
-}
-
-/// Uploads a batch; Error if answers, counts and weights do not fit together.
-template <class C, class Ctx>
-auto upload_vqa(Ctx& ctx, const VqaBatch& host) {
-  using Real = typename Ctx::Real;
-  detail::check_sizes(host, host.size);
-  VqaInput<Real, C> in;
-  in.image = upload_images<C>(ctx, std::span<const std::uint8_t>(host.images));
-  in.question = upload_tokens<C>(ctx, host.text);
-  upload_answers<C>(ctx, host.answers, host.answer_counts, host.weights, in);
-  return in;
-}
 
 /// Training loss: per answer the sum over its tokens of (1 - alpha) CE + alpha CE against the
 /// momentum model, times its weight, summed and divided by the number of questions
@@ -213,10 +223,9 @@ std::vector<std::vector<RankedAnswer>> rank_answers(Ctx& ctx, const AnswerDecode
     for (std::size_t at = 0; at < pairs.size(); at += chunk) {
       const auto part = std::span(pairs).subspan(at, std::min(chunk, pairs.size() - at));
       const auto losses = ctx.scoped([&] {
-        TextBatch texts;
+        NextTokens next;
         std::vector<std::int32_t> owner;
-        for (const Pair& p : part) texts.add(answers.text(p.answer)), owner.push_back(p.question);
-        const NextTokens next(texts);
+        for (const Pair& p : part) next.add(answers.text(p.answer)), owner.push_back(p.question);
         const auto logits =
             decoder(ctx, upload_tokens<C>(ctx, next.inputs), kv, ctx.upload(owner));  // (rows, V)
         std::vector<Real> rows(next.labels.size());

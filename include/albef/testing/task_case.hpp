@@ -178,9 +178,10 @@ void run_vqa_case(const GoldenCase& golden, GoldenReport& report) {
     report.check_rows("question_states", detail::padded(states, mask), mask);
   }
   if (golden.expected.contains("loss")) {
-    upload_answers<C>(ctx, run.text("answer_input_ids", "answer_attention_mask"),
-                      golden.input("k").template as<std::int32_t>(),
-                      golden.input("weights").template as<float>(), in);
+    AnswerRows<float> rows;
+    model.upload_answers(ctx, run.text("answer_input_ids", "answer_attention_mask"),
+                         golden.input("k").template as<std::int32_t>(),
+                         golden.input("weights").template as<float>(), in, rows);
     if (distill.on) update_momentum(run.store(), golden.config.value("momentum", 0.995));
     const auto loss = vqa_loss(ctx, model, in, distill.alpha);
     report.check_value("loss", static_cast<double>(ctx.item(loss)));

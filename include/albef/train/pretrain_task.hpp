@@ -8,7 +8,7 @@
 
 #include "albef/cpu.hpp"
 #include "albef/data/pair_batch.hpp"
-#include "albef/io/checkpoint.hpp"
+#include "albef/io/pretrained.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/train/plateau.hpp"
 
@@ -38,6 +38,11 @@ class PretrainTask {
   Store& store() { return store_; }
   Ctx& context() { return ctx_; }
   Queue& queue() { return queue_; }
+
+  /// Starts from a checkpoint with fresh queues, e.g. to fine-tune; see load_pretrained().
+  LoadReport start_from(const std::string& path, bool resize_positions = false) {
+    return load_pretrained<Albef<C>>(store_, path, resize_positions);
+  }
 
   /// Losses of a step by name, on the host; `loss` is their sum.
   struct Losses {
