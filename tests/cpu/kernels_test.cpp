@@ -154,6 +154,10 @@ TEST_CASE("element-wise kernels and column sums") {
           if (beta != 0) add(cpu, old.mat(), y, 1.0f);
         },
         [&](int i, int j) { return x.get(i, j) * gelu_slope(b.get(i, j)); });
+    check_matrix_kernel(
+        rows, cols,
+        [&](Cpu& cpu, Mat<float> y, float beta) { relu_backward(cpu, x.mat(), b.mat(), y, beta); },
+        [&](int i, int j) { return b.get(i, j) > 0 ? x.get(i, j) : 0.0; });
   }
 }
 
@@ -402,6 +406,49 @@ TEST_CASE("soft cross entropy: rows without a pattern, equal for all thread coun
   }
   CHECK(losses[0] == losses[1]);
   CHECK(losses[0] == losses[2]);
+}
+
+TEST_CASE("soft cross entropy: targets by identity and row weights against their definition") {
+  const std::vector<std::int64_t> row_ids{7, 9, 1}, column_ids{7, 9, 1, 9, -100, 7, 7, 3};
+  const std::vector<float> weights{0.5f, 2, 1};
+  Matrix logits(3, 8, 1), teacher(3, 8, 2);
+  Cpu cpu(2);
+  std::vector<float> lse(3), teacher_lse(3), rows(3);
+  albef::SoftTargetArgs<float> args{.logits = logits.mat(),
+                                    .teacher = teacher.mat(),
+                                    .row_identities = row_ids.data(),
+                                    .column_identities = column_ids.data(),
+                                    .weights = weights.data(),
+                                    .alpha = 0.3f,
+                                    .scale = 0.5f,
+                                    .lse = lse.data(),
+                                    .teacher_lse = teacher_lse.data(),
+                                    .row_losses = rows.data()};
+  float loss = undefined;
+  soft_cross_entropy_forward(cpu, args, &loss);
+  const float one = 1;
+  Matrix gradient(3, 8, undefined);
+  soft_cross_entropy_backward(cpu, args, &one, gradient.mat(), 0.0f);
+  const int positives[] = {3, 2, 1};
+  double expected = 0;
+  for (int i = 0; i < 3; ++i) {
+    const auto r = static_cast<std::size_t>(i);
+    double total = 0, teacher_total = 0, row = 0;
+    for (int j = 0; j < 8; ++j) total += std::exp(logits.get(i, j));
+    for (int j = 0; j < 8; ++j) teacher_total += std::exp(teacher.get(i, j));
+    for (int j = 0; j < 8; ++j) {
+      const double p = std::exp(logits.get(i, j)) / total;
+      const bool same = column_ids[static_cast<std::size_t>(j)] == row_ids[r];
+      const double target =
+          0.3 * std::exp(teacher.get(i, j)) / teacher_total + (same ? 0.7 / positives[i] : 0.0);
+      row -= target * std::log(p);
+      CHECK(gradient.get(i, j) ==
+            doctest::Approx(0.5 * static_cast<double>(weights[r]) * (p - target)).epsilon(1e-5));
+    }
+    CHECK(static_cast<double>(rows[r]) == doctest::Approx(row).epsilon(1e-5));
+    expected += 0.5 * static_cast<double>(weights[r]) * row;
+  }
+  CHECK(static_cast<double>(loss) == doctest::Approx(expected).epsilon(1e-5));
 }
 
 namespace {

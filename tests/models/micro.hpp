@@ -72,10 +72,10 @@ auto upload(Ctx& ctx, const HostBatch& host) {
   return batch;
 }
 
-/// A context over an ALBEF model with random weights, large enough that every part matters.
-template <class C, class Precision = Fp64>
+/// A context over a model with random weights, large enough that every part matters.
+template <class C, class Precision = Fp64, class M = albef::Albef<C>>
 struct Bench {
-  using Model = albef::Albef<C>;
+  using Model = M;
   using Real = typename Precision::Compute;
   using Store = albef::ParamStore<Cpu, Precision>;
   using Ctx = albef::Context<Cpu, Precision>;
@@ -125,6 +125,39 @@ double deviation(const std::vector<Real>& a, const std::vector<Real>& b) {
     largest = std::max(largest, std::abs(static_cast<double>(b[i])));
   }
   return worst / largest;
+}
+
+/// Checks the gradient of loss(), which calls the model of bench `b`, along random directions in
+/// its weights: difference quotients of fourth order against back-propagation.
+template <class B, class F>
+void check_gradient(B& b, const F& loss, int directions = 2) {
+  b.store.clear_gradients();
+  std::fill_n(b.store.data(Plane::grad), b.store.size(), 0.0);
+  b.ctx.begin_step(0);
+  b.ctx.backward(loss());
+  const auto gradient = b.plane(Plane::grad), start = b.plane(Plane::online);
+  albef::RandomStream random(8, 8);
+  for (int trial = 0; trial < directions; ++trial) {
+    std::vector<double> direction(start.size());
+    double along = 0;
+    for (const auto& p : b.store.params())
+      for (std::int64_t i = p.offset; i < p.offset + p.size; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        direction[at] = p.name == "temp" ? 0.0 : static_cast<double>(random.normal());
+        along += direction[at] * gradient[at];
+      }
+    const auto at = [&](double h) {
+      for (std::size_t i = 0; i < start.size(); ++i)
+        b.store.data(Plane::online)[i] = start[i] + h * direction[i];
+      b.ctx.begin_step(0);
+      return b.ctx.no_grad([&] { return b.ctx.item(loss()); });
+    };
+    constexpr double h = 1e-4;
+    const double slope = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h);
+    CHECK(std::abs(along) > 1e-3);
+    CHECK(slope == doctest::Approx(along).epsilon(1e-6));
+    std::copy(start.begin(), start.end(), b.store.data(Plane::online));
+  }
 }
 
 template <class Real>

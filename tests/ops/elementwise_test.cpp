@@ -35,6 +35,17 @@ TEST_CASE("add refuses tensors of different sizes") {
   CHECK_THROWS_WITH_AS(add(bench.ctx, a, b), "[add] got 2 and 3 rows of width 4", albef::Error);
 }
 
+TEST_CASE("relu: values and gradients") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const auto x = bench.input<4>(Values{-1, 0, 2, 0.5}, albef::batch_of(1));
+  CHECK(ctx.read(albef::relu(ctx, x)) == Values{0, 0, 2, 0.5});
+  const auto f = [](auto& c, const auto&, const auto& in) {
+    return add(c, albef::relu(c, in), add(c, in, albef::relu(c, in)));
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, f, sequences<5>(2, 3)));
+}
+
 TEST_CASE("total is the sum of several losses") {
   Bench<NoParameters> bench;
   auto& ctx = bench.ctx;

@@ -79,17 +79,23 @@ struct PatchGrid {
 };
 
 /// Rows of soft targets over the columns of `logits`:
-///   target = alpha * softmax(teacher) + (1 - alpha) * onehot(label), teacher may be absent
-/// loss = scale * sum over rows of -sum_v target_v log_softmax(logits)_v.
+///   target = alpha * softmax(teacher) + (1 - alpha) * hard, teacher may be absent
+/// hard is onehot(label); with identities it is uniform over the columns whose identity is the
+/// row's (none: no such part).
+/// loss = scale * sum over rows r of weights[r] * -sum_v target_v log_softmax(logits)_v.
 template <class T>
 struct SoftTargetArgs {
   Mat<const T> logits;
-  Mat<const T> teacher = {};             ///< teacher.data == nullptr: hard labels only
-  const std::int32_t* labels = nullptr;  ///< (rows); null: the label of row r is r
+  Mat<const T> teacher = {};                        ///< teacher.data == nullptr: hard labels only
+  const std::int32_t* labels = nullptr;             ///< (rows); null: the label of row r is r
+  const std::int64_t* row_identities = nullptr;     ///< (rows) or null; labels are then unused
+  const std::int64_t* column_identities = nullptr;  ///< (columns), with row_identities
+  const T* weights = nullptr;                       ///< (rows); null: 1
   T alpha = 0;
   T scale = 1;
   T* lse = nullptr;          ///< (rows) log-sum-exp of the logits, written forward, read backward
   T* teacher_lse = nullptr;  ///< (rows) the same of the teacher
+  T* row_losses = nullptr;   ///< (rows) or null: each row's loss without scale and weight
 };
 
 /// Multiplication by a learned scalar parameter: `reciprocal` x / s (a temperature) or
@@ -152,6 +158,7 @@ concept Backend = requires(D& d, void* p, std::size_t n, std::int64_t m, T* x, c
   gemm(d, GemmArgs<T>{});
   attention_forward(d, AttentionArgs<T>{});
   attention_backward(d, AttentionArgs<T>{}, ca, a, s, a, a, s);
+  attention_probabilities(d, AttentionArgs<T>{}, 0, x, ca);  // see cpu/attention.hpp
   // Rows and elements.
   add(d, ca, a, s);                         // a = ca + s * a
   set_rows(d, cx, a);                       // every row of a = row
@@ -162,6 +169,7 @@ concept Backend = requires(D& d, void* p, std::size_t n, std::int64_t m, T* x, c
   dot_rows(d, ca, ca, x, s);                // x = sum over rows of ca * ca + s * x
   dot(d, ca, ca, x, s, s);                  // x = s * sum(ca * ca) + s * x
   gelu_backward(d, ca, ca, a);              // a = ca * gelu'(ca)
+  relu_backward(d, ca, ca, a, s);           // a = (ca where the second ca > 0, else 0) + s * a
   dropout(d, ca, a, s, f, philox, stream);  // a = mask(ca) / (1 - p) + s * a
   layer_norm_forward(d, LayerNormArgs<T>{});
   layer_norm_backward(d, LayerNormGradArgs<T>{});

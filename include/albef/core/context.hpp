@@ -128,13 +128,31 @@ class Context {
     copy_to_host(device_, &host, t.data, 1);
     return host;
   }
-  /// Host copy of the gradient of a variable() after backward; zeros if none arrived.
+  /// Host copy of the gradient of a variable() or watched tensor after backward; zeros if none
+  /// arrived.
   template <int W>
   std::vector<Real> gradient(const TensorOf<W>& t) const {
     std::vector<Real> host(static_cast<std::size_t>(t.size()));
     if (t.id >= 0 && values_[static_cast<std::size_t>(t.id)].grad)
       copy_to_host(device_, host.data(), values_[static_cast<std::size_t>(t.id)].grad, t.size());
     return host;
+  }
+  /// Asks for the gradient of y, whether or not what it was computed from takes one; read it with
+  /// gradient() after backward. Before y is used, while recording.
+  template <int W>
+  void watch(const TensorOf<W>& y) {
+    require(y.id >= 0, "[watch] the tensor is a constant or was computed without recording");
+    value(y.id).needs = value(y.id).keep = true;
+  }
+  /// Runs f without recording and frees what it allocates; f returns host values only.
+  template <class F>
+  auto scoped(F&& f) {
+    struct Rewind {
+      Context& ctx;
+      typename Arena<Device>::Mark mark;
+      ~Rewind() { ctx.arena_.rewind(mark); }
+    } guard{*this, arena_.mark()};
+    return no_grad(std::forward<F>(f));
   }
   /// Bytes held for activations and gradients.
   std::size_t memory() const { return arena_.capacity() + gradients_.capacity(); }
@@ -372,7 +390,8 @@ class Backward {
   template <int W>
   void pass(const Tensor<Real, W>& y, const Tensor<Real, W>& x, bool last) {
     if (!ctx_.needs(x)) return;
-    if (last && ctx_.value(x.id).grad == nullptr) return move_gradient(y.id, x.id);
+    if (last && ctx_.value(x.id).grad == nullptr && !ctx_.value(y.id).keep)
+      return move_gradient(y.id, x.id);
     into(x, [&](Mat<Real> dx, Real beta) { add(device(), grad(y), dx, beta); });
   }
   /// Temporary memory for one closure, returned to the pool when the scope ends.

@@ -111,7 +111,7 @@ struct LayoutVisitor {
   int index = 0;
 
   template <class M>
-  constexpr void operator()(std::string_view, M& member, int = 0) {
+  constexpr void operator()(std::string_view, M& member, int = 0, int = 1) {
     if constexpr (IsParam<M>::value) {
       member.offset = offset;
       member.index = index++;
@@ -123,6 +123,7 @@ struct LayoutVisitor {
     }
   }
   constexpr void tied(std::string_view, const auto&) {}
+  constexpr void tied(std::string_view, int, std::string_view, const auto&) {}
   constexpr void range(std::string_view, int) {}
 };
 
@@ -132,12 +133,13 @@ struct NameVisitor {
   std::string prefix;
 
   template <class M>
-  void operator()(std::string_view name, const M& member, int first = 0) {
+  void operator()(std::string_view name, const M& member, int first = 0, int stride = 1) {
     if constexpr (IsParam<M>::value) {
       add(name, M::shape, member, member.init);
     } else if constexpr (IsArray<M>::value) {
       for (std::size_t i = 0; i < member.size(); ++i)
-        (*this)(std::string(name) + '.' + std::to_string(first + static_cast<int>(i)), member[i]);
+        (*this)(std::string(name) + '.' + std::to_string(first + stride * static_cast<int>(i)),
+                member[i]);
     } else {
       NameVisitor inner{out, name.empty() ? prefix : full(name) + '.'};
       M::fields(member, inner);
@@ -146,6 +148,11 @@ struct NameVisitor {
   /// `name` is a second name of an already named parameter.
   void tied(std::string_view name, ParamSpan param) {
     out.tied.push_back({full(name), param.index});
+  }
+  /// The same for `rest` of member `index` of the list `name`.
+  void tied(std::string_view name, int index, std::string_view rest, const auto& param) {
+    on_tied(prefix + std::string(name) + '.' + std::to_string(index) + '.' + std::string(rest),
+            param);
   }
   /// `name` is the integer buffer 0, 1, ..., n - 1 of shape (1, n), which checkpoints carry.
   void range(std::string_view name, int n) { out.ranges.push_back({full(name), n}); }
@@ -167,7 +174,8 @@ struct NameVisitor {
 
 /// The description of model M with every parameter's offset filled in. A layer or model lists its
 /// members in `static constexpr void fields(auto& m, auto&& f)` as f("name", m.member); a member
-/// is a Param, a layer, or a std::array of layers (named name.0, name.1, ...).
+/// is a Param, a layer, or a std::array of layers (named name.0, name.1, ..., or from another
+/// first number on and in steps: f("name", m.member, first, step)).
 template <class M>
 consteval M laid_out() {
   M model{};

@@ -25,6 +25,13 @@ T log_sum_exp(const T* x, int cols) {
   return high + std::log(sum(total));
 }
 
+/// Calls f(column) for the columns whose identity is that of row i.
+template <class T, class F>
+void for_positives(const SoftTargetArgs<T>& a, int i, F&& f) {
+  for (int j = 0; j < a.logits.cols; ++j)
+    if (a.column_identities[j] == a.row_identities[i]) f(j);
+}
+
 }  // namespace detail
 
 template <class T>
@@ -35,7 +42,15 @@ void soft_cross_entropy_forward(Cpu& cpu, const SoftTargetArgs<T>& a, T* loss) {
   detail::for_rows(cpu, rows, cols, [&](int i) {
     const T* s = a.logits.row(i);
     a.lse[i] = detail::log_sum_exp(s, cols);
-    T value = (1 - a.alpha) * (a.lse[i] - s[a.labels ? a.labels[i] : i]);
+    T value = 0;  // of the hard targets
+    if (a.row_identities) {
+      int positives = 0;
+      detail::for_positives(a, i, [&](int j) { value += a.lse[i] - s[j], ++positives; });
+      if (positives) value /= static_cast<T>(positives);
+    } else {
+      value = a.lse[i] - s[a.labels ? a.labels[i] : i];
+    }
+    value *= 1 - a.alpha;
     if (a.teacher.data) {
       const T* t = a.teacher.row(i);
       const T lse = a.teacher_lse[i] = detail::log_sum_exp(t, cols);
@@ -46,7 +61,8 @@ void soft_cross_entropy_forward(Cpu& cpu, const SoftTargetArgs<T>& a, T* loss) {
       });
       value += a.alpha * (a.lse[i] - sum(expected));
     }
-    row_loss[i] = value;
+    if (a.row_losses) a.row_losses[i] = value;
+    row_loss[i] = a.weights ? a.weights[i] * value : value;
   });
   double total = 0;
   for (int i = 0; i < rows; ++i) total += static_cast<double>(row_loss[i]);
@@ -58,8 +74,8 @@ void soft_cross_entropy_backward(Cpu& cpu, const SoftTargetArgs<T>& a, const T* 
                                  T beta) {
   using P = Pack<T>;
   const int cols = d.cols;
-  const T scale = a.scale * *dloss;
   detail::for_rows(cpu, d.rows, cols, [&](int i) {
+    const T scale = a.scale * *dloss * (a.weights ? a.weights[i] : T{1});
     const T* s = a.logits.row(i);
     detail::for_packs<T>(cols, [&](std::int64_t j, int n) {
       P v = exp(P::load_n(s + j, n) - a.lse[i]);
@@ -67,7 +83,14 @@ void soft_cross_entropy_backward(Cpu& cpu, const SoftTargetArgs<T>& a, const T* 
         v = v - exp(P::load_n(a.teacher.row(i) + j, n) - a.teacher_lse[i]) * a.alpha;
       detail::store_with_beta(v * scale, beta, d.row(i) + j, n);
     });
-    d.row(i)[a.labels ? a.labels[i] : i] -= scale * (1 - a.alpha);
+    if (!a.row_identities) {
+      d.row(i)[a.labels ? a.labels[i] : i] -= scale * (1 - a.alpha);
+      return;
+    }
+    int positives = 0;
+    detail::for_positives(a, i, [&](int) { ++positives; });
+    detail::for_positives(
+        a, i, [&](int j) { d.row(i)[j] -= scale * (1 - a.alpha) / static_cast<T>(positives); });
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <span>
@@ -62,6 +63,7 @@ struct LoadReport {
   int loaded = 0;
   std::vector<std::string> missing;     ///< parameters the file does not have: left as they were
   std::vector<std::string> unexpected;  ///< tensors of the file that the model does not have
+  std::vector<std::string> unused;      ///< tensors that the rule of the load has no place for
   std::vector<std::string> reshaped;    ///< position embeddings resized to the model's grid
   CheckpointInfo info;
 
@@ -76,15 +78,22 @@ struct LoadReport {
     };
     list("missing", missing);
     list("unexpected", unexpected);
+    list("unused", unused);
     list("reshaped", reshaped);
     return out;
   }
 };
 
+/// The names under which a model takes a tensor of a file that it does not know by its own name;
+/// a tensor may go to several places, or to none (it is then reported as unused).
+using NameRule = std::function<std::vector<std::string>(const std::string&)>;
+
 struct LoadOptions {
-  bool allow_missing = false;     ///< else Error if a parameter of the model is not in the file
-  bool allow_unexpected = false;  ///< else Error if the file has tensors the model does not have
-  bool resize_positions = false;  ///< else Error if position embeddings are of another grid
+  bool allow_missing = false;      ///< else Error if a parameter of the model is not in the file
+  bool allow_unexpected = false;   ///< else Error if the file has tensors the model does not have
+  bool resize_positions = false;   ///< else Error if position embeddings are of another grid
+  bool complete_momentum = false;  ///< missing momentum weights become copies of the online ones
+  NameRule names = {};             ///< empty: pretrain_name()
 };
 
 /// Writes and reads the state of a model; a path to one file.
@@ -97,7 +106,8 @@ class Checkpoint {
 
   explicit Checkpoint(Store& store) : store_(store) {}
 
-  /// Adds the queues, under their official names image_queue, text_queue, queue_ptr.
+  /// Adds the queues, under their official names image_queue, text_queue, queue_ptr and, where
+  /// identities are known, idx_queue.
   Checkpoint& with(Queue& queue) {
     queue_ = &queue;
     return *this;
@@ -123,6 +133,7 @@ class Checkpoint {
       if (store_.has(Plane::ema)) tensors.push_back(range_source(momentum_name(r.name), r.n));
     }
     std::vector<Real> image_queue, text_queue;
+    std::vector<std::int64_t> identities;
     const std::int64_t pointer = queue_ ? queue_->pointer() : 0;
     if (queue_) {
       image_queue = transposed(queue_->image());
@@ -131,6 +142,12 @@ class Checkpoint {
       tensors.push_back({"image_queue", dtype_of<Real>(), shape, image_queue.data()});
       tensors.push_back({"text_queue", dtype_of<Real>(), shape, text_queue.data()});
       tensors.push_back({"queue_ptr", DType::I64, {1}, &pointer});
+      identities.resize(static_cast<std::size_t>(queue_->size()));
+      copy_to_host(store_.device(), identities.data(),
+                   static_cast<const std::int64_t*>(queue_->identities()), queue_->size());
+      const auto known = [](std::int64_t i) { return i != Queue::no_identity; };
+      if (std::any_of(identities.begin(), identities.end(), known))
+        tensors.push_back({"idx_queue", DType::I64, {1, queue_->size()}, identities.data()});
     }
     if (optimizer_) {
       for (const auto& p : store_.params()) {
@@ -145,14 +162,14 @@ class Checkpoint {
     write_safetensors(path, tensors, info);
   }
 
-  /// Reads a file into the store (and queue and optimizer, where attached). Accepts official
-  /// names of pre-training and fine-tuning checkpoints. Throws Error naming the file and the
+  /// Reads a file into the store (and queue and optimizer, where attached). A tensor the model does
+  /// not know by its own name is looked up by the rule of the options; the default accepts official
+  /// fine-tuning checkpoints for the pre-training model. Throws Error naming the file and the
   /// tensors that do not fit, unless the options allow it; shapes must agree.
   LoadReport load(const std::string& path, const LoadOptions& options = {}) const {
     const auto file = SafeTensors::open(path);
-    std::map<std::string, const TensorEntry*> entries;
-    for (const auto& e : file.entries()) entries[pretrain_name(e.name)] = &e;
     LoadReport report;
+    const auto entries = entries_by_name(file, options.names, report);
     report.info = file.metadata();
     std::set<std::string> used;
     const auto take = [&](const std::string& name) -> const TensorEntry* {
@@ -168,6 +185,10 @@ class Checkpoint {
       if (const auto* entry = take(name)) {
         read_into(file, *entry, p, plane, options, report);
         ++report.loaded;
+      } else if (plane == Plane::ema && options.complete_momentum) {
+        report.missing.pop_back();
+        copy_on_device(store_.device(), store_.data(Plane::ema) + p.offset,
+                       static_cast<const Real*>(store_.data(Plane::online) + p.offset), p.size);
       }
     };
     for (const auto& p : store_.params()) {
@@ -181,7 +202,7 @@ class Checkpoint {
     if (optimizer_)
       if (const auto* entry = take("optimizer.steps"))
         optimizer_->set_steps(file.template read<std::int64_t>(*entry));
-    if (queue_) load_queue(file, take, report);
+    if (queue_) load_queue(file, entries, take, report);
     for (const auto& [name, entry] : entries)
       if (!used.contains(name) && !expendable(name)) report.unexpected.push_back(name);
 
@@ -200,6 +221,28 @@ class Checkpoint {
   }
   const ParamInfo& param(int index) const {
     return store_.params()[static_cast<std::size_t>(index)];
+  }
+
+  /// The tensors of a file under the names of the model.
+  std::map<std::string, const TensorEntry*> entries_by_name(const SafeTensors& file,
+                                                            const NameRule& rule,
+                                                            LoadReport& report) const {
+    std::set<std::string> own;
+    const auto know = [&](const std::string& name) { own.insert({name, momentum_name(name)}); };
+    for (const auto& p : store_.params()) know(p.name);
+    for (const auto& t : store_.tied()) know(t.name);
+    for (const auto& r : store_.ranges()) know(r.name);
+    std::map<std::string, const TensorEntry*> entries;
+    for (const auto& e : file.entries()) {
+      if (own.contains(e.name)) {
+        entries[e.name] = &e;
+        continue;
+      }
+      const auto names = rule ? rule(e.name) : std::vector<std::string>{pretrain_name(e.name)};
+      for (const auto& name : names) entries.try_emplace(name, &e);
+      if (names.empty()) report.unused.push_back(e.name);
+    }
+    return entries;
   }
 
   TensorSource plane_source(const std::string& name, const ParamInfo& p, Plane plane) const {
@@ -242,8 +285,9 @@ class Checkpoint {
     copy_to_device(store_.device(), store_.data(plane) + p.offset, values.data(), p.size);
   }
 
-  template <class Take>
-  void load_queue(const SafeTensors& file, Take& take, LoadReport& report) const {
+  template <class Entries, class Take>
+  void load_queue(const SafeTensors& file, const Entries& entries, Take& take,
+                  LoadReport& report) const {
     const std::vector<std::int64_t> shape{queue_->width(), queue_->size()};
     for (const auto& [name, m] :
          {std::pair{"image_queue", queue_->image()}, std::pair{"text_queue", queue_->text()}}) {
@@ -259,6 +303,13 @@ class Checkpoint {
       require(pointer.size() == 1 && pointer[0] >= 0 && pointer[0] < std::max(1, queue_->size()),
               file.path(), ": queue_ptr is not a position in a queue of ", queue_->size());
       queue_->set_pointer(static_cast<int>(pointer[0]));
+    }
+    if (entries.contains("idx_queue")) {
+      const auto* entry = take("idx_queue");
+      const auto identities = file.template read<std::int64_t>(*entry);
+      require(static_cast<int>(identities.size()) == queue_->size(), file.path(),
+              ": idx_queue has ", identities.size(), " entries, expected ", queue_->size());
+      copy_to_device(store_.device(), queue_->identities(), identities.data(), queue_->size());
     }
   }
 
@@ -292,10 +343,12 @@ CheckpointInfo config_info() {
 }
 
 /// Error if a checkpoint's info states another configuration than C, naming the first field; info
-/// without a configuration (an official checkpoint) passes.
+/// without a configuration (an official checkpoint) passes. The image size may differ if asked for.
 template <class C>
-void check_config(const std::string& path, const CheckpointInfo& info) {
+void check_config(const std::string& path, const CheckpointInfo& info,
+                  bool any_image_size = false) {
   for (const auto& [name, value] : config_info<C>()) {
+    if (any_image_size && name == "config.image_res") continue;
     const auto it = info.find(name);
     require(it == info.end() || it->second == value, path,
             ": checkpoint of another configuration: ", name, " is ",

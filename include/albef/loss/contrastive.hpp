@@ -28,6 +28,8 @@ template <class Real, int E>
 struct ItcFeatures {
   Tensor<Real, E> image, text, image_m, text_m;
   Mat<const Real> image_queue, text_queue;
+  /// Identities of the pairs (B) and of [batch, queue] (B + Q), or null: pair b matches b alone.
+  const std::int64_t *identities = nullptr, *key_identities = nullptr;
 };
 
 /// s(I, T_m) / temp and s(T, I_m) / temp over [batch, queue] (paper section 3.2, eq. 1).
@@ -39,16 +41,23 @@ ItcSimilarities<Real> itc_similarities(Ctx& ctx, const ItcFeatures<Real, E>& f, 
 
 /// L_itc = 1/2 [H(y_i2t, p_i2t) + H(y_t2i, p_t2i)] with targets y = (1 - alpha) onehot + alpha q;
 /// q are the momentum model's own similarities (eq. 2 and 6; model_pretrain.py:113-128). With
-/// alpha = 0 the teacher's similarities are not computed.
+/// alpha = 0 the teacher's similarities are not computed. With identities, all keys of the pair's
+/// identity share the place of the one (model_retrieval.py:73-76).
 template <class Ctx, class Real, int E>
 Tensor<Real, 1> itc_loss(Ctx& ctx, const ItcFeatures<Real, E>& f,
                          const ItcSimilarities<Real>& student, ParamSpan temp, double alpha) {
-  SoftTargets<Real> i2t{.alpha = alpha}, t2i{.alpha = alpha};
+  SoftTargets<Real> i2t{
+      .row_identities = f.identities, .column_identities = f.key_identities, .alpha = alpha};
+  SoftTargets<Real> t2i = i2t;
   if (alpha > 0) {
     const auto teacher = ctx.no_grad([&] {
       return itc_similarities(ctx,
-                              ItcFeatures<Real, E>{f.image_m, f.text_m, f.image_m, f.text_m,
-                                                   f.image_queue, f.text_queue},
+                              ItcFeatures<Real, E>{.image = f.image_m,
+                                                   .text = f.text_m,
+                                                   .image_m = f.image_m,
+                                                   .text_m = f.text_m,
+                                                   .image_queue = f.image_queue,
+                                                   .text_queue = f.text_queue},
                               temp);
     });
     i2t.teacher = teacher.image_to_text.mat();

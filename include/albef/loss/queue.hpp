@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <vector>
 
 #include "albef/core/memory.hpp"
@@ -13,7 +14,8 @@ namespace albef {
 
 /// Two ring buffers of `size` normalised features (size, width), filled with random unit vectors
 /// at first (model_pretrain.py:79-84). Any size, 0 included; a batch may wrap around the end or be
-/// larger than the queue. (Official checkpoints hold the transpose, (width, size).)
+/// larger than the queue. (Official checkpoints hold the transpose, (width, size).) Beside each
+/// feature stands the identity of its image where the task knows it (model_retrieval.py).
 template <class Device, class Real>
 class FeatureQueue {
  public:
@@ -22,7 +24,10 @@ class FeatureQueue {
         size_(size),
         width_(width),
         image_(device, std::int64_t{size} * width),
-        text_(device, std::int64_t{size} * width) {
+        text_(device, std::int64_t{size} * width),
+        identities_(device, size) {
+    const std::vector<std::int64_t> none(static_cast<std::size_t>(size), no_identity);
+    copy_to_device(device_, identities_.data(), none.data(), size);
     initialize(image_, RandomStream(seed, 0x1a6e));
     initialize(text_, RandomStream(seed, 0x7e37));
   }
@@ -33,10 +38,14 @@ class FeatureQueue {
   void set_pointer(int p) { pointer_ = p; }
   Mat<Real> image() const { return mat(image_.data(), size_, width_); }
   Mat<Real> text() const { return mat(text_.data(), size_, width_); }
+  /// (size); no_identity where none is known.
+  std::int64_t* identities() const { return identities_.data(); }
+  static constexpr std::int64_t no_identity = -100;
 
   /// Replaces the oldest features by those of a batch, (B, width) each. Call it after the backward
-  /// pass, which still reads the old content.
-  void push(Mat<const Real> image, Mat<const Real> text) {
+  /// pass, which still reads the old content. identities: (B) on the device, or null: theirs
+  /// stay as they are.
+  void push(Mat<const Real> image, Mat<const Real> text, const std::int64_t* identities = nullptr) {
     if (size_ == 0) return;
     for (int from = std::max(0, image.rows - size_); from < image.rows;) {
       const int n = std::min(image.rows - from, size_ - pointer_);
@@ -45,6 +54,7 @@ class FeatureQueue {
                      count);
       copy_on_device(device_, text_.data() + std::int64_t{pointer_} * width_, text.row(from),
                      count);
+      if (identities) copy_on_device(device_, identities_.data() + pointer_, identities + from, n);
       pointer_ = (pointer_ + n) % size_;
       from += n;
     }
@@ -67,6 +77,7 @@ class FeatureQueue {
   Device& device_;
   int size_, width_, pointer_ = 0;
   Buffer<Device, Real> image_, text_;
+  Buffer<Device, std::int64_t> identities_;
 };
 
 }  // namespace albef

@@ -35,6 +35,9 @@ struct Albef {
     return name != "temp" && !name.starts_with("itm_head.");
   }
 
+  /// What a checkpoint may lack: official fine-tuned ones have no vocabulary head.
+  static bool fresh(std::string_view name) { return name.starts_with("text_encoder.cls."); }
+
   /// Normalised projection of the image's class token: states (B, N, Dv) -> (B, embed_dim).
   auto image_feature(auto& ctx, const auto& image) const {
     return l2_normalize(ctx, vision_proj(ctx, first(ctx, image)));

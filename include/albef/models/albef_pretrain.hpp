@@ -13,6 +13,10 @@ namespace albef {
 /// Targets of an objective: the labels alone, or mixed with the momentum model's predictions.
 struct Plain {};
 struct Distill {};
+/// Positives of ITC: the pair itself, or every pair of the same identity, in the batch and the
+/// queue.
+struct OwnPair {};
+struct SameIdentity {};
 /// Negatives of ITM: any other pair of the batch, or likely ones by ITC similarity.
 struct Uniform {};
 struct Hard {};
@@ -25,7 +29,7 @@ struct PretrainBatch {
   Tokens masked;                             ///< (B, L) with tokens replaced for MLM
   RowSelection masked_rows;                  ///< the replaced positions, grouped by text
   const std::int32_t* mlm_labels = nullptr;  ///< (masked rows) their original ids
-  const std::int64_t* identities = nullptr;  ///< (B) or null, see NegativeOptions
+  const std::int64_t* identities = nullptr;  ///< (B) or null, see NegativeOptions, SameIdentity
   Negatives<Real> negatives = {};            ///< given negatives; drawn when image is null
 };
 
@@ -70,10 +74,24 @@ struct PretrainPass {
   }
 };
 
+namespace detail {
+
+/// Whether an objective reads the identities of the batch and the queue.
+template <class Objective>
+constexpr bool reads_identities() {
+  if constexpr (requires { Objective::by_identity; })
+    return Objective::by_identity;
+  else
+    return false;
+}
+
+}  // namespace detail
+
 /// Image-text contrastive learning with momentum features and queues.
-template <class Targets = Plain>
+template <class Targets = Plain, class Positives = OwnPair>
 struct Itc {
   static constexpr bool distills = std::is_same_v<Targets, Distill>;
+  static constexpr bool by_identity = std::is_same_v<Positives, SameIdentity>;
   static constexpr bool momentum_features = true, momentum_image = true, fusion = false,
                         fusion_m = false;
 
@@ -166,6 +184,8 @@ struct Pretrain {
   static constexpr bool fusion = (... || Objectives::fusion);
   static constexpr bool fusion_m = (... || Objectives::fusion_m);
   static constexpr bool needs_momentum = momentum_features || momentum_image;
+  /// Whether the queue must be told the identities of the batches pushed.
+  static constexpr bool by_identity = (... || detail::reads_identities<Objectives>());
   static_assert(!(... || std::is_same_v<Objectives, Itm<Hard>>) || momentum_features,
                 "Pretrain: Itm<Hard> draws negatives by ITC similarity; add Itc<...>");
 
@@ -198,6 +218,15 @@ struct Pretrain {
       });
       f.image_queue = queue.image();
       f.text_queue = queue.text();
+      if constexpr (by_identity) {
+        require(batch.identities != nullptr, "[pretrain] the batch has no identities");
+        auto* all = ctx.template allocate<std::int64_t>(pairs + queue.size());
+        copy_on_device(ctx.device(), all, batch.identities, pairs);
+        copy_on_device(ctx.device(), all + pairs,
+                       static_cast<const std::int64_t*>(queue.identities()), queue.size());
+        f.identities = batch.identities;
+        f.key_identities = all;
+      }
       pass.similarities = itc_similarities(ctx, f, model.temp);
       pass.result.image_m = f.image_m;
       pass.result.text_m = f.text_m;
@@ -215,5 +244,11 @@ struct Pretrain {
 
 /// The full objective of the paper.
 using AlbefObjectives = Pretrain<Itc<Distill>, Itm<Hard>, Mlm<Distill>>;
+
+/// Fine-tuning for retrieval (models/model_retrieval.py), also for grounding: a step over the same
+/// model without MLM. Several captions of a picture are positives of each other, and never
+/// negatives (official: NegativeOptions::epsilon 0, and the temperature is not clamped). The caller
+/// pushes the batch's identities to the queue with its features.
+using RetrievalObjectives = Pretrain<Itc<Distill, SameIdentity>, Itm<Hard>>;
 
 }  // namespace albef

@@ -13,7 +13,8 @@ namespace albef {
 template <class C>
 inline constexpr Init bert_init = init::normal(C::initializer_range);
 
-/// Word, position and type embeddings, LayerNorm, dropout: ids (B, L) -> (B, L, D).
+/// Word, position and type embeddings, LayerNorm, dropout: ids (B, L) -> (B, L, D). When a text is
+/// read piece by piece (without recording), `first_position` is where in it the tokens stand.
 template <class C>
 struct BertEmbeddings {
   static constexpr int width = C::hidden_size;
@@ -30,8 +31,13 @@ struct BertEmbeddings {
     f("LayerNorm", m.norm);
   }
 
-  auto operator()(auto& ctx, const Tokens& tokens) const {
-    const auto sum = embed<width>(ctx, tokens, word, position, type);  // (B, L, D)
+  auto operator()(auto& ctx, const Tokens& tokens, int first_position = 0) const {
+    ParamSpan positions = position;
+    if (first_position > 0) {
+      require(!ctx.recording(), "[embeddings] only a text read from its start takes a gradient");
+      positions.offset += std::int64_t{first_position} * width;
+    }
+    const auto sum = embed<width>(ctx, tokens, word, positions, type);  // (B, L, D)
     return dropout(ctx, norm(ctx, sum), C::dropout);
   }
 };

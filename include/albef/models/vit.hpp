@@ -55,11 +55,15 @@ struct Vit {
     f("norm", m.norm);
   }
 
+  /// What enters the first block: (B, N + 1, D).
+  template <class Ctx>
+  auto embed(Ctx& ctx, const ImageTensor<typename Ctx::Real, C>& image) const {
+    const PatchGrid grid{image.rows(), 3, size, patch};
+    return add_class_token(ctx, patch_embed(ctx, image, grid), cls_token, pos_embed);
+  }
   template <class Ctx>
   auto operator()(Ctx& ctx, const ImageTensor<typename Ctx::Real, C>& image) const {
-    const PatchGrid grid{image.rows(), 3, size, patch};
-    auto x = add_class_token(ctx, patch_embed(ctx, image, grid), cls_token,
-                             pos_embed);  // (B, N + 1, D)
+    auto x = embed(ctx, image);  // (B, N + 1, D)
     for (const auto& block : blocks)
       x = ctx.checkpoint(x, [c = &ctx, b = &block](const auto& h) { return (*b)(*c, h); });
     return norm(ctx, x);  // (B, N + 1, D)

@@ -28,6 +28,15 @@ struct VitAttention {
   }
 };
 
+namespace detail {
+
+/// The end of BERT's attention sub-block: LayerNorm(x + dropout(output(attended))).
+auto finish_attention(auto& ctx, const auto& layer, const auto& attended, const auto& x) {
+  return layer.norm.add(ctx, layer.output(ctx, attended), x, layer.dropout);  // (B, L, D)
+}
+
+}  // namespace detail
+
 /// BERT's attention sub-block (models/xbert.py): query, key, value matrices, output projection,
 /// then LayerNorm(x + dropout(.)). Keys and values come from states of width KvWidth: the text
 /// itself, or the image in cross-attention.
@@ -61,22 +70,45 @@ struct BertAttention {
                          joined(key.bias, value.bias));
   }
 
-  /// Self-attention: x (B, L, D) -> (B, L, D).
-  auto operator()(auto& ctx, const auto& x) const {
+  /// Self-attention: x (B, L, D) -> (B, L, D). `causal`: position i sees positions <= i.
+  auto operator()(auto& ctx, const auto& x, bool causal = false) const {
     const auto qkv = linear<3 * D>(ctx, x, joined(query.weight, key.weight, value.weight),
                                    joined(query.bias, key.bias, value.bias));  // (B, L, 3 D)
-    return close(ctx, self_attention(ctx, qkv, Heads, dropout), x);
+    return detail::finish_attention(ctx, *this, self_attention(ctx, qkv, Heads, dropout, causal),
+                                    x);
   }
   /// Attention of x (Bq, Lq, D) to precomputed keys and values (Bk, Lk, 2 D); query sequence s
   /// reads sequence kv_index[s] (null: s) -> (Bq, Lq, D).
   auto operator()(auto& ctx, const auto& x, const auto& kv, const std::int32_t* kv_index) const {
     const auto q = query(ctx, x);  // (Bq, Lq, D)
-    return close(ctx, cross_attention(ctx, q, kv, kv_index, Heads, dropout), x);
+    return detail::finish_attention(ctx, *this,
+                                    cross_attention(ctx, q, kv, kv_index, Heads, dropout), x);
+  }
+};
+
+/// BERT's cross-attention without keys and values of its own: it reads those of another layer (the
+/// second of a pair of layers in models/model_nlvr.py).
+template <int D, int Heads>
+struct BertQueryAttention {
+  static_assert(D % Heads == 0, "BertQueryAttention: the width is not a multiple of the heads");
+  Linear<D, D> query, output;
+  LayerNorm<D> norm;
+  float dropout;
+
+  constexpr BertQueryAttention(Init weight, double eps, float p)
+      : query(weight), output(weight), norm(eps), dropout(p) {}
+
+  static constexpr void fields(auto& m, auto&& f) {
+    f("self.query", m.query);
+    f("output.dense", m.output);
+    f("output.LayerNorm", m.norm);
   }
 
- private:
-  auto close(auto& ctx, const auto& attended, const auto& x) const {
-    return norm.add(ctx, output(ctx, attended), x, dropout);  // (B, L, D)
+  /// x (Bq, Lq, D), kv (Bk, Lk, 2 D), see BertAttention -> (Bq, Lq, D).
+  auto operator()(auto& ctx, const auto& x, const auto& kv, const std::int32_t* kv_index) const {
+    const auto q = query(ctx, x);  // (Bq, Lq, D)
+    return detail::finish_attention(ctx, *this,
+                                    cross_attention(ctx, q, kv, kv_index, Heads, dropout), x);
   }
 };
 

@@ -92,14 +92,15 @@ struct BertLayer {
   }
 };
 
-/// A fusion layer of models/xbert.py: self-attention, cross-attention to the image, feed-forward.
-template <int D, int ImageWidth, int Heads, int Hidden>
-struct BertFusionLayer {
+/// A layer of models/xbert.py with self-attention, cross-attention by the sub-block Cross, and
+/// feed-forward. `Causal`: position i sees positions <= i.
+template <class Cross, int D, int Heads, int Hidden, bool Causal = false>
+struct BertCrossLayer {
   BertAttention<D, D, Heads> attention;
-  BertAttention<D, ImageWidth, Heads> crossattention;
+  Cross crossattention;
   BertFeedForward<D, Hidden> feed_forward;
 
-  constexpr explicit BertFusionLayer(Init weight = detail::bert_weight, float p = 0.1f)
+  constexpr explicit BertCrossLayer(Init weight = detail::bert_weight, float p = 0.1f)
       : attention(weight, detail::bert_eps, p),
         crossattention(weight, detail::bert_eps, p),
         feed_forward(weight, p) {}
@@ -110,19 +111,29 @@ struct BertFusionLayer {
     f("", m.feed_forward);
   }
 
-  /// x (B, L, D), kv = crossattention.keys_values(image) (images, N, 2 D); text b looks at image
+  /// x (B, L, D), kv = crossattention.keys_values(states) (images, N, 2 D); text b looks at image
   /// image_index[b] (null: b) -> (B, L, D).
   auto operator()(auto& ctx, const auto& x, const auto& kv, const std::int32_t* image_index) const {
-    return finish(ctx, attention(ctx, x), kv, image_index);
+    return finish(ctx, attention(ctx, x, Causal), kv, image_index);
   }
 
   /// The same for some rows of x only, all rows serving as keys: for the last layer, where few
   /// rows are read. -> (selected rows, D).
   auto operator()(auto& ctx, const auto& x, const auto& kv, const std::int32_t* image_index,
                   const RowSelection& rows) const {
+    static_assert(!Causal, "BertCrossLayer: rows of a causal layer are not selected");
     const auto selected = gather(ctx, x, rows);  // (B, selected, D)
     const auto h = attention(ctx, selected, attention.keys_values(ctx, x), nullptr);
     return finish(ctx, h, kv, image_index);
+  }
+
+  /// One more position of n texts, without recording: x (n, 1, D). `past` holds the self-attention
+  /// keys and values of the positions before it, (m, t, 2 D), of which text i continues sequence
+  /// parent[i] (null: i); it becomes (n, t + 1, 2 D). -> (n, 1, D).
+  auto step(auto& ctx, const auto& x, auto& past, const std::int32_t* parent, const auto& kv,
+            const std::int32_t* image_index) const {
+    past = append(ctx, past, parent, attention.keys_values(ctx, x));
+    return finish(ctx, attention(ctx, x, past, nullptr), kv, image_index);
   }
 
  private:
@@ -130,5 +141,15 @@ struct BertFusionLayer {
     return feed_forward(ctx, crossattention(ctx, h, kv, image_index));
   }
 };
+
+/// A fusion layer: texts look at images of width ImageWidth.
+template <int D, int ImageWidth, int Heads, int Hidden>
+using BertFusionLayer = BertCrossLayer<BertAttention<D, ImageWidth, Heads>, D, Heads, Hidden>;
+/// A fusion layer that reads the keys and values another layer computes.
+template <int D, int Heads, int Hidden>
+using BertTwinLayer = BertCrossLayer<BertQueryAttention<D, Heads>, D, Heads, Hidden>;
+/// A decoder layer: writes a text from left to right, looking at states of its own width.
+template <int D, int Heads, int Hidden>
+using BertDecoderLayer = BertCrossLayer<BertAttention<D, D, Heads>, D, Heads, Hidden, true>;
 
 }  // namespace albef

@@ -7,6 +7,38 @@
 
 namespace albef {
 
+namespace detail {
+
+/// Attention of rows `q` grouped as q_seq to the rows of `kv`, keys and values side by side.
+template <class Real>
+AttentionArgs<Real> attention_args(Mat<Real> q, Sequences q_seq, Mat<Real> kv, Sequences kv_seq,
+                                   const std::int32_t* kv_index, int heads) {
+  const int d = q.cols;
+  AttentionArgs<Real> args;
+  args.q = q;
+  args.k = Mat<Real>{kv.data, kv.rows, d, kv.stride};
+  args.v = Mat<Real>{kv.data + d, kv.rows, d, kv.stride};
+  args.q_seq = q_seq;
+  args.kv_seq = kv_seq;
+  args.kv_index = kv_index;
+  args.heads = heads;
+  args.scale = static_cast<Real>(1 / std::sqrt(static_cast<double>(d) / heads));
+  return args;
+}
+
+/// Runs attention into y, with dropout if the context's is on.
+template <class Ctx, class Real, int D>
+void run_attention(Ctx& ctx, AttentionArgs<Real>& args, const Tensor<Real, D>& y, float p) {
+  args.out = y.mat();
+  args.lse = ctx.allocate(std::int64_t{y.rows()} * args.heads);
+  args.dropout = ctx.dropout() ? p : 0.0f;
+  args.philox = ctx.philox();
+  args.stream = ctx.next_stream();
+  attention_forward(ctx.device(), args);
+}
+
+}  // namespace detail
+
 /// Queries attend to keys/values: q (Bq, Lq, D); kv (Bk, Lk, 2 D) holds keys, then values.
 /// Query sequence s reads kv sequence kv_index[s] (null: s itself) -> (Bq, Lq, D).
 /// Scores are scaled by 1/sqrt(D / heads); only rows that exist are computed, so no mask is needed.
@@ -15,20 +47,8 @@ Tensor<Real, D> cross_attention(Ctx& ctx, const Tensor<Real, D>& q, const Tensor
                                 const std::int32_t* kv_index, int heads, float p) {
   static_assert(D2 == 2 * D, "cross_attention: kv must be twice as wide as q");
   auto y = ctx.like(q);  // (Bq, Lq, D)
-  const AttentionArgs<Real> args{.q = q.mat(),
-                                 .k = kv.columns(0, D),
-                                 .v = kv.columns(D, D),
-                                 .out = y.mat(),
-                                 .lse = ctx.allocate(std::int64_t{q.rows()} * heads),
-                                 .q_seq = q.seq,
-                                 .kv_seq = kv.seq,
-                                 .kv_index = kv_index,
-                                 .heads = heads,
-                                 .scale = static_cast<Real>(1 / std::sqrt(double(D) / heads)),
-                                 .dropout = ctx.dropout() ? p : 0.0f,
-                                 .philox = ctx.philox(),
-                                 .stream = ctx.next_stream()};
-  attention_forward(ctx.device(), args);
+  auto args = detail::attention_args(q.mat(), q.seq, kv.mat(), kv.seq, kv_index, heads);
+  detail::run_attention(ctx, args, y, p);
   ctx.record(y, ctx.from(q, kv), [q, kv, y, args](auto& bwd) {
     // Both gradients come from one call; a side that needs none writes to temporary memory.
     const auto run = [&](Mat<Real> dq, Real beta_q, Mat<Real> dkv, Real beta_kv) {
@@ -55,20 +75,10 @@ Tensor<Real, D3 / 3> self_attention(Ctx& ctx, const Tensor<Real, D3>& qkv, int h
   constexpr int D = D3 / 3;
   static_assert(D3 % 3 == 0, "self_attention: qkv must be three times as wide as the output");
   auto y = ctx.template tensor<D>(qkv.seq);  // (B, L, D)
-  const AttentionArgs<Real> args{.q = qkv.columns(0, D),
-                                 .k = qkv.columns(D, D),
-                                 .v = qkv.columns(2 * D, D),
-                                 .out = y.mat(),
-                                 .lse = ctx.allocate(std::int64_t{qkv.rows()} * heads),
-                                 .q_seq = qkv.seq,
-                                 .kv_seq = qkv.seq,
-                                 .heads = heads,
-                                 .causal = causal,
-                                 .scale = static_cast<Real>(1 / std::sqrt(double(D) / heads)),
-                                 .dropout = ctx.dropout() ? p : 0.0f,
-                                 .philox = ctx.philox(),
-                                 .stream = ctx.next_stream()};
-  attention_forward(ctx.device(), args);
+  auto args = detail::attention_args(qkv.columns(0, D), qkv.seq, qkv.columns(D, 2 * D), qkv.seq,
+                                     nullptr, heads);
+  args.causal = causal;
+  detail::run_attention(ctx, args, y, p);
   ctx.record(y, ctx.from(qkv), [qkv, y, args](auto& bwd) {
     bwd.into(qkv, [&](Mat<Real> d, Real beta) {
       attention_backward(bwd.device(), args, Mat<const Real>(bwd.grad(y)),

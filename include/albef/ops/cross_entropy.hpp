@@ -6,16 +6,21 @@
 namespace albef {
 
 /// What the rows of the logits should predict:
-/// (1 - alpha) * onehot(label) + alpha * softmax(teacher logits).
+/// (1 - alpha) * onehot(label) + alpha * softmax(teacher logits). With identities, the columns
+/// whose identity is the row's share the place of the label evenly. All on the device.
 template <class Real>
 struct SoftTargets {
-  const std::int32_t* labels = nullptr;  ///< (rows) on the device; null: row r has label r
-  Mat<const Real> teacher = {};          ///< teacher logits, or absent
-  double alpha = 0;                      ///< weight of the teacher
+  const std::int32_t* labels = nullptr;             ///< (rows); null: row r has label r
+  const std::int64_t* row_identities = nullptr;     ///< (rows) or null
+  const std::int64_t* column_identities = nullptr;  ///< (V), with row_identities
+  const Real* weights = nullptr;  ///< (rows), factors of the rows' losses; null: 1
+  Mat<const Real> teacher = {};   ///< teacher logits, or absent
+  double alpha = 0;               ///< weight of the teacher
 };
 
-/// Mean over rows of -sum_v target_v log softmax(logits)_v: logits (rows, V) -> scalar. With no
-/// rows the loss is 0. Targets take no gradient; neither one-hot nor soft targets are stored.
+/// Mean over rows of weight * -sum_v target_v log softmax(logits)_v: logits (rows, V) -> scalar.
+/// With no rows the loss is 0. Targets take no gradient; neither one-hot nor soft targets are
+/// stored.
 template <class Ctx, class Real, int V>
 Tensor<Real, 1> cross_entropy(Ctx& ctx, const Tensor<Real, V>& logits,
                               const SoftTargets<Real>& targets, double weight = 1) {
@@ -23,6 +28,9 @@ Tensor<Real, 1> cross_entropy(Ctx& ctx, const Tensor<Real, V>& logits,
   SoftTargetArgs<Real> args{.logits = logits.mat(),
                             .teacher = targets.teacher,
                             .labels = targets.labels,
+                            .row_identities = targets.row_identities,
+                            .column_identities = targets.column_identities,
+                            .weights = targets.weights,
                             .alpha = static_cast<Real>(targets.alpha),
                             .scale = static_cast<Real>(rows ? weight / rows : 0.0),
                             .lse = ctx.allocate(rows),
@@ -37,6 +45,19 @@ Tensor<Real, 1> cross_entropy(Ctx& ctx, const Tensor<Real, V>& logits,
     });
   });
   return loss;
+}
+
+/// -log softmax(logits)[label] of every row, (rows), outside the tape.
+template <class Ctx, class Real, int V>
+const Real* label_losses(Ctx& ctx, const Tensor<Real, V>& logits, const std::int32_t* labels) {
+  Real* losses = ctx.allocate(logits.rows());
+  soft_cross_entropy_forward(ctx.device(),
+                             SoftTargetArgs<Real>{.logits = logits.mat(),
+                                                  .labels = labels,
+                                                  .lse = ctx.allocate(logits.rows()),
+                                                  .row_losses = losses},
+                             ctx.allocate(1));
+  return losses;
 }
 
 }  // namespace albef

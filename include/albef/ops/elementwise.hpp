@@ -1,6 +1,8 @@
 // Sums, dropout, scaling by learned scalars, and the weighted sum that probes gradients.
 #pragma once
 
+#include <limits>
+
 #include "albef/core/context.hpp"
 
 namespace albef {
@@ -15,6 +17,20 @@ Tensor<Real, D> add(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b
   ctx.record(y, ctx.from(a, b), [a, b, y](auto& bwd) {
     bwd.pass(y, b, false);
     bwd.pass(y, a, true);
+  });
+  return y;
+}
+
+/// y = max(x, 0): (..., D) -> (..., D).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> relu(Ctx& ctx, const Tensor<Real, D>& x) {
+  auto y = ctx.like(x);
+  copy_on_device(ctx.device(), y.data, x.data, x.size());
+  clamp(ctx.device(), y.data, y.size(), Real{0}, std::numeric_limits<Real>::max());
+  ctx.record(y, ctx.from(x), [x, y](auto& bwd) {
+    bwd.into(x, [&](Mat<Real> dx, Real beta) {
+      relu_backward(bwd.device(), Mat<const Real>(bwd.grad(y)), Mat<const Real>(y.mat()), dx, beta);
+    });
   });
   return y;
 }

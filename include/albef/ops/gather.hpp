@@ -48,4 +48,23 @@ Tensor<Real, D> select(Ctx& ctx, const Tensor<Real, D>& x, const std::int32_t* i
   return gather(ctx, x, {rows, seq});
 }
 
+/// Sequences that grow by one row: past (m, t, D) and next (n, 1, D) -> (n, t + 1, D), where
+/// sequence i continues sequence parent[i] of past (null: i). Without recording only.
+template <class Ctx, class Real, int D>
+Tensor<Real, D> append(Ctx& ctx, const Tensor<Real, D>& past, const std::int32_t* parent,
+                       const Tensor<Real, D>& next) {
+  require(!ctx.recording(), "[append] a growing sequence takes no gradient");
+  const int n = next.rows(), t = past.seq.uniform, columns = (t + 1) * D;
+  require(t == 0 || parent || past.seq.count == n, "[append] got ", next.rows(), " new rows for ",
+          past.seq.count, " sequences");
+  auto y = ctx.template tensor<D>(Sequences{n, t + 1, nullptr});  // (n, t + 1, D)
+  const Mat<Real> before{y.data, n, t * D, columns};
+  const Mat<Real> last{y.data + std::int64_t{t} * D, n, D, columns};
+  const Mat<const Real> old = mat(static_cast<const Real*>(past.data), past.seq.count, t * D);
+  if (t > 0 && parent) gather_rows(ctx.device(), old, parent, before);
+  if (t > 0 && !parent) add(ctx.device(), old, before, Real{0});
+  add(ctx.device(), Mat<const Real>(next.mat()), last, Real{0});
+  return y;
+}
+
 }  // namespace albef

@@ -138,6 +138,44 @@ inline MaskedText masked_text(TextBatch text, const std::vector<std::int64_t>& l
   return out;
 }
 
+/// A case of the retrieval model, which names its text encoder without the masked-language-model
+/// wrapper and has no vocabulary head, with the names of the pre-training model and a head of
+/// zeros.
+template <class C>
+GoldenCase with_pretrain_names(const GoldenCase& golden) {
+  GoldenCase renamed = golden;
+  renamed.weights.clear();
+  for (const auto& [name, tensor] : golden.weights) renamed.weights[pretrain_name(name)] = tensor;
+  constexpr int v = C::vocab_size, d = C::hidden_size;
+  const auto absent = [&](const char* name, std::vector<std::int64_t> shape, int values) {
+    for (const char* encoder : {"text_encoder", "text_encoder_m"})
+      renamed.weights.try_emplace(
+          concat(encoder, ".cls.predictions.", name),
+          GoldenTensor{shape, std::vector<double>(static_cast<std::size_t>(values)), DType::F32});
+  };
+  absent("bias", {v}, v);
+  absent("transform.dense.weight", {d, d}, d * d);
+  absent("transform.dense.bias", {d}, d);
+  absent("transform.LayerNorm.weight", {d}, d);
+  absent("transform.LayerNorm.bias", {d}, d);
+  return renamed;
+}
+
+/// The queues of a case, and what they must be after a step.
+template <class Queue>
+void load_queues(const GoldenCase& golden, Queue& queue) {
+  load_transposed(golden.weight("image_queue").template as<float>(), queue.image());
+  load_transposed(golden.weight("text_queue").template as<float>(), queue.text());
+  if (golden.weights.contains("queue_ptr"))
+    queue.set_pointer(static_cast<int>(golden.weight("queue_ptr").values.at(0)));
+}
+template <class Queue>
+void check_queues(const std::string& step, const Queue& queue, GoldenReport& report) {
+  report.check(step + "image_queue", transposed(queue.image()));
+  report.check(step + "text_queue", transposed(queue.text()));
+  report.check_value(step + "queue_ptr", queue.pointer());
+}
+
 }  // namespace detail
 
 /// kind `vit`: forward and backward of the vision transformer.
@@ -258,15 +296,11 @@ void run_pretrain_step_case(const GoldenCase& golden, GoldenReport& report) {
   detail::CaseRunner run(golden, model, Storage::momentum);
   auto& ctx = run.ctx();
   auto& store = run.store();
-  const auto& weights = golden.weights;
   const int queue_size = static_cast<int>(golden.weight("image_queue").shape.at(1));
   const double momentum = golden.config.value("momentum", 0.995);
   const double lr = golden.hyper.at("lr");
   FeatureQueue<Cpu, float> queue(run.cpu(), queue_size, C::embed_dim);
-  load_transposed(golden.weight("image_queue").template as<float>(), queue.image());
-  load_transposed(golden.weight("text_queue").template as<float>(), queue.text());
-  if (weights.contains("queue_ptr"))
-    queue.set_pointer(static_cast<int>(golden.weight("queue_ptr").values.at(0)));
+  detail::load_queues(golden, queue);
   AdamW optimizer({.weight_decay = golden.hyper.at("weight_decay")});
   // The official draw: no epsilon, only the pair itself excluded.
   const AlbefObjectives objectives{{.negatives = {.epsilon = 0, .exclude_same_identity = false}}};
@@ -307,9 +341,7 @@ void run_pretrain_step_case(const GoldenCase& golden, GoldenReport& report) {
     if (has_group(grad)) report.check_group(grad, run.values(Plane::grad));
     optimizer.step(store, lr);
     queue.push(r.image_m.mat(), r.text_m.mat());
-    report.check(step + "image_queue", transposed(queue.image()));
-    report.check(step + "text_queue", transposed(queue.text()));
-    report.check_value(step + "queue_ptr", queue.pointer());
+    detail::check_queues(step, queue, report);
     report.check_value(step + "temp",
                        static_cast<double>(store.data(Plane::online, model.temp)[0]));
     const std::string after = concat("after_step", s);
@@ -322,23 +354,7 @@ void run_pretrain_step_case(const GoldenCase& golden, GoldenReport& report) {
 template <class C>
 void run_retrieval_eval_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<Albef<C>>();
-  // The retrieval model names its text encoder without the masked-language-model wrapper and has
-  // no vocabulary head.
-  GoldenCase renamed = golden;
-  renamed.weights.clear();
-  for (const auto& [name, tensor] : golden.weights) renamed.weights[pretrain_name(name)] = tensor;
-  constexpr int v = C::vocab_size, d = C::hidden_size;
-  const auto absent = [&](const char* name, std::vector<std::int64_t> shape, int values) {
-    renamed.weights.try_emplace(
-        concat("text_encoder.cls.predictions.", name),
-        GoldenTensor{std::move(shape), std::vector<double>(static_cast<std::size_t>(values)),
-                     DType::F32});
-  };
-  absent("bias", {v}, v);
-  absent("transform.dense.weight", {d, d}, d * d);
-  absent("transform.dense.bias", {d}, d);
-  absent("transform.LayerNorm.weight", {d}, d);
-  absent("transform.LayerNorm.bias", {d}, d);
+  const GoldenCase renamed = detail::with_pretrain_names<C>(golden);
   detail::CaseRunner run(renamed, model, Storage::inference);
   auto& ctx = run.ctx();
   RetrievalPool pool(ctx, model);

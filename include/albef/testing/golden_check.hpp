@@ -11,6 +11,7 @@
 #include "albef/testing/image_case.hpp"
 #include "albef/testing/position_case.hpp"
 #include "albef/testing/schedule_case.hpp"
+#include "albef/testing/task_case.hpp"
 #include "albef/testing/tokenizer_case.hpp"
 
 namespace albef {
@@ -25,7 +26,13 @@ std::map<std::string, GoldenRunner> model_cases() {
           {"fusion", run_fusion_case<C>},
           {"mlm", run_mlm_case<C>},
           {"pretrain_step", run_pretrain_step_case<C>},
-          {"retrieval_eval", run_retrieval_eval_case<C>}};
+          {"retrieval_step", run_retrieval_step_case<C>},
+          {"retrieval_eval", run_retrieval_eval_case<C>},
+          {"ve", run_ve_case<C>},
+          {"vqa", run_vqa_case<C>},
+          {"nlvr", run_nlvr_case<C>},
+          {"nlvr_pretrain", run_nlvr_pretrain_case<C>},
+          {"gradcam", run_gradcam_case<C>}};
 }
 
 /// The kinds that need no configuration.

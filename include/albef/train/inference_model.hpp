@@ -54,15 +54,16 @@ inline int info_number(const std::string& path, const CheckpointInfo& info, cons
 
 /// Holds weights for inference only. Training states, queues and (unless asked for) momentum
 /// weights in the file are skipped; a masked-language-model head may be missing, as in official
-/// fine-tuned checkpoints. Throws Error if anything else does not fit.
-template <class C, class Device>
+/// fine-tuned checkpoints. Throws Error if anything else does not fit. M is the model: Albef, or
+/// that of a downstream task.
+template <class C, class Device, class M = Albef<C>>
 class InferenceModel {
  public:
   using Config = C;
   using Store = ParamStore<Device>;
   using Ctx = Context<Device>;
   using Real = typename Ctx::Real;
-  static constexpr auto model = laid_out<Albef<C>>();
+  static constexpr auto model = laid_out<M>();
 
   InferenceModel(Device& device, const std::string& path, const InferenceOptions& options = {})
       : store_(device, model, Storage::inference),
@@ -87,7 +88,7 @@ class InferenceModel {
 
  private:
   LoadReport load(const std::string& path, const InferenceOptions& options) {
-    check_config<C>(path, SafeTensors::open(path).metadata());
+    check_config<C>(path, SafeTensors::open(path).metadata(), options.resize_positions);
     auto report = Checkpoint(store_).load(
         path, {.allow_missing = true, .resize_positions = options.resize_positions});
     for (const auto& name : report.missing)
@@ -101,7 +102,10 @@ class InferenceModel {
   void load_momentum(const std::string& path) {
     const auto file = SafeTensors::open(path);
     std::map<std::string, const TensorEntry*> entries;
-    for (const auto& e : file.entries()) entries[pretrain_name(e.name)] = &e;
+    for (const auto& e : file.entries()) {
+      entries[e.name] = &e;
+      entries.try_emplace(pretrain_name(e.name), &e);
+    }
     for (const auto& p : store_.params()) {
       if (!p.twin) continue;
       const auto found = entries.find(momentum_name(p.name));

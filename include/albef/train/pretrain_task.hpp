@@ -8,7 +8,7 @@
 
 #include "albef/cpu.hpp"
 #include "albef/data/pair_batch.hpp"
-#include "albef/io/checkpoint.hpp"
+#include "albef/io/pretrained.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/train/plateau.hpp"
 
@@ -39,6 +39,11 @@ class PretrainTask {
   Ctx& context() { return ctx_; }
   Queue& queue() { return queue_; }
 
+  /// Starts from a checkpoint with fresh queues, e.g. to fine-tune; see load_pretrained().
+  LoadReport start_from(const std::string& path, bool resize_positions = false) {
+    return load_pretrained<Albef<C>>(store_, path, resize_positions);
+  }
+
   /// Losses of a step by name, on the host; `loss` is their sum.
   struct Losses {
     std::vector<std::pair<std::string_view, double>> values;
@@ -66,7 +71,8 @@ class PretrainTask {
       if (!std::isfinite(value)) return;  // the trainer stops; nothing is updated
     ctx_.backward(result.loss);
     if constexpr (Objectives::momentum_features)
-      queue_.push(result.image_m.mat(), result.text_m.mat());
+      queue_.push(result.image_m.mat(), result.text_m.mat(),
+                  Objectives::by_identity ? batch.identities : nullptr);
   }
 
   double temperature() const {

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,7 +37,7 @@ struct TrainOptions {
   AdamWOptions optimizer = {};
   double momentum = 0.995;  ///< of the moving average
   double alpha = 0.4;       ///< weight of the momentum model's targets
-  int alpha_epochs = 1;     ///< epochs over which alpha grows from 0 (the paper: one)
+  int alpha_epochs = 1;     ///< epochs over which alpha grows from 0 (the paper: one; 0: at once)
   std::uint64_t seed = 42;
   std::int64_t save_every = 0;  ///< optimizer steps between checkpoints; 0: each epoch
   bool keep_epochs = false;     ///< also keep checkpoint_<epoch>.safetensors of every epoch
@@ -57,12 +58,16 @@ struct TrainSummary {
 /// Runs a task (see PretrainTask) over a loader. Everything a resume needs is in the checkpoint:
 /// weights, momentum weights, optimizer, queues, step (which is also the state of all random
 /// draws) and the loader's position, so that a resumed run equals one that never stopped.
-template <class Task>
+///
+/// A task has accumulate(batch, number, alpha, losses), store(), checkpoint(), info(), check(path,
+/// info), plateaus(batch size), a type Losses and, if it has one, temperature(). A loader is like
+/// Loader and hands out the batches the task takes, which have size, indices, epoch and batch.
+template <class Task, class LoaderT = Loader>
 class Trainer {
  public:
   /// `extra` is kept in every checkpoint, e.g. the vocabulary. Error if the output folder cannot be
   /// written to.
-  Trainer(Task& task, Loader& loader, TrainOptions options, CheckpointInfo extra = {})
+  Trainer(Task& task, LoaderT& loader, TrainOptions options, CheckpointInfo extra = {})
       : task_(task),
         loader_(loader),
         options_(std::move(options)),
@@ -149,6 +154,7 @@ class Trainer {
       one_step(log, progress, plateau, pairs_before);
       const bool epoch_ends = step_ % steps_per_epoch() == 0;
       if (epoch_ends) skip_rest_of_epoch();
+      if (epoch_ends && after_epoch_) progress.aside([&] { call_after_epoch(); });
       const bool due = options_.save_every > 0 ? step_ % options_.save_every == 0 : epoch_ends;
       const bool keeps = epoch_ends && options_.keep_epochs;
       if (due || keeps) progress.aside([&] { save(); });
@@ -163,6 +169,11 @@ class Trainer {
     return summary_;
   }
 
+  /// Calls f(epochs done) after each epoch, e.g. to evaluate on a validation set and to keep the
+  /// best weights; its time does not count as training. f must leave the weights as they are, and
+  /// needs a context of its own over the task's store (the task's has dropout on).
+  void after_epoch(std::function<void(int)> f) { after_epoch_ = std::move(f); }
+
   /// The metrics of the run so far, after run().
   const MetricHistory& history() const { return history_; }
 
@@ -174,7 +185,7 @@ class Trainer {
     const double rate = lr(step_), soft = alpha(step_);
     sums_.clear();
     for (int i = 0; i < options_.accumulate; ++i) {
-      const PairBatch& batch = loader_.next();
+      const auto& batch = loader_.next();
       const auto pass = static_cast<std::uint64_t>(step_ * options_.accumulate + i);
       task_.accumulate(batch, pass, soft, losses_);
       check_finite(batch);
@@ -183,15 +194,16 @@ class Trainer {
         sums_[k] += losses_.values[k].second / options_.accumulate;
       summary_.pairs += batch.size;
     }
-    const double norm =
-        optimizer_.step(task_.store(), rate, 1.0 / options_.accumulate, options_.momentum);
+    const double norm = optimizer_.step(task_.store(), rate, 1.0 / options_.accumulate,
+                                        task_.store().has(Plane::ema) ? options_.momentum : 0.0);
     values_.clear();
     for (std::size_t k = 0; k < sums_.size(); ++k)
       values_.emplace_back(losses_.values[k].first, sums_[k]);
     const std::size_t losses = values_.size();
     values_.emplace_back("lr", rate);
     values_.emplace_back("alpha", soft);
-    values_.emplace_back("temp", task_.temperature());
+    if constexpr (requires { task_.temperature(); })
+      values_.emplace_back("temp", task_.temperature());
     if (options_.optimizer.max_norm > 0) values_.emplace_back("grad_norm", norm);
     log.write(step_, values_);
     for (std::size_t k = 0; k < losses; ++k) {
@@ -208,7 +220,7 @@ class Trainer {
                      .lr = rate});
   }
 
-  void check_finite(const PairBatch& batch) const {
+  void check_finite(const auto& batch) const {
     for (const auto& [name, value] : losses_.values) {
       if (std::isfinite(value)) continue;
       std::string records;
@@ -218,6 +230,12 @@ class Trainer {
            batch.batch, ", records ", records, batch.indices.size() > 8 ? ", ..." : "",
            "); nothing was updated, the last checkpoint is ", checkpoint_path());
     }
+  }
+
+  void call_after_epoch() {
+    const auto before = Clock::now();
+    after_epoch_(static_cast<int>(step_ / steps_per_epoch()));
+    started_ += Clock::now() - before;
   }
 
   /// Batches that do not fill a last accumulated step are left out.
@@ -273,10 +291,11 @@ class Trainer {
   }
 
   Task& task_;
-  Loader& loader_;
+  LoaderT& loader_;
   TrainOptions options_;
   CheckpointInfo extra_;
   AdamW optimizer_;
+  std::function<void(int)> after_epoch_;
   std::int64_t step_ = 0, saved_step_ = -1;
   TrainSummary summary_;
   MetricHistory history_;

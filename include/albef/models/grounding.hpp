@@ -1,0 +1,107 @@
+// From heat maps to places in a picture: resizing, ranking of boxes, pointing (dataset/utils.py).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "albef/models/gradcam.hpp"
+#include "albef/nn/interpolate_pos_embed.hpp"
+
+namespace albef {
+
+/// A box in pixels, as detectors give it: its upper left corner and its size.
+struct Box {
+  double x = 0, y = 0, width = 0, height = 0;
+};
+
+/// Intersection over union with the pixel convention of the official code: a box of width w covers
+/// the pixels x .. x + w - 1 (computeIoU, dataset/utils.py).
+inline double box_iou(const Box& a, const Box& b) {
+  const double x1 = std::max(a.x, b.x), x2 = std::min(a.x + a.width - 1, b.x + b.width - 1);
+  const double y1 = std::max(a.y, b.y), y2 = std::min(a.y + a.height - 1, b.y + b.height - 1);
+  const double inter = x1 < x2 && y1 < y2 ? (x2 - x1 + 1) * (y2 - y1 + 1) : 0;
+  const double all = a.width * a.height + b.width * b.height - inter;
+  return all > 0 ? inter / all : 0;
+}
+
+/// A heat map over the pixels of a picture.
+struct PixelMap {
+  int width = 0, height = 0;
+  std::vector<float> values;  ///< (height, width)
+};
+
+/// Bicubic resize of a heat map (a = -0.75, no antialiasing: torch's interpolate).
+inline PixelMap resized(const HeatMap& map, int width, int height) {
+  require(width > 0 && height > 0, "heat map: cannot be resized to ", width, " x ", height);
+  PixelMap out{width, height, {}};
+  const int side = map.side;
+  std::vector<double> rows;  // (side, width)
+  for (int y = 0; y < side; ++y)
+    for (int x = 0; x < width; ++x) {
+      const detail::CubicTaps taps(x, side, width);
+      double sum = 0;
+      for (std::size_t i = 0; i < 4; ++i)
+        sum += taps.weight[i] *
+               static_cast<double>(map.values[static_cast<std::size_t>(y * side + taps.at[i])]);
+      rows.push_back(sum);
+    }
+  out.values.reserve(static_cast<std::size_t>(width) * static_cast<std::size_t>(height));
+  for (int y = 0; y < height; ++y) {
+    const detail::CubicTaps taps(y, side, height);
+    for (int x = 0; x < width; ++x) {
+      double sum = 0;
+      for (std::size_t i = 0; i < 4; ++i)
+        sum += taps.weight[i] * rows[static_cast<std::size_t>(taps.at[i] * width + x)];
+      out.values.push_back(static_cast<float>(sum));
+    }
+  }
+  return out;
+}
+
+/// Error unless the box has a size and lies in a picture of `width` x `height`.
+inline void check_box(const Box& b, int width, int height) {
+  require(b.width > 0 && b.height > 0 && b.x >= 0 && b.y >= 0 && b.x + b.width <= width + 1e-3 &&
+              b.y + b.height <= height + 1e-3,
+          "box ", b.width, " x ", b.height, " at (", b.x, ", ", b.y,
+          ") is empty or outside the picture of ", width, " x ", height);
+}
+
+/// How much of the map lies in a box: its sum over the box's pixels / area^exponent (official:
+/// 0.5).
+inline double box_score(const PixelMap& map, const Box& box, double exponent = 0.5) {
+  check_box(box, map.width, map.height);
+  const int right = std::min(map.width, static_cast<int>(box.x + box.width));
+  const int bottom = std::min(map.height, static_cast<int>(box.y + box.height));
+  double sum = 0;
+  for (int y = static_cast<int>(box.y); y < bottom; ++y)
+    for (int x = static_cast<int>(box.x); x < right; ++x)
+      sum += static_cast<double>(map.values[static_cast<std::size_t>(y * map.width + x)]);
+  return sum / std::pow(box.width * box.height, exponent);
+}
+
+/// Numbers of the boxes, best score first, equal ones by number. (The official code keeps the box
+/// of the previous picture when no score is positive; here the largest score wins in any case.)
+inline std::vector<int> rank_boxes(const PixelMap& map, std::span<const Box> boxes,
+                                   double exponent = 0.5) {
+  std::vector<double> scores;
+  for (const Box& b : boxes) scores.push_back(box_score(map, b, exponent));
+  std::vector<int> order(boxes.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    return scores[static_cast<std::size_t>(a)] > scores[static_cast<std::size_t>(b)];
+  });
+  return order;
+}
+
+/// Whether the map's highest pixel (the first of equal ones) lies in the box: the pointing game.
+inline bool points_into(const PixelMap& map, const Box& box) {
+  check_box(box, map.width, map.height);
+  const auto at =
+      static_cast<int>(std::max_element(map.values.begin(), map.values.end()) - map.values.begin());
+  const double x = at % map.width + 0.5, y = at / map.width + 0.5;  // centre of the pixel
+  return x >= box.x && x < box.x + box.width && y >= box.y && y < box.y + box.height;
+}
+
+}  // namespace albef

@@ -1,0 +1,66 @@
+// Visual entailment: does a picture entail a hypothesis, contradict it, or neither (model_ve.py).
+#pragma once
+
+#include <string_view>
+
+#include "albef/models/bert.hpp"
+#include "albef/models/classifier.hpp"
+#include "albef/models/inputs.hpp"
+#include "albef/models/pretrained_names.hpp"
+#include "albef/models/task_batch.hpp"
+#include "albef/models/vit.hpp"
+
+namespace albef {
+
+/// Classes of visual entailment (dataset/ve_dataset.py).
+enum class Entailment { contradiction = 0, neutral = 1, entailment = 2 };
+
+/// B pictures and hypotheses on the device.
+template <class Real, class C>
+struct VeInput {
+  ImageTensor<Real, C> image;            ///< (B, 3, S, S)
+  Tokens text;                           ///< (B, L)
+  const std::int32_t* labels = nullptr;  ///< (B) see Entailment; for training
+};
+
+/// Train with classify(ctx, model, input, alpha).
+template <class C>
+struct AlbefVe {
+  using Config = C;
+  static constexpr int classes = 3;
+  Vit<C> visual_encoder;
+  Bert<C> text_encoder;
+  ClassifierHead<C::hidden_size, classes> cls_head;
+
+  static constexpr void fields(auto& m, auto&& f) {
+    f("visual_encoder", m.visual_encoder);
+    f("text_encoder", m.text_encoder);
+    f("cls_head", m.cls_head);
+  }
+  static std::vector<std::string> pretrained_names(const std::string& n) { return bert_names(n); }
+  static bool fresh(std::string_view name) { return name.starts_with("cls_head"); }
+
+  /// Scores of the classes from the fused [CLS]: (B, 3).
+  template <class Ctx>
+  auto logits(Ctx& ctx, const VeInput<typename Ctx::Real, C>& in) const {
+    require(in.image.rows() == in.text.seq.count, "[ve] got ", in.image.rows(), " images and ",
+            in.text.seq.count, " texts");
+    const auto image = visual_encoder(ctx, in.image);  // (B, N, Dv)
+    const auto x = text_encoder.text(ctx, in.text);    // (B, L, D)
+    return cls_head(ctx, text_encoder.fusion(ctx, x, text_encoder.image_keys_values(ctx, image),
+                                             nullptr, first_rows(ctx, x.seq)));
+  }
+
+  /// Uploads a batch, without labels if it has none. Error if it does not fit together.
+  template <class Ctx>
+  static auto upload(Ctx& ctx, const ClassBatch& host) {
+    detail::check_batch(host, host.size, classes);
+    VeInput<typename Ctx::Real, C> in;
+    in.image = upload_images<C>(ctx, std::span<const std::uint8_t>(host.images));
+    in.text = upload_tokens<C>(ctx, host.text);
+    if (!host.labels.empty()) in.labels = ctx.upload(host.labels);
+    return in;
+  }
+};
+
+}  // namespace albef

@@ -1,0 +1,84 @@
+// Attention whose probabilities and their gradient are read after the backward pass: for Grad-CAM.
+#pragma once
+
+#include <vector>
+
+#include "albef/ops/attention.hpp"
+
+namespace albef {
+
+/// Attention probabilities of one sequence (after softmax, before dropout), and the gradient of the
+/// scalar that was back-propagated with respect to them.
+template <class Real>
+struct AttentionMap {
+  int heads = 0, queries = 0, keys = 0;
+  std::vector<Real> probability, gradient;  ///< (heads, queries, keys)
+};
+
+/// An attention under observation: use `out` in place of the attention's output, call
+/// ctx.backward(), then read the maps.
+template <class Real, int D>
+struct WatchedAttention {
+  AttentionArgs<Real> args;
+  Tensor<Real, D> out;  ///< (Bq, Lq, D)
+
+  /// The maps of all query sequences. The device needs attention_probabilities().
+  template <class Ctx>
+  std::vector<AttentionMap<Real>> read(Ctx& ctx) const {
+    const Real* gradient = ctx.upload(ctx.gradient(out));
+    std::vector<AttentionMap<Real>> maps;
+    for (int s = 0; s < args.q_seq.count; ++s) {
+      AttentionMap<Real> m{
+          args.heads, args.q_seq.length(s), args.kv_seq.length(args.key_sequence(s)), {}, {}};
+      const std::int64_t size = std::int64_t{m.heads} * m.queries * m.keys;
+      Real* values = ctx.allocate(size);
+      const auto copy = [&](std::vector<Real>& host) {
+        host.resize(static_cast<std::size_t>(size));
+        copy_to_host(ctx.device(), host.data(), static_cast<const Real*>(values), size);
+      };
+      attention_probabilities(ctx.device(), args, s, values, Mat<const Real>{});
+      copy(m.probability);
+      attention_probabilities(ctx.device(), args, s, values,
+                              Mat<const Real>(mat(gradient, out.rows(), D)));
+      copy(m.gradient);
+      maps.push_back(std::move(m));
+    }
+    return maps;
+  }
+};
+
+namespace detail {
+
+template <class Ctx, class Real, int D>
+WatchedAttention<Real, D> watch_attention(Ctx& ctx, AttentionArgs<Real> args, Tensor<Real, D> y) {
+  require(!ctx.dropout(), "[attention map] dropout is on");
+  run_attention(ctx, args, y, 0.0f);
+  ctx.watch(y);
+  return {args, y};
+}
+
+}  // namespace detail
+
+/// cross_attention() under observation. Its inputs receive no gradient.
+template <class Ctx, class Real, int D, int D2>
+WatchedAttention<Real, D> watch_cross_attention(Ctx& ctx, const Tensor<Real, D>& q,
+                                                const Tensor<Real, D2>& kv,
+                                                const std::int32_t* kv_index, int heads) {
+  static_assert(D2 == 2 * D, "watch_cross_attention: kv must be twice as wide as q");
+  return detail::watch_attention(
+      ctx, detail::attention_args(q.mat(), q.seq, kv.mat(), kv.seq, kv_index, heads), ctx.like(q));
+}
+
+/// self_attention() under observation. Its input receives no gradient.
+template <class Ctx, class Real, int D3>
+WatchedAttention<Real, D3 / 3> watch_self_attention(Ctx& ctx, const Tensor<Real, D3>& qkv,
+                                                    int heads) {
+  constexpr int D = D3 / 3;
+  return detail::watch_attention(
+      ctx,
+      detail::attention_args(qkv.columns(0, D), qkv.seq, qkv.columns(D, 2 * D), qkv.seq, nullptr,
+                             heads),
+      ctx.template tensor<D>(qkv.seq));
+}
+
+}  // namespace albef

@@ -1,0 +1,160 @@
+// From a pre-training checkpoint to the models of the downstream tasks.
+#include "albef/io/pretrained.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "albef/cpu/device.hpp"
+#include "albef/cpu/memory.hpp"
+#include "albef/models/albef.hpp"
+#include "albef/models/nlvr.hpp"
+#include "albef/models/ve.hpp"
+#include "albef/models/vqa.hpp"
+
+using albef::Cpu;
+using albef::Error;
+using albef::Nano;
+using albef::Plane;
+using albef::Storage;
+using Store = albef::ParamStore<Cpu>;
+using Values = std::vector<float>;
+
+namespace {
+
+const std::string golden = ALBEF_TEST_DATA "/golden/base_nano/weights.safetensors";
+
+/// Pictures as wide as texts: then the decoder takes over all of the fusion layers.
+struct SameWidth : Nano {
+  static constexpr int vision_width = 48;
+};
+
+template <class M>
+struct Loaded {
+  static constexpr M model = albef::laid_out<M>();
+  Cpu cpu{1};
+  Store store{cpu, model, Storage::momentum, 7};
+  albef::LoadReport report;
+
+  explicit Loaded(const std::string& path) : report(albef::load_pretrained<M>(store, path)) {}
+  Values value(const std::string& name, Plane plane = Plane::online) const {
+    const auto& p = store.find(name);
+    const float* v = store.data(plane) + p.offset;
+    return Values(v, v + p.size);
+  }
+};
+
+Values in_file(const std::string& name) {
+  return albef::SafeTensors::open(golden).read<float>(name);
+}
+
+struct TemporaryFile {
+  std::string path;
+  TemporaryFile() {
+    std::string name =
+        (std::filesystem::temp_directory_path() / "albef-pretrained-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path = name + "/model.safetensors";
+  }
+  ~TemporaryFile() { std::filesystem::remove_all(std::filesystem::path(path).parent_path()); }
+};
+
+}  // namespace
+
+TEST_CASE("pretrained: visual entailment takes encoders and their momentum copies") {
+  const Loaded<albef::AlbefVe<Nano>> m(golden);
+  CHECK(m.report.missing == std::vector<std::string>{"cls_head.0.weight", "cls_head.0.bias",
+                                                     "cls_head.2.weight", "cls_head.2.bias"});
+  CHECK(m.report.unexpected.empty());
+  CHECK(std::find(m.report.unused.begin(), m.report.unused.end(), "itm_head.weight") !=
+        m.report.unused.end());
+  CHECK(m.report.text().find("4 missing: cls_head.0.weight") != std::string::npos);
+  const std::string key = "encoder.layer.3.crossattention.self.key.weight";
+  CHECK(m.value("text_encoder." + key) == in_file("text_encoder.bert." + key));
+  CHECK(m.value("text_encoder." + key, Plane::ema) == in_file("text_encoder_m.bert." + key));
+  CHECK(m.value("visual_encoder.pos_embed", Plane::ema) == in_file("visual_encoder_m.pos_embed"));
+  CHECK(m.value("cls_head.0.weight", Plane::ema) == m.value("cls_head.0.weight"));
+}
+
+TEST_CASE("pretrained: retrieval and grounding use the pre-training model itself") {
+  const Loaded<albef::Albef<Nano>> m(golden);
+  CHECK(m.report.missing.empty());
+  CHECK(m.report.unused.empty());
+  CHECK(m.value("itm_head.weight") == in_file("itm_head.weight"));
+}
+
+TEST_CASE("pretrained: the answer decoder starts as the fusion layers") {
+  const Loaded<albef::AlbefVqa<Nano>> m(golden);
+  const std::string attention = "attention.self.query.weight", mlp = "output.dense.bias";
+  CHECK(m.value("text_decoder.bert.encoder.layer.0." + attention) ==
+        in_file("text_encoder.bert.encoder.layer.2." + attention));
+  CHECK(m.value("text_decoder.bert.encoder.layer.1." + mlp, Plane::ema) ==
+        in_file("text_encoder_m.bert.encoder.layer.3." + mlp));
+  CHECK(m.value("text_encoder.encoder.layer.3." + mlp) ==
+        in_file("text_encoder.bert.encoder.layer.3." + mlp));
+  CHECK(m.value("text_decoder.bert.embeddings.word_embeddings.weight") ==
+        in_file("text_encoder.bert.embeddings.word_embeddings.weight"));
+  CHECK(m.value("text_decoder.cls.predictions.transform.dense.weight", Plane::ema) ==
+        in_file("text_encoder_m.cls.predictions.transform.dense.weight"));
+  // Nano's pictures are wider than its texts: cross-attention keys and values stay fresh.
+  CHECK(m.report.missing.size() == 8);
+  for (const auto& name : m.report.missing) CHECK(albef::AlbefVqa<Nano>::fresh(name));
+
+  const TemporaryFile file;
+  Cpu cpu(1);
+  Store pretrained(cpu, albef::laid_out<albef::Albef<SameWidth>>(), Storage::momentum, 3);
+  albef::Checkpoint(pretrained).save(file.path, {});
+  const Loaded<albef::AlbefVqa<SameWidth>> same(file.path);
+  CHECK(same.report.missing.empty());
+  const auto& key =
+      pretrained.find("text_encoder.bert.encoder.layer.3.crossattention.self.key.weight");
+  const float* values = pretrained.data(Plane::online) + key.offset;
+  CHECK(same.value("text_decoder.bert.encoder.layer.1.crossattention.self.key.weight") ==
+        Values(values, values + key.size));
+}
+
+TEST_CASE(
+    "pretrained: both layers of a pair start as one fusion layer; then from one task to the next") {
+  const Loaded<albef::AlbefNlvrPretrain<Nano>> m(golden);
+  CHECK(m.report.missing == std::vector<std::string>{"ta_head.weight", "ta_head.bias"});
+  const std::string query = "crossattention.self.query.weight";
+  const auto fusion = in_file("text_encoder.bert.encoder.layer.3." + query);
+  CHECK(m.value("text_encoder.encoder.layer.4." + query) == fusion);
+  CHECK(m.value("text_encoder.encoder.layer.5." + query) == fusion);
+  CHECK(m.value("vision_proj.weight") == in_file("vision_proj.weight"));
+
+  // Text assignment has no momentum copies in its file: they start as the online weights.
+  const TemporaryFile file;
+  Store inference(const_cast<Cpu&>(m.cpu), m.model, Storage::inference, 9);
+  albef::Checkpoint(inference).save(file.path, {});
+  const Loaded<albef::AlbefNlvr<Nano>> next(file.path);
+  CHECK(next.report.missing.size() == 4);
+  const std::string name = "text_encoder.encoder.layer.5.attention.output.dense.weight";
+  const auto& p = inference.find(name);
+  const float* values = inference.data(Plane::online) + p.offset;
+  CHECK(next.value(name) == Values(values, values + p.size));
+  CHECK(next.value(name, Plane::ema) == next.value(name));
+  const Loaded<albef::AlbefNlvr<Nano>> direct(golden);
+  CHECK(direct.value("text_encoder.encoder.layer.2." + query, Plane::ema) ==
+        in_file("text_encoder_m.bert.encoder.layer.2." + query));
+}
+
+TEST_CASE("pretrained: a task's own checkpoint loads strictly, another task's is refused") {
+  const TemporaryFile file;
+  Loaded<albef::AlbefVe<Nano>> m(golden);
+  albef::Checkpoint(m.store).save(file.path, {});
+  Cpu cpu(1);
+  Store again(cpu, m.model, Storage::momentum, 1);
+  CHECK(albef::Checkpoint(again).load(file.path).missing.empty());
+  Store vqa(cpu, albef::laid_out<albef::AlbefVqa<Nano>>(), Storage::momentum, 1);
+  CHECK_THROWS_WITH_AS(
+      albef::load_pretrained<albef::AlbefVqa<Nano>>(vqa, file.path),
+      doctest::Contains("8 tensors do not belong to the model, the first is 'cls_head.0.bias'"),
+      Error);
+  Store nlvr(cpu, albef::laid_out<albef::AlbefNlvr<Nano>>(), Storage::momentum, 1);
+  CHECK_THROWS_WITH_AS(albef::load_pretrained<albef::AlbefNlvr<Nano>>(nlvr, file.path),
+                       doctest::Contains("cls_head.2.weight' has shape (3, 48)"), Error);
+}
