@@ -20,7 +20,7 @@
 
 #include "albef/core/error.hpp"
 #include "albef/core/rng.hpp"
-#include "albef/data/codec_options.hpp"
+#include "albef/data/codec.hpp"
 #include "albef/data/prefetch.hpp"
 #include "albef/data/record.hpp"
 #include "albef/data/transform.hpp"
@@ -115,6 +115,19 @@ class PictureTransform {
   std::function<void(const Image&, RandomStream&, std::span<std::uint8_t>, TransformBuffers&)>
       call_;
 };
+
+namespace detail {
+
+/// Decodes a picture of record `index` of `set`; every Error names the record.
+template <class Set>
+Image decode_record(const Set& set, std::size_t index, const std::string& name,
+                    const std::vector<std::uint8_t>& bytes, const DecodeOptions& options) {
+  try {
+    return decode_image(bytes, name, options);
+  } catch (const Error& error) { fail(set.describe(index), ": ", error.what()); }
+}
+
+}  // namespace detail
 
 /// What a loader asks of a data set: how many samples there are, in which order an epoch visits
 /// them, and how one becomes a row of a batch. Const member functions are called by several threads

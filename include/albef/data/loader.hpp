@@ -26,9 +26,7 @@ namespace detail {
 inline Image load_picture(const Source& source, std::size_t index, std::vector<std::uint8_t>& bytes,
                           const DecodeOptions& options) {
   source.read_image(index, bytes);
-  try {
-    return decode_image(bytes, source.record(index).key, options);
-  } catch (const Error& error) { fail(source.describe(index), ": ", error.what()); }
+  return decode_record(source, index, source.record(index).key, bytes, options);
 }
 
 }  // namespace detail
@@ -42,9 +40,7 @@ class PairFeed : public Feed<PairBatch> {
       : source_(std::move(source)),
         tokenizer_(tokenizer),
         transform_(std::move(transform)),
-        max_words_(options.max_words),
-        encode_(options.encode),
-        decode_(options.decode),
+        options_(options),
         masking_(masking_options(tokenizer)) {
     masking_.probability = options.mask_probability;
     require(source_ != nullptr, "loader: no source given");
@@ -70,7 +66,7 @@ class PairFeed : public Feed<PairBatch> {
     const Record& record = source_->record(index);
     if (!record.error.empty()) fail(source_->describe(index), ": ", record.error);
     encode_caption(index, random, buffers.ids);
-    const Image image = detail::load_picture(*source_, index, buffers.bytes, decode_);
+    const Image image = detail::load_picture(*source_, index, buffers.bytes, options_.decode);
     transform_(image, random, batch.images, static_cast<std::size_t>(row), buffers.transform);
     batch.text.add(buffers.ids);
     batch.image_ids.push_back(record.image_id);
@@ -93,7 +89,7 @@ class PairFeed : public Feed<PairBatch> {
     for (std::size_t n = 0;; ++n) {
       try {
         const std::string& caption = captions[(drawn + n) % count];
-        tokenizer_.encode(clean_caption(caption, max_words_), encode_, ids);
+        tokenizer_.encode(clean_caption(caption, options_.max_words), options_.encode, ids);
         return;
       } catch (const Error& error) {
         if (n + 1 == count) fail(source_->describe(index), ": ", error.what());
@@ -104,9 +100,7 @@ class PairFeed : public Feed<PairBatch> {
   SourcePtr source_;
   const WordPiece& tokenizer_;
   PictureTransform transform_;
-  int max_words_;
-  EncodeOptions encode_;
-  DecodeOptions decode_;
+  LoaderOptions options_;
   MaskingOptions masking_;
 };
 

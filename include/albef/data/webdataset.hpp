@@ -162,7 +162,9 @@ class WebDataset : public Source {
       add_to(group, entry, file.bytes());
       if (!entry.problem.empty()) break;
     }
-    if (group.open && !group.complete() && group.problem.empty() && !has_end_marker(file.bytes()))
+    const bool plain = archive_filter_count(tar.get()) == 1;  // else the packer's own checks hold
+    if (group.open && !group.complete() && group.problem.empty() && plain &&
+        !has_end_marker(file.bytes()))
       group.problem = "the shard is cut before the record's other file";
     finish(group);
     require(records_.size() > shards_.back().first, "shard '", path,
