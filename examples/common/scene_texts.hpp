@@ -243,7 +243,7 @@ struct Statement {
 /// wording alone then says nothing about the label.
 class Balance {
  public:
-  /// Up to `count` different statements of the candidates.
+  /// Up to `count` different statements of the candidates, fewer where all would tip the balance.
   std::vector<Statement> choose(albef::RandomStream& random, std::vector<Statement> candidates,
                                 int count) {
     for (const Statement& s : candidates) used_[s.form][s.label];  // a label that the form can have
@@ -252,6 +252,7 @@ class Balance {
       shuffle(random, candidates);
       const auto best = std::min_element(candidates.begin(), candidates.end(),
                                          [&](auto& a, auto& b) { return surplus(a) < surplus(b); });
+      if (surplus(*best).first > 2) break;
       ++used_[best->form][best->label];
       out.push_back(*best);
       std::erase_if(candidates, [&](const Statement& s) { return s.text == out.back().text; });
@@ -260,12 +261,12 @@ class Balance {
   }
 
  private:
-  /// Whether another label of the form is behind, then how often this one was used.
-  std::pair<bool, int> surplus(const Statement& s) const {
+  /// By how much this label leads the rarest of its form, then how often it was used.
+  std::pair<int, int> surplus(const Statement& s) const {
     const auto& labels = used_.at(s.form);
-    const int own = labels.at(s.label);
-    return {std::any_of(labels.begin(), labels.end(), [&](auto& l) { return l.second < own; }),
-            own};
+    int least = labels.at(s.label);
+    for (const auto& [label, count] : labels) least = std::min(least, count);
+    return {labels.at(s.label) - least, labels.at(s.label)};
   }
 
   std::map<std::string, std::map<std::string, int>> used_;
