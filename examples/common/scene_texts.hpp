@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -261,9 +262,11 @@ class Balance {
   }
 
  private:
-  /// By how much this label leads the rarest of its form, then how often it was used.
+  /// By how much this label leads the rarest of its form, then how often it was used. A form waits
+  /// until a second label was met.
   std::pair<int, int> surplus(const Statement& s) const {
     const auto& labels = used_.at(s.form);
+    if (labels.size() < 2) return {std::numeric_limits<int>::max(), 0};
     int least = labels.at(s.label);
     for (const auto& [label, count] : labels) least = std::min(least, count);
     return {labels.at(s.label) - least, labels.at(s.label)};
