@@ -54,6 +54,13 @@ inline void draw_boxes(Canvas& canvas, double x, double y, double cell, const Bo
   const std::size_t count =
       std::min(entry.boxes.size(), static_cast<std::size_t>(std::max(max_boxes, 0)));
   canvas.clipped(x, y, cell, cell, [&] {
+    if (entry.truth) {
+      const double l = left + scale * entry.truth->x, t = top + scale * entry.truth->y,
+                   r = l + scale * entry.truth->width, b = t + scale * entry.truth->height;
+      const Point outline[] = {{l, t}, {r, t}, {r, b}, {l, b}, {l, t}};
+      canvas.polyline(outline, colors::white, 3.5);
+      canvas.polyline(outline, colors::ink, 1.5, true);
+    }
     for (std::size_t i = count; i-- > 0;) {  // the best one on top
       const DrawnBox& box = entry.boxes[i];
       constexpr Color blue{0.12, 0.38, 0.70};
@@ -71,13 +78,6 @@ inline void draw_boxes(Canvas& canvas, double x, double y, double cell, const Bo
       const double ly = std::max(by - 15, y);  // above the box, inside the picture
       canvas.fill_rect(bx, ly, canvas.text_width(label, style) + 8, 15, color);
       canvas.text(bx + 4, ly + 11.5, label, style);
-    }
-    if (entry.truth) {
-      const double l = left + scale * entry.truth->x, t = top + scale * entry.truth->y,
-                   r = l + scale * entry.truth->width, b = t + scale * entry.truth->height;
-      const Point outline[] = {{l, t}, {r, t}, {r, b}, {l, b}, {l, t}};
-      canvas.polyline(outline, colors::white, 3.5);
-      canvas.polyline(outline, colors::ink, 1.5, true);
     }
     if (entry.pointed) {
       const double px = left + scale * entry.pointed->x, py = top + scale * entry.pointed->y;

@@ -42,7 +42,7 @@ inline Canvas draw_question_sheet(std::span<const QuestionEntry> entries,
                                   const QuestionSheetOptions& options = {}) {
   require(options.cell > 0 && options.text_width > 0, "question sheet: cell ", options.cell,
           " and text_width ", options.text_width, ", expected positive numbers");
-  constexpr int inset = 8, line_height = 52, question_lines = 2;
+  constexpr int inset = 8, line_height = 60, question_lines = 2;
   std::size_t pictures = 0;
   for (const QuestionEntry& e : entries) pictures = std::max(pictures, e.pictures.size());
   const int picture_width = static_cast<int>(pictures) * (options.cell + inset);
