@@ -17,9 +17,9 @@
 #include "letters.hpp"
 
 using albef::AnswerList;
+using albef::ClassBatch;
 using albef::EvalTransform;
 using albef::LoaderOptions;
-using albef::StatementBatch;
 using albef::StatementLoader;
 using albef::StatementSet;
 using albef::TrainTransform;
@@ -102,7 +102,7 @@ TEST_CASE("vqa: a batch has questions, their answers and weights") {
   REQUIRE(batch.size == 3);
   REQUIRE(batch.images.size() == 3 * 4 * 4 * 3);
   CHECK(batch.images[48] == 10);
-  CHECK(tokenizer().decode(batch.questions.text(0), true) == "what is it");
+  CHECK(tokenizer().decode(batch.text.text(0), true) == "what is it");
   REQUIRE(batch.answers.count() == 5);
   CHECK(tokenizer().decode(batch.answers.text(0)) == "[CLS] a b [SEP]");
   CHECK(tokenizer().decode(batch.answers.text(2)) == "[CLS] yes [SEP]");
@@ -239,14 +239,13 @@ TEST_CASE("statements: a batch has all first pictures, then all second ones") {
                                                   albef::reasoning_format());
   LoaderOptions o = albef::evaluation_options(options(2));
   StatementLoader loader(set, tokenizer(), EvalTransform{4}, o);
-  const StatementBatch& batch = loader.next();
-  CHECK(batch.pictures == 2);
+  const ClassBatch& batch = loader.next();
   REQUIRE(batch.images.size() == 4 * 48);
   std::vector<int> levels;
   for (std::size_t i = 0; i < 4; ++i) levels.push_back(batch.images[48 * i]);
   CHECK(levels == std::vector<int>{0, 10, 30, 20});
   CHECK(batch.labels == std::vector<std::int32_t>{1, 0});
-  CHECK(tokenizer().decode(batch.sentences.text(0), true) == "a b");
+  CHECK(tokenizer().decode(batch.text.text(0), true) == "a b");
 }
 
 TEST_CASE("statements: an unusable record is replaced and the batch keeps its order") {
@@ -265,14 +264,14 @@ TEST_CASE("statements: an unusable record is replaced and the batch keeps its or
   o.max_bad_share = 0.2;
   StatementLoader loader(set, tokenizer(), plain, o);
   for (int n = 0; n < 6; ++n) {
-    const StatementBatch& batch = loader.next();
+    const ClassBatch& batch = loader.next();
     REQUIRE(batch.labels.size() == 4);
-    REQUIRE(batch.sentences.count() == 4);
+    REQUIRE(batch.text.count() == 4);
     for (std::size_t i = 0; i < 4; ++i) {
       const auto index = batch.indices[i];
       CHECK(index != 5);
       CHECK(batch.labels[i] == index % 2);
-      CHECK(tokenizer().decode(batch.sentences.text(static_cast<int>(i)), true) ==
+      CHECK(tokenizer().decode(batch.text.text(static_cast<int>(i)), true) ==
             "n " + std::to_string(index));
       CHECK(batch.images[48 * i] == 10 * (index % 3));
       CHECK(batch.images[48 * (4 + i)] == 10 * ((index + 1) % 3));
@@ -296,7 +295,7 @@ TEST_CASE("grounding: an expression's object, its picture's size and the boxes t
     "annotations": [{"id": 1, "image_id": 8, "bbox": [10, 5, 20.5, 30], "segmentation": [[1]]}]})");
   const auto refs = folder.write("r.json", R"([
     {"ref_id": 0, "ann_id": 1, "image_id": 8, "split": "val"}])");
-  const auto dets = folder.write("d.json", R"({"8": [[0, 0, 100, 50, 0.9], [1, 2, 3, 4]],
+  const auto dets = folder.write("d.json", R"({"8": [[0, 0, 100.5, 50, 0.9], [1, 2, 3, 4]],
                                                "9": [[0, 0, 500, 500]]})");
   const albef::GroundingTargets targets(refs, boxes, dets);
   REQUIRE(targets.size() == 1);
@@ -306,6 +305,7 @@ TEST_CASE("grounding: an expression's object, its picture's size and the boxes t
   CHECK(target.height == 50);
   CHECK(target.split == "val");
   REQUIRE(target.candidates.size() == 2);
+  CHECK(target.candidates[0] == albef::RealBox{0, 0, 100, 50});  // rounding cut off
   CHECK(target.candidates[1] == albef::RealBox{1, 2, 3, 4});
 
   write_pictures(folder, 1);

@@ -13,7 +13,7 @@
 
 using albef::Canvas;
 using albef::Error;
-using albef::HeatMap;
+using albef::HeatGrid;
 using albef::ImageView;
 using albef::Mark;
 using albef::RgbPicture;
@@ -44,7 +44,7 @@ int count(const Canvas& canvas, albef::Color color) {
 
 TEST_CASE("heat map: red where it is largest, the picture where it is nothing") {
   const RgbPicture grey = plain(80, 40, 100);
-  HeatMap map{{0, 0, 0, 0, 0, 0, 0, 5}, 2, 4};  // the lower right cell
+  HeatGrid map{{0, 0, 0, 0, 0, 0, 0, 5}, 2, 4};  // the lower right cell
   const RgbPicture out = albef::overlay_heat(grey, map);
   CHECK(out.width == 80);
   CHECK(out.height == 40);
@@ -54,9 +54,9 @@ TEST_CASE("heat map: red where it is largest, the picture where it is nothing") 
 
   map.values[7] = 0.01f;  // only ratios matter
   CHECK(albef::overlay_heat(grey, map).rgb == out.rgb);
-  const HeatMap nothing{{0, -1, 0, std::numeric_limits<float>::quiet_NaN()}, 2, 2};
+  const HeatGrid nothing{{0, -1, 0, std::numeric_limits<float>::quiet_NaN()}, 2, 2};
   CHECK(albef::overlay_heat(grey, nothing).rgb == grey.rgb);
-  const HeatMap everywhere{{3}, 1, 1};
+  const HeatGrid everywhere{{3}, 1, 1};
   const RgbPicture red = albef::overlay_heat(grey, everywhere);
   CHECK(channel(red, 0, 0, 0) == 128);
   CHECK(channel(red, 79, 39, 0) == 128);
@@ -70,7 +70,7 @@ TEST_CASE("heat map: red where it is largest, the picture where it is nothing") 
 
 TEST_CASE("heat map: a sheet has a row for every word") {
   const RgbPicture grey = plain(30, 30, 100);
-  const HeatMap map{{0, 1, 0, 0}, 2, 2};
+  const HeatGrid map{{0, 1, 0, 0}, 2, 2};
   std::vector<albef::HeatExample> examples{{grey, "a cat", {{"a", map}, {"cat", map}}}};
   const Canvas two = albef::draw_heat_sheet(examples, {.cell = 60});
   examples[0].rows.push_back({"here", map});

@@ -2,6 +2,7 @@
 // among which a model chooses. The expressions themselves are pairs of pictures and texts.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,15 +15,10 @@
 #include "albef/data/annotations.hpp"
 #include "albef/data/json_record.hpp"
 #include "albef/data/json_records.hpp"
+#include "albef/data/real_box.hpp"
 #include "albef/data/record.hpp"
 
 namespace albef {
-
-/// A rectangle in pixels of its picture, from the upper left corner; fractions allowed (COCO).
-struct RealBox {
-  double x = 0, y = 0, width = 0, height = 0;
-  bool operator==(const RealBox&) const = default;
-};
 
 /// What an expression refers to.
 struct GroundingTarget {
@@ -70,17 +66,23 @@ class GroundingTargets {
     int width, height;
   };
 
+  /// The box, without the pixel or less by which it reaches outside.
   static RealBox inside(const std::vector<double>& numbers, const Size& size,
                         const std::string& field) {
     const RealBox box{numbers[0], numbers[1], numbers[2], numbers[3]};
-    constexpr double slack = 1;  // COCO's boxes are rounded
+    constexpr double slack = 1;  // boxes may have been rounded
     const bool fits = box.width > 0 && box.height > 0 && box.x >= -slack && box.y >= -slack &&
                       box.x + box.width <= size.width + slack &&
                       box.y + box.height <= size.height + slack;
     require(fits, "field '", field, "': the box [", text(box.x), ", ", text(box.y), ", ",
             text(box.width), ", ", text(box.height), "] reaches outside its picture of ",
             size.width, " x ", size.height, " pixels");
-    return box;
+    return clipped(box, size);
+  }
+  static RealBox clipped(const RealBox& box, const Size& size) {
+    const double left = std::max(box.x, 0.0), top = std::max(box.y, 0.0);
+    return {left, top, std::min(box.x + box.width, static_cast<double>(size.width)) - left,
+            std::min(box.y + box.height, static_cast<double>(size.height)) - top};
   }
   static std::string text(double value) { return detail::Json(value).dump(); }
 

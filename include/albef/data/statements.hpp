@@ -18,7 +18,7 @@
 #include "albef/data/codec.hpp"
 #include "albef/data/json_records.hpp"
 #include "albef/data/record.hpp"
-#include "albef/text/batch.hpp"
+#include "albef/models/task_batch.hpp"
 
 namespace albef {
 
@@ -120,20 +120,9 @@ class StatementSet {
   JsonRecords<StatementRecord> records_;
 };
 
-struct StatementBatch {
-  int size = 0;                       // B
-  int pictures = 1;                   // P per statement
-  int image_size = 0;                 // S
-  std::vector<std::uint8_t> images;   // (P, B, S, S, 3): all first pictures, then all second ones
-  TextBatch sentences;                // B
-  std::vector<std::int32_t> labels;   // (B)
-  std::vector<std::int64_t> indices;  // (B) record numbers in the set
-  std::int64_t epoch = 0, batch = 0;  // where in the run: batch number within the epoch
-};
-
-/// The records of a StatementSet as rows of batches. Each picture has a random transform of its
-/// own. The tokenizer must outlive the feed.
-class StatementFeed : public Feed<StatementBatch> {
+/// The records of a StatementSet as rows of batches, with all first pictures before all second
+/// ones. Each picture has a random transform of its own. The tokenizer must outlive the feed.
+class StatementFeed : public Feed<ClassBatch> {
  public:
   StatementFeed(std::shared_ptr<const StatementSet> set, const WordPiece& tokenizer,
                 PictureTransform transform, const LoaderOptions& options)
@@ -146,17 +135,16 @@ class StatementFeed : public Feed<StatementBatch> {
 
   std::size_t size() const override { return set_->size(); }
 
-  void begin(StatementBatch& batch) const override {
-    batch.pictures = set_->format().pictures;
+  void begin(ClassBatch& batch) const override {
     batch.image_size = transform_.size();
-    batch.images.resize(static_cast<std::size_t>(batch.pictures) *
+    batch.images.resize(static_cast<std::size_t>(set_->format().pictures) *
                         static_cast<std::size_t>(batch.size) * transform_.bytes());
-    batch.sentences.clear();
+    batch.text.clear();
     batch.labels.clear();
   }
 
   void add(std::size_t index, int row, RandomStream& random, SampleBuffers& buffers,
-           StatementBatch& batch) const override {
+           ClassBatch& batch) const override {
     const StatementRecord& record = (*set_)[index];
     try {
       require(record.error.empty(), record.error);
@@ -172,7 +160,7 @@ class StatementFeed : public Feed<StatementBatch> {
           p * static_cast<std::size_t>(batch.size) + static_cast<std::size_t>(row);
       transform_(image, random, batch.images, at, buffers.transform);
     }
-    batch.sentences.add(buffers.ids);
+    batch.text.add(buffers.ids);
     batch.labels.push_back(record.label);
   }
 
@@ -185,7 +173,7 @@ class StatementFeed : public Feed<StatementBatch> {
 
 /// The loader of a StatementSet; see BatchLoader. The tokenizer must outlive it. The official code
 /// cuts no sentence of these tasks: encode.max_length 0.
-class StatementLoader : public BatchLoader<StatementBatch> {
+class StatementLoader : public BatchLoader<ClassBatch> {
  public:
   StatementLoader(std::shared_ptr<const StatementSet> set, const WordPiece& tokenizer,
                   PictureTransform transform, const LoaderOptions& options)

@@ -17,7 +17,7 @@
 #include "albef/data/codec.hpp"
 #include "albef/data/json_records.hpp"
 #include "albef/data/record.hpp"
-#include "albef/text/batch.hpp"
+#include "albef/models/task_batch.hpp"
 #include "albef/text/clean.hpp"
 
 namespace albef {
@@ -90,18 +90,6 @@ class VqaSet {
   JsonRecords<VqaRecord> records_;
 };
 
-struct VqaBatch {
-  int size = 0;                             // B
-  int image_size = 0;                       // S
-  std::vector<std::uint8_t> images;         // (B, S, S, 3) red, green, blue
-  TextBatch questions;                      // B
-  TextBatch answers;                        // A, question by question, each [CLS] .. [SEP]
-  std::vector<std::int32_t> answer_counts;  // (B) answers of each question; they add up to A
-  std::vector<float> weights;               // (A)
-  std::vector<std::int64_t> indices;        // (B) record numbers in the set
-  std::int64_t epoch = 0, batch = 0;        // where in the run: batch number within the epoch
-};
-
 /// The records of a VqaSet as rows of batches. The tokenizer must outlive the feed.
 class VqaFeed : public Feed<VqaBatch> {
  public:
@@ -120,7 +108,7 @@ class VqaFeed : public Feed<VqaBatch> {
   void begin(VqaBatch& batch) const override {
     batch.image_size = transform_.size();
     batch.images.resize(static_cast<std::size_t>(batch.size) * transform_.bytes());
-    batch.questions.clear();
+    batch.text.clear();
     batch.answers.clear();
     batch.answer_counts.clear();
     batch.weights.clear();
@@ -141,7 +129,7 @@ class VqaFeed : public Feed<VqaBatch> {
     const Image image =
         detail::decode_record(*set_, index, record.key, buffers.bytes, options_.decode);
     transform_(image, random, batch.images, static_cast<std::size_t>(row), buffers.transform);
-    batch.questions.add(buffers.ids);
+    batch.text.add(buffers.ids);
     for (const std::string& answer : record.answers) {
       tokenizer_.encode(answer, answer_encoding, buffers.ids);
       batch.answers.add(buffers.ids);

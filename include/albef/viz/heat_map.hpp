@@ -17,7 +17,7 @@ namespace albef {
 
 /// Values over a picture on a coarse grid, e.g. one per patch: rows x columns from the upper left
 /// corner. Only their ratios to the largest matter; negative ones count as 0.
-struct HeatMap {
+struct HeatGrid {
   std::vector<float> values = {};
   int rows = 0, columns = 0;
 };
@@ -41,7 +41,7 @@ namespace detail {
 
 /// The grid's values at the pixels of a width x height picture: bicubic (a = -0.5), edges repeated,
 /// cut to 0 .. 1 after division by the largest value of the grid.
-inline std::vector<float> spread_heat(const HeatMap& map, int width, int height) {
+inline std::vector<float> spread_heat(const HeatGrid& map, int width, int height) {
   const auto rows = static_cast<std::size_t>(map.rows),
              columns = static_cast<std::size_t>(map.columns);
   require(map.rows > 0 && map.columns > 0 && map.values.size() == rows * columns, "heat map of ",
@@ -91,7 +91,7 @@ inline std::vector<float> spread_heat(const HeatMap& map, int width, int height)
 
 /// The picture with the map's colours over it, the more opaque the larger the value. Throws Error
 /// if the map's size and its values disagree.
-inline RgbPicture overlay_heat(ImageView picture, const HeatMap& map) {
+inline RgbPicture overlay_heat(ImageView picture, const HeatGrid& map) {
   require(static_cast<bool>(picture), "heat map: the picture has no pixels");
   const std::vector<float> heat = detail::spread_heat(map, picture.width, picture.height);
   RgbPicture out{picture.width, picture.height, std::vector<std::uint8_t>(3 * heat.size())};
@@ -107,7 +107,7 @@ inline RgbPicture overlay_heat(ImageView picture, const HeatMap& map) {
 
 struct HeatRow {
   std::string word = {};
-  HeatMap map = {};
+  HeatGrid map = {};
 };
 
 /// A picture with a text and the map of each of its words; the pixels must live until the sheet is
