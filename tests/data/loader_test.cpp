@@ -17,6 +17,7 @@
 #include "albef/data/retrieval_set.hpp"
 #include "albef/data/sources.hpp"
 #include "data_files.hpp"
+#include "letters.hpp"
 
 using albef::Loader;
 using albef::LoaderOptions;
@@ -26,22 +27,10 @@ using albef::PairBatch;
 using albef::Record;
 using albef::TrainTransform;
 using data_test::error_of;
+using data_test::tokenizer;
 using Strings = std::vector<std::string>;
 
 namespace {
-
-// Words of single letters and digits.
-const albef::WordPiece& tokenizer() {
-  static const albef::WordPiece made = [] {
-    Strings tokens{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
-    for (const char* c = "abcdefghijklmnopqrstuvwxyz0123456789"; *c; ++c) {
-      tokens.push_back(std::string(1, *c));
-      tokens.push_back("##" + std::string(1, *c));
-    }
-    return albef::WordPiece::from_vocab(tokens, "test");
-  }();
-  return made;
-}
 
 // Pictures of level 2 i with the caption "n i".
 std::shared_ptr<MemorySource> numbered(int size) {

@@ -4,6 +4,8 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -78,6 +80,32 @@ class JsonFields {
     require(value.is_string() || value.is_number_integer(), "field '", name, "' is ",
             value.type_name(), ", expected an integer or a string");
     return plain(value);
+  }
+
+  /// A string, or a boolean as "True" or "False".
+  std::string label(const char* name) const {
+    const Json& value = at(name);
+    if (value.is_boolean()) return value.get<bool>() ? "True" : "False";
+    return text(name);
+  }
+
+  /// A whole number.
+  std::int64_t integer(const char* name) const {
+    const Json& value = at(name);
+    require(value.is_number_integer(), "field '", name, "' is ", value.type_name(),
+            ", expected an integer");
+    return value.get<std::int64_t>();
+  }
+
+  /// A list of at least `count` numbers.
+  std::vector<double> numbers(const char* name, std::size_t count) const {
+    const Json& value = at(name);
+    const bool list =
+        value.is_array() && value.size() >= count &&
+        std::all_of(value.begin(), value.end(), [](auto& v) { return v.is_number(); });
+    require(list, "field '", name, "' is ", value.is_array() ? value.dump() : value.type_name(),
+            ", expected a list of ", count, " numbers");
+    return value.get<std::vector<double>>();
   }
 
   /// Every field but the named ones.

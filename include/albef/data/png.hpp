@@ -206,6 +206,19 @@ inline void rgba_over_white(const std::uint8_t* rgba, std::size_t pixels, std::u
     }
 }
 
+/// Reads the picture data into `pixels`, rows of width x channels bytes, which holds what to keep
+/// where a file is cut off.
+inline void read_pixels(PngReader& reader, std::string_view name, const DecodeOptions& options,
+                        std::size_t channels, std::vector<std::uint8_t>& pixels) {
+  const std::size_t row_bytes = static_cast<std::size_t>(reader.width()) * channels;
+  require(reader.row_bytes() == row_bytes, "cannot decode '", name, "': got rows of ",
+          reader.row_bytes(), " bytes, expected ", row_bytes);
+  std::vector<png_bytep> rows(static_cast<std::size_t>(reader.height()));
+  for (std::size_t y = 0; y < rows.size(); ++y) rows[y] = pixels.data() + y * row_bytes;
+  if (!reader.read_rows(rows.data()) && !options.allow_truncated)
+    fail("cannot decode '", name, "': damaged or cut-off PNG: ", reader.message());
+}
+
 inline Image decode_png(std::span<const std::uint8_t> bytes, std::string_view name,
                         const DecodeOptions& options) {
   PngReader reader(bytes, options);
@@ -219,24 +232,39 @@ inline Image decode_png(std::span<const std::uint8_t> bytes, std::string_view na
 
   Image image(static_cast<int>(reader.width()), static_cast<int>(reader.height()));
   const std::size_t pixels = image.rgb.size() / 3, channels = alpha ? 4 : gray16 ? 2 : 3;
-  const std::size_t row_bytes = static_cast<std::size_t>(image.width) * channels;
-  require(reader.row_bytes() == row_bytes, "cannot decode '", name, "': got rows of ",
-          reader.row_bytes(), " bytes, expected ", row_bytes);
   for (std::size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = missing[i % 3];
   std::vector<std::uint8_t> other;  // RGBA or 16-bit grey rows
   if (channels != 3) other.assign(pixels * channels, 0);
-  std::vector<png_bytep> rows(static_cast<std::size_t>(image.height));
-  std::uint8_t* const start = channels == 3 ? image.rgb.data() : other.data();
-  for (std::size_t y = 0; y < rows.size(); ++y) rows[y] = start + y * row_bytes;
-
-  if (!reader.read_rows(rows.data()) && !options.allow_truncated)
-    fail("cannot decode '", name, "': damaged or cut-off PNG: ", reader.message());
+  read_pixels(reader, name, options, channels, channels == 3 ? image.rgb : other);
   if (alpha) rgba_over_white(other.data(), pixels, image.rgb.data());
   if (gray16) gray16_to_rgb(other.data(), pixels, options.scale_gray16, image.rgb.data());
   return image;
 }
 
 }  // namespace detail
+
+/// A picture with opacity: height x width x 4 bytes, row-major, red, green, blue, alpha (not
+/// premultiplied).
+struct RgbaImage {
+  int width = 0, height = 0;
+  std::vector<std::uint8_t> rgba;
+};
+
+/// Decodes a PNG file held in memory with its opacity, 255 where it has none. Throws Error as
+/// decode_image does.
+inline RgbaImage decode_png_rgba(std::span<const std::uint8_t> bytes, std::string_view name,
+                                 const DecodeOptions& options = {}) {
+  require(detail::is_png(bytes), "cannot decode '", name, "': it is no PNG file");
+  detail::PngReader reader(bytes, options);
+  if (!reader.read_header()) fail("cannot decode '", name, "': damaged PNG: ", reader.message());
+  detail::check_picture_size(reader.width(), reader.height(), name, options);
+  if (!reader.choose_format(true, false))
+    fail("cannot decode '", name, "': damaged PNG: ", reader.message());
+  RgbaImage image{static_cast<int>(reader.width()), static_cast<int>(reader.height()), {}};
+  image.rgba.resize(4 * static_cast<std::size_t>(reader.width() * reader.height()));
+  detail::read_pixels(reader, name, options, 4, image.rgba);
+  return image;
+}
 
 /// The bytes of an 8-bit RGB PNG file. Throws Error for a picture without pixels.
 inline std::vector<std::uint8_t> encode_png(const Image& image) {

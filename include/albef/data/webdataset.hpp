@@ -32,6 +32,10 @@ namespace albef {
 /// when a wildcard matches nothing.
 inline std::vector<std::string> expand_shards(const std::string& pattern);
 
+struct WebDatasetOptions {
+  bool pictures_alone = false;  ///< a picture without text is a record, too, one without captions
+};
+
 /// One or several shards (plain tar, or compressed with anything libarchive reads). A record has a
 /// picture (.png, .jpg, .jpeg) and a text: .json, an object with `caption` (string or list of
 /// strings) whose other fields are kept, or .txt, the caption itself. The files of a record stand
@@ -45,7 +49,9 @@ inline std::vector<std::string> expand_shards(const std::string& pattern);
 class WebDataset : public Source {
  public:
   /// Opens every shard of every pattern; see expand_shards.
-  explicit WebDataset(const std::vector<std::string>& patterns) {
+  explicit WebDataset(const std::vector<std::string>& patterns,
+                      const WebDatasetOptions& options = {})
+      : options_(options) {
     for (const std::string& pattern : patterns)
       for (std::string& path : expand_shards(pattern)) {
         shards_.push_back({std::move(path), records_.size()});
@@ -53,7 +59,8 @@ class WebDataset : public Source {
       }
     require(!shards_.empty(), "WebDataset: no shard given");
   }
-  explicit WebDataset(const std::string& pattern) : WebDataset(std::vector<std::string>{pattern}) {}
+  explicit WebDataset(const std::string& pattern, const WebDatasetOptions& options = {})
+      : WebDataset(std::vector<std::string>{pattern}, options) {}
 
   std::size_t size() const override { return records_.size(); }
   const Record& record(std::size_t index) const override { return records_.at(index); }
@@ -155,7 +162,9 @@ class WebDataset : public Source {
       add_to(group, entry, file.bytes());
       if (!entry.problem.empty()) break;
     }
-    if (group.open && !group.complete() && group.problem.empty() && !has_end_marker(file.bytes()))
+    const bool plain = archive_filter_count(tar.get()) == 1;  // else the packer's own checks hold
+    if (group.open && !group.complete() && group.problem.empty() && plain &&
+        !has_end_marker(file.bytes()))
       group.problem = "the shard is cut before the record's other file";
     finish(group);
     require(records_.size() > shards_.back().first, "shard '", path,
@@ -249,9 +258,10 @@ class WebDataset : public Source {
     try {
       require(group.problem.empty(), group.problem);
       require(group.has_picture, "no picture (.png, .jpg, .jpeg) next to the text");
-      require(group.has_json || group.has_text, "no text (.json, .txt) next to the picture");
+      require(group.has_json || group.has_text || options_.pictures_alone,
+              "no text (.json, .txt) next to the picture");
       if (group.has_json) read_json(group, record);
-      if (record.captions.empty()) {
+      if (record.captions.empty() && group.has_text) {
         require(!detail::mark_broken_utf8(group.text), "the .txt entry is not UTF-8");
         record.captions = {std::move(group.text)};
       }
@@ -263,7 +273,7 @@ class WebDataset : public Source {
   }
 
   /// `caption` may be missing where a .txt entry has it.
-  static void read_json(Group& group, Record& record) {
+  void read_json(Group& group, Record& record) const {
     const bool broken = detail::mark_broken_utf8(group.json);
     detail::Json value;
     try {
@@ -272,7 +282,8 @@ class WebDataset : public Source {
       fail("the .json entry is malformed: ", detail::json_problem(error));
     }
     const detail::JsonFields fields(value, broken);
-    if (fields.has("caption") || !group.has_text) record.captions = fields.texts("caption");
+    if (fields.has("caption") || !(group.has_text || options_.pictures_alone))
+      record.captions = fields.texts("caption");
     record.fields = fields.others({"caption"});
   }
 
@@ -287,6 +298,7 @@ class WebDataset : public Source {
     return *(after - 1);
   }
 
+  WebDatasetOptions options_;
   std::vector<Shard> shards_;
   std::vector<Record> records_;
   std::vector<Picture> pictures_;

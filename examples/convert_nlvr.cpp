@@ -1,0 +1,48 @@
+// Brings the first NLVR corpus (three grey boxes and a statement) into the JSON format of
+// statements and a shard of square pictures.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+#include "common/nlvr_corpus.hpp"
+#include "common/program.hpp"
+
+int main(int argc, char** argv) {
+  CLI::App app("Converts the NLVR corpus (three boxes and a statement) to JSON and a shard",
+               "convert_nlvr");
+  examples::NlvrOptions options;
+  std::string source, pictures;
+  options.name.clear();
+  app.add_option("source", source,
+                 "the corpus' train.json, dev.json or test.json (one object per line), or a .tsv "
+                 "table beside its .bpk pack")
+      ->required()
+      ->check(CLI::ExistingFile);
+  app.add_option("--pictures", pictures,
+                 "folder of the pictures, for .json; default: the folder of the source");
+  app.add_option("-o,--output", options.output, "folder for NAME.tar and NAME.json")
+      ->capture_default_str();
+  app.add_option("--name", options.name, "default: that of the source");
+  app.add_option("--orders", options.orders,
+                 "how many of the six orders of the boxes to show; 6 suits training")
+      ->capture_default_str();
+  app.add_flag("--pairs", options.pairs,
+               "two pictures, of boxes 1 and 2 and of box 3, for models of picture pairs");
+
+  return examples::run_program(app, argc, argv, [&] {
+    const std::filesystem::path path(source);
+    if (options.name.empty()) options.name = path.stem().string();
+    examples::NlvrFiles files(options);
+    const auto add = [&](const examples::NlvrExample& example) { files.add(example); };
+    if (path.extension() == ".tsv")
+      examples::read_nlvr_table(source, add);
+    else
+      examples::read_nlvr_json(source, pictures.empty() ? path.parent_path().string() : pictures,
+                               add);
+    files.commit();
+    std::printf("%d statements in %s/%s.json\n", files.count(), options.output.c_str(),
+                options.name.c_str());
+    return 0;
+  });
+}

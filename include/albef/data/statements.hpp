@@ -1,0 +1,185 @@
+// Statements about one or two pictures with a label: visual entailment (SNLI-VE) and visual
+// reasoning (NLVR2), and the loader of their batches (official dataset/ve_dataset.py,
+// nlvr_dataset.py).
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "albef/core/error.hpp"
+#include "albef/data/batch_loader.hpp"
+#include "albef/data/captions.hpp"
+#include "albef/data/codec.hpp"
+#include "albef/data/json_records.hpp"
+#include "albef/data/record.hpp"
+#include "albef/models/task_batch.hpp"
+
+namespace albef {
+
+/// How many pictures a statement is about, and the names of the labels 0, 1, ...
+struct StatementFormat {
+  int pictures = 1;
+  std::vector<std::string> labels;
+};
+
+/// SNLI-VE: {image, sentence, label}.
+inline StatementFormat entailment_format() {
+  return {1, {"contradiction", "neutral", "entailment"}};
+}
+/// NLVR2: {images: [left, right], sentence, label}.
+inline StatementFormat reasoning_format() { return {2, {"False", "True"}}; }
+/// The first NLVR corpus: {image, sentence, label}.
+inline StatementFormat single_picture_format() { return {1, {"False", "True"}}; }
+
+struct StatementRecord {
+  std::string key{};                  ///< the pictures' names, ", " between them
+  std::vector<std::string> images{};  ///< as many as the format says
+  std::string sentence{};
+  int label = 0;
+  std::vector<Field> fields{};  ///< what else the object has
+  std::string error{};          ///< why the record cannot be used (empty: it can)
+};
+
+/// One or several JSON files of statements: `image` (string; a name without .png, .jpg or .jpeg is
+/// that of a .jpg file, as in the official files) or, for several pictures, `images` (list), with
+/// `sentence` and `label`. "True" and "False" may be written in small letters or as JSON booleans.
+/// What is wrong with a file or record is reported as JsonRecords says.
+class StatementSet {
+ public:
+  StatementSet(const std::vector<std::string>& files, const StatementFormat& format,
+               const AnnotationOptions& options = {})
+      : format_(checked(format)),
+        records_(files, options, [this](const detail::JsonFields& fields, StatementRecord& record) {
+          parse(fields, record);
+        }) {}
+  StatementSet(const std::string& file, const StatementFormat& format,
+               const AnnotationOptions& options = {})
+      : StatementSet(std::vector<std::string>{file}, format, options) {}
+
+  const StatementFormat& format() const { return format_; }
+  std::size_t size() const { return records_.size(); }
+  const StatementRecord& operator[](std::size_t index) const { return records_[index]; }
+  std::string describe(std::size_t index) const { return records_.describe(index); }
+  /// The encoded picture number `picture` of a record.
+  void read_image(std::size_t index, std::size_t picture, std::vector<std::uint8_t>& bytes) const {
+    records_.read_image(index, records_[index].images.at(picture), bytes);
+  }
+
+ private:
+  static const StatementFormat& checked(const StatementFormat& format) {
+    require(format.pictures >= 1, "statements: ", format.pictures,
+            " pictures, expected at least 1");
+    require(format.labels.size() >= 2, "statements: ", format.labels.size(),
+            " labels, expected at least 2");
+    return format;
+  }
+
+  static bool is_picture(std::string_view name) {
+    return name.ends_with(".png") || name.ends_with(".jpg") || name.ends_with(".jpeg");
+  }
+
+  void parse(const detail::JsonFields& fields, StatementRecord& record) const {
+    if (format_.pictures == 1) {
+      record.images = {fields.id("image")};
+    } else {
+      record.images = fields.texts("images");
+      require(static_cast<int>(record.images.size()) == format_.pictures, "field 'images' has ",
+              record.images.size(), " names, expected ", format_.pictures);
+    }
+    for (std::string& name : record.images) {
+      if (!is_picture(name)) name += ".jpg";
+      record.key += (record.key.empty() ? "" : ", ") + name;
+    }
+    record.sentence = fields.text("sentence");
+    record.label = label_of(fields.label("label"));
+    record.fields = fields.others({"image", "images", "sentence", "label"});
+  }
+
+  int label_of(const std::string& name) const {
+    const auto& labels = format_.labels;
+    std::string known;
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      if (lower_ascii(labels[i]) == lower_ascii(name)) return static_cast<int>(i);
+      known += concat(i == 0 ? "'" : ", '", labels[i], "'");
+    }
+    fail("field 'label' is '", name, "', expected one of ", known);
+  }
+  static std::string lower_ascii(std::string text) {
+    for (char& c : text)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return text;
+  }
+
+  StatementFormat format_;
+  JsonRecords<StatementRecord> records_;
+};
+
+/// The records of a StatementSet as rows of batches, with all first pictures before all second
+/// ones. Each picture has a random transform of its own. The tokenizer must outlive the feed.
+class StatementFeed : public Feed<ClassBatch> {
+ public:
+  StatementFeed(std::shared_ptr<const StatementSet> set, const WordPiece& tokenizer,
+                PictureTransform transform, const LoaderOptions& options)
+      : set_(std::move(set)),
+        tokenizer_(tokenizer),
+        transform_(std::move(transform)),
+        options_(options) {
+    require(set_ != nullptr, "loader: no statements given");
+  }
+
+  std::size_t size() const override { return set_->size(); }
+
+  void begin(ClassBatch& batch) const override {
+    batch.image_size = transform_.size();
+    batch.images.resize(static_cast<std::size_t>(set_->format().pictures) *
+                        static_cast<std::size_t>(batch.size) * transform_.bytes());
+    batch.text.clear();
+    batch.labels.clear();
+  }
+
+  void add(std::size_t index, int row, RandomStream& random, SampleBuffers& buffers,
+           ClassBatch& batch) const override {
+    const StatementRecord& record = (*set_)[index];
+    try {
+      require(record.error.empty(), record.error);
+      tokenizer_.encode(clean_caption(record.sentence, options_.max_words), options_.encode,
+                        buffers.ids);
+    } catch (const Error& error) { fail(set_->describe(index), ": ", error.what()); }
+
+    for (std::size_t p = 0; p < record.images.size(); ++p) {
+      set_->read_image(index, p, buffers.bytes);
+      const Image image =
+          detail::decode_record(*set_, index, record.images[p], buffers.bytes, options_.decode);
+      const std::size_t at =
+          p * static_cast<std::size_t>(batch.size) + static_cast<std::size_t>(row);
+      transform_(image, random, batch.images, at, buffers.transform);
+    }
+    batch.text.add(buffers.ids);
+    batch.labels.push_back(record.label);
+  }
+
+ private:
+  std::shared_ptr<const StatementSet> set_;
+  const WordPiece& tokenizer_;
+  PictureTransform transform_;
+  LoaderOptions options_;
+};
+
+/// The loader of a StatementSet; see BatchLoader. The tokenizer must outlive it. The official code
+/// cuts no sentence of these tasks: encode.max_length 0.
+class StatementLoader : public BatchLoader<ClassBatch> {
+ public:
+  StatementLoader(std::shared_ptr<const StatementSet> set, const WordPiece& tokenizer,
+                  PictureTransform transform, const LoaderOptions& options)
+      : BatchLoader(std::make_unique<StatementFeed>(std::move(set), tokenizer, std::move(transform),
+                                                    options),
+                    options) {}
+};
+
+}  // namespace albef
