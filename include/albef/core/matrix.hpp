@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "albef/core/bfloat16.hpp"
+
 namespace albef {
 
 /// Row-major view; element (i, j) is at data[i * stride + j].
@@ -14,7 +16,9 @@ struct Mat {
   std::int64_t stride = 0;
 
   constexpr T* row(int i) const { return data + i * stride; }
-  constexpr operator Mat<const T>() const { return {data, rows, cols, stride}; }
+  template <class U>
+  requires std::is_same_v<U, const T>
+  constexpr operator Mat<U>() const { return {data, rows, cols, stride}; }
 };
 
 /// A read-only view whose number type follows from the other arguments of a call.
@@ -31,12 +35,13 @@ constexpr Mat<T> mat(T* data, int rows, int cols) {
 /// op(a) is (M, K), op(b) is (K, N), c is (M, N); bias (N values, or null) is added to every row.
 /// beta == 0 never reads c. With `gelu`, c receives gelu(z) and `pre` (if set) receives
 /// z = alpha * op(a) * op(b) + beta * c + bias. No aliasing between c and the inputs.
-template <class T>
+/// Out is the type of the result: T, or accumulator_t<T> for parameter gradients (no bias or gelu).
+template <class T, class Out = T>
 struct GemmArgs {
   Mat<const T> a, b;
-  Mat<T> c;
+  Mat<Out> c;
   bool transpose_a = false, transpose_b = false;
-  T alpha = 1, beta = 0;
+  accumulator_t<T> alpha = 1, beta = 0;
   const T* bias = nullptr;
   bool gelu = false;
   Mat<T> pre = {};
