@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "albef/core/bfloat16.hpp"
+#include "albef/core/error.hpp"
 
 namespace albef {
 
@@ -46,5 +47,20 @@ struct GemmArgs {
   bool gelu = false;
   Mat<T> pre = {};
 };
+
+/// K: what the product sums over.
+template <class T, class Out>
+constexpr int inner_size(const GemmArgs<T, Out>& g) {
+  return g.transpose_a ? g.a.rows : g.a.cols;
+}
+
+/// Throws Error if the shapes of a product do not fit.
+template <class T, class Out>
+void check_gemm(const GemmArgs<T, Out>& g) {
+  const int m = g.transpose_a ? g.a.cols : g.a.rows, k = inner_size(g);
+  const int kb = g.transpose_b ? g.b.cols : g.b.rows, n = g.transpose_b ? g.b.rows : g.b.cols;
+  require(m == g.c.rows && n == g.c.cols && k == kb, "[gemm] (", m, ", ", k, ") x (", kb, ", ", n,
+          ") does not give (", g.c.rows, ", ", g.c.cols, ")");
+}
 
 }  // namespace albef

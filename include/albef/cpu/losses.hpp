@@ -34,8 +34,11 @@ void soft_cross_entropy_forward(Cpu& cpu, const SoftTargetArgs<T>& a, T* loss) {
   T* row_loss = cpu.shared_scratch<T>(static_cast<std::size_t>(rows));
   detail::for_rows(cpu, rows, cols, [&](int i) {
     const T* s = a.logits.row(i);
+    const int label = a.labels ? a.labels[i] : i;
+    row_loss[i] = 0;
+    if (label < 0) return;
     a.lse[i] = detail::log_sum_exp(s, cols);
-    T value = (1 - a.alpha) * (a.lse[i] - s[a.labels ? a.labels[i] : i]);
+    T value = (1 - a.alpha) * (a.lse[i] - s[label]);
     if (a.teacher.data) {
       const T* t = a.teacher.row(i);
       const T lse = a.teacher_lse[i] = detail::log_sum_exp(t, cols);
@@ -50,7 +53,7 @@ void soft_cross_entropy_forward(Cpu& cpu, const SoftTargetArgs<T>& a, T* loss) {
   });
   double total = 0;
   for (int i = 0; i < rows; ++i) total += static_cast<double>(row_loss[i]);
-  *loss = static_cast<T>(static_cast<double>(a.scale) * total);
+  *loss = static_cast<T>(static_cast<double>(a.scale) * total) * (a.factor ? *a.factor : T{1});
 }
 
 template <class T>
@@ -58,16 +61,21 @@ void soft_cross_entropy_backward(Cpu& cpu, const SoftTargetArgs<T>& a, const T* 
                                  T beta) {
   using P = Pack<T>;
   const int cols = d.cols;
-  const T scale = a.scale * *dloss;
+  const T scale = a.scale * *dloss * (a.factor ? *a.factor : T{1});
   detail::for_rows(cpu, d.rows, cols, [&](int i) {
     const T* s = a.logits.row(i);
+    const int label = a.labels ? a.labels[i] : i;
+    if (label < 0) {
+      for (int j = 0; j < cols; ++j) d.row(i)[j] = beta == 0 ? T{0} : beta * d.row(i)[j];
+      return;
+    }
     detail::for_packs<T>(cols, [&](std::int64_t j, int n) {
       P v = exp(P::load_n(s + j, n) - a.lse[i]);
       if (a.teacher.data)
         v = v - exp(P::load_n(a.teacher.row(i) + j, n) - a.teacher_lse[i]) * a.alpha;
       detail::store_with_beta(v * scale, beta, d.row(i) + j, n);
     });
-    d.row(i)[a.labels ? a.labels[i] : i] -= scale * (1 - a.alpha);
+    d.row(i)[label] -= scale * (1 - a.alpha);
   });
 }
 

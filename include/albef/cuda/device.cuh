@@ -6,8 +6,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <typeinfo>
 #include <utility>
+#include <vector>
 
 #include "albef/core/error.hpp"
 
@@ -100,6 +103,7 @@ class Cuda {
   Cuda& operator=(const Cuda&) = delete;
   ~Cuda() {
     if (stream_) cudaStreamSynchronize(stream_);
+    states_.clear();
     for (Block* b : {&scratch_, &blas_workspace_}) cudaFree(b->data);
     if (blas_) cublasLtDestroy(blas_);
     if (stream_) cudaStreamDestroy(stream_);
@@ -151,6 +155,16 @@ class Cuda {
     return p;
   }
 
+  /// The one object of type S that belongs to this device, made as S(*this) when first asked for:
+  /// what primitives keep from call to call.
+  template <class S>
+  S& state() {
+    for (const auto& [type, object] : states_)
+      if (*type == typeid(S)) return *static_cast<S*>(object.get());
+    states_.emplace_back(&typeid(S), std::make_shared<S>(*this));
+    return *static_cast<S*>(states_.back().second.get());
+  }
+
   /// Changes whenever memory handed out by scratch() or blas_workspace() has moved: what was
   /// recorded before refers to the old place.
   std::uint64_t generation() const { return generation_; }
@@ -181,6 +195,7 @@ class Cuda {
   cudaStream_t stream_ = nullptr;
   cublasLtHandle_t blas_ = nullptr;
   Block scratch_, blas_workspace_;
+  std::vector<std::pair<const std::type_info*, std::shared_ptr<void>>> states_;
   std::uint64_t generation_ = 0;
 };
 

@@ -15,33 +15,34 @@ Tensor<Real, D> cross_attention(Ctx& ctx, const Tensor<Real, D>& q, const Tensor
                                 const std::int32_t* kv_index, int heads, float p) {
   static_assert(D2 == 2 * D, "cross_attention: kv must be twice as wide as q");
   auto y = ctx.like(q);  // (Bq, Lq, D)
-  const AttentionArgs<Real> args{.q = q.mat(),
-                                 .k = kv.columns(0, D),
-                                 .v = kv.columns(D, D),
-                                 .out = y.mat(),
-                                 .lse = ctx.allocate(std::int64_t{q.rows()} * heads),
-                                 .q_seq = q.seq,
-                                 .kv_seq = kv.seq,
-                                 .kv_index = kv_index,
-                                 .heads = heads,
-                                 .scale = static_cast<Real>(1 / std::sqrt(double(D) / heads)),
-                                 .dropout = ctx.dropout() ? p : 0.0f,
-                                 .philox = ctx.philox(),
-                                 .stream = ctx.next_stream()};
+  const AttentionArgs<Real> args{
+      .q = q.mat(),
+      .k = kv.columns(0, D),
+      .v = kv.columns(D, D),
+      .out = y.mat(),
+      .lse = ctx.template allocate<accumulator_t<Real>>(std::int64_t{q.rows()} * heads),
+      .q_seq = q.seq,
+      .kv_seq = kv.seq,
+      .kv_index = kv_index,
+      .heads = heads,
+      .scale = static_cast<accumulator_t<Real>>(1 / std::sqrt(double(D) / heads)),
+      .dropout = ctx.dropout() ? p : 0.0f,
+      .philox = ctx.philox(),
+      .stream = ctx.next_stream()};
   attention_forward(ctx.device(), args);
   ctx.record(y, ctx.from(q, kv), [q, kv, y, args](auto& bwd) {
     // Both gradients come from one call; a side that needs none writes to temporary memory.
-    const auto run = [&](Mat<Real> dq, Real beta_q, Mat<Real> dkv, Real beta_kv) {
+    const auto run = [&](Mat<Real> dq, auto beta_q, Mat<Real> dkv, auto beta_kv) {
       attention_backward(bwd.device(), args, Mat<const Real>(bwd.grad(y)), dq, beta_q,
                          Mat<Real>{dkv.data, dkv.rows, D, dkv.stride},
                          Mat<Real>{dkv.data + D, dkv.rows, D, dkv.stride}, beta_kv);
     };
-    const auto spare_q = bwd.temporary(bwd.needs(q) ? 0 : q.size());
-    const auto spare_kv = bwd.temporary(bwd.needs(kv) ? 0 : kv.size());
+    const auto spare_q = bwd.template temporary<Real>(bwd.needs(q) ? 0 : q.size());
+    const auto spare_kv = bwd.template temporary<Real>(bwd.needs(kv) ? 0 : kv.size());
     Mat<Real> dq = mat(spare_q.data(), q.rows(), D), dkv = mat(spare_kv.data(), kv.rows(), D2);
-    Real beta_q = 0, beta_kv = 0;
-    bwd.into(q, [&](Mat<Real> d, Real beta) { dq = d, beta_q = beta; });
-    bwd.into(kv, [&](Mat<Real> d, Real beta) { dkv = d, beta_kv = beta; });
+    accumulator_t<Real> beta_q = 0, beta_kv = 0;
+    bwd.into(q, [&](Mat<Real> d, auto beta) { dq = d, beta_q = beta; });
+    bwd.into(kv, [&](Mat<Real> d, auto beta) { dkv = d, beta_kv = beta; });
     run(dq, beta_q, dkv, beta_kv);
   });
   return y;
@@ -55,22 +56,23 @@ Tensor<Real, D3 / 3> self_attention(Ctx& ctx, const Tensor<Real, D3>& qkv, int h
   constexpr int D = D3 / 3;
   static_assert(D3 % 3 == 0, "self_attention: qkv must be three times as wide as the output");
   auto y = ctx.template tensor<D>(qkv.seq);  // (B, L, D)
-  const AttentionArgs<Real> args{.q = qkv.columns(0, D),
-                                 .k = qkv.columns(D, D),
-                                 .v = qkv.columns(2 * D, D),
-                                 .out = y.mat(),
-                                 .lse = ctx.allocate(std::int64_t{qkv.rows()} * heads),
-                                 .q_seq = qkv.seq,
-                                 .kv_seq = qkv.seq,
-                                 .heads = heads,
-                                 .causal = causal,
-                                 .scale = static_cast<Real>(1 / std::sqrt(double(D) / heads)),
-                                 .dropout = ctx.dropout() ? p : 0.0f,
-                                 .philox = ctx.philox(),
-                                 .stream = ctx.next_stream()};
+  const AttentionArgs<Real> args{
+      .q = qkv.columns(0, D),
+      .k = qkv.columns(D, D),
+      .v = qkv.columns(2 * D, D),
+      .out = y.mat(),
+      .lse = ctx.template allocate<accumulator_t<Real>>(std::int64_t{qkv.rows()} * heads),
+      .q_seq = qkv.seq,
+      .kv_seq = qkv.seq,
+      .heads = heads,
+      .causal = causal,
+      .scale = static_cast<accumulator_t<Real>>(1 / std::sqrt(double(D) / heads)),
+      .dropout = ctx.dropout() ? p : 0.0f,
+      .philox = ctx.philox(),
+      .stream = ctx.next_stream()};
   attention_forward(ctx.device(), args);
   ctx.record(y, ctx.from(qkv), [qkv, y, args](auto& bwd) {
-    bwd.into(qkv, [&](Mat<Real> d, Real beta) {
+    bwd.into(qkv, [&](Mat<Real> d, auto beta) {
       attention_backward(bwd.device(), args, Mat<const Real>(bwd.grad(y)),
                          Mat<Real>{d.data, d.rows, D, d.stride}, beta,
                          Mat<Real>{d.data + D, d.rows, D, d.stride},
