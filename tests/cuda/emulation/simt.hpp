@@ -4,6 +4,7 @@
 // are results that depend on the order in which threads run (set `reversed` and compare).
 #pragma once
 
+#include <cmath>
 #include <csetjmp>
 #include <cstddef>
 #include <cstdint>
@@ -225,6 +226,15 @@ inline unsigned __ballot_sync(unsigned, bool x) {
   for (unsigned l = 0; l < 32; ++l) result |= unsigned{simt::machine.value_of<bool>(slots, l)} << l;
   return result;
 }
+struct float2 {
+  float x, y;
+};
+inline float __uint_as_float(unsigned x) {
+  float y;
+  std::memcpy(&y, &x, sizeof y);
+  return y;
+}
+inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int min(int a, int b) { return b < a ? b : a; }
 inline int max(int a, int b) { return a < b ? b : a; }

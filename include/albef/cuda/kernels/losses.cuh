@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 
 #include "albef/core/backend.hpp"
 #include "albef/cuda/kernels/philox.cuh"
@@ -15,7 +14,7 @@ inline constexpr int loss_threads = 512;
 /// sum = sum of exp(x - high) and weighted = sum of exp(x - high) * weight over the values seen.
 template <class A>
 struct OnlineSum {
-  A high = -std::numeric_limits<A>::infinity();
+  A high = -infinity<A>;
   A sum = 0, weighted = 0;
 
   __device__ __forceinline__ void add(A x, A weight) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "albef/core/matrix.hpp"
@@ -13,6 +14,10 @@ namespace albef::detail {
 
 inline constexpr int warp_size = 32;
 inline constexpr unsigned all_lanes = 0xFFFFFFFFu;
+
+/// For device code, which may use constants of the host but not its functions.
+template <class A>
+inline constexpr A infinity = std::numeric_limits<A>::infinity();
 
 /// How many values of T a thread moves with one 16-byte access.
 template <class T>
@@ -26,6 +31,10 @@ constexpr std::int64_t blocks_for(std::int64_t items, std::int64_t per_block) {
 template <class T>
 __device__ __forceinline__ T* row_of(const Mat<T>& m, std::int64_t i) {
   return m.data + i * m.stride;
+}
+template <class T>
+__device__ __forceinline__ Mat<const T> read_only(const Mat<T>& m) {
+  return {m.data, m.rows, m.cols, m.stride};
 }
 __device__ __forceinline__ int sequence_begin(const Sequences& s, int i) {
   return s.offsets ? s.offsets[i] : i * s.uniform;
