@@ -2,7 +2,6 @@
 // head sizes 32 and 64) and the plain ones, forward and backward.
 #pragma once
 
-#include "albef/cuda/attention.cuh"
 #include "both_devices.hpp"
 
 namespace {
@@ -85,7 +84,8 @@ void check_attention_shape(const AttentionShape& shape) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("attention and its gradients", T, float, double, bfloat16) {
+TEST_CASE_TEMPLATE("attention and its gradients" * doctest::skip(no_test_device()), T, float,
+                   double, bfloat16) {
   for (const auto& shape : attention_shapes) {
     CAPTURE(shape.q.size());
     CAPTURE(shape.heads);
@@ -96,7 +96,7 @@ TEST_CASE_TEMPLATE("attention and its gradients", T, float, double, bfloat16) {
   }
 }
 
-TEST_CASE("attention: wrong arguments are named") {
+TEST_CASE("attention: wrong arguments are named" * doctest::skip(no_test_device())) {
   Matrix<float> x(4, 6);
   Lengths one({4}), two({2, 2});
   albef::AttentionArgs<float> a;

@@ -1,5 +1,6 @@
 // Runs one piece of code on the CPU in double and on a CUDA device in any number type, on the same
-// values, and compares. The includer provides Cuda& test_device() and void other_order(bool).
+// values, and compares. The includer provides Cuda& test_device(), bool no_test_device() and void
+// other_order(bool).
 #pragma once
 
 #include <doctest/doctest.h>

@@ -10,6 +10,7 @@ inline albef::Cuda& test_device() {
   static albef::Cuda device;
   return device;
 }
+inline bool no_test_device() { return false; }
 /// Threads and blocks in reverse: what a race would make visible.
 inline void other_order(bool on) { simt::machine.reversed = on; }
 
