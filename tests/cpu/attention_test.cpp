@@ -13,7 +13,6 @@ namespace {
 
 using albef::AttentionArgs;
 using albef::Mat;
-using albef::Sequences;
 
 struct Shape {
   std::vector<int> q_lengths, kv_lengths;
@@ -54,8 +53,10 @@ struct Problem {
     args.lse = fill(lse, rows * shape.heads);
     fill(d_out, rows * width), fill(dq, rows * width);
     fill(dk, kv_rows * width), fill(dv, kv_rows * width);
-    args.q_seq = {static_cast<int>(shape.q_lengths.size()), 0, q_offsets.data()};
-    args.kv_seq = {static_cast<int>(shape.kv_lengths.size()), 0, kv_offsets.data()};
+    args.q_seq =
+        albef::packed_sequences(static_cast<int>(shape.q_lengths.size()), q_offsets.data());
+    args.kv_seq =
+        albef::packed_sequences(static_cast<int>(shape.kv_lengths.size()), kv_offsets.data());
     if (!shape.kv_index.empty()) args.kv_index = shape.kv_index.data();
     args.heads = shape.heads;
     args.causal = shape.causal;
@@ -112,7 +113,7 @@ Expected plain_attention(const Problem<T>& p) {
           e.probabilities.push_back(prob[j]);
           if (a.dropout > 0) {
             const auto counter =
-                static_cast<std::uint64_t>((h * a.q.rows + r) * ((longest + 3) / 4));
+                static_cast<std::uint64_t>((r * a.heads + h) * ((longest + 3) / 4));
             const auto word = a.philox(a.stream, counter + j / 4)[j % 4];
             kept[j] = word < a.dropout * 0x1p32 ? 0.0 : 1.0 / (1.0 - double(a.dropout));
           }
@@ -251,7 +252,7 @@ TEST_CASE("uniform sequences are the same as equal offsets") {
   Problem<float> p({{7, 7, 7}, {7, 7, 7}, 2, 8, {}, false, 0.1f});
   p.forward(cpu);
   const std::vector<float> out = p.out;
-  p.args.q_seq = p.args.kv_seq = Sequences{3, 7};
+  p.args.q_seq = p.args.kv_seq = albef::uniform_sequences(3, 7);
   p.forward(cpu);
   CHECK(p.out == out);
 }

@@ -335,12 +335,13 @@ TEST_CASE("embedding gradients and scattered rows: equal for all thread counts")
   for (const int threads : {1, 2, 3}) {
     Cpu cpu(threads);
     std::vector<float> word(words * width, 1.0f), position(17 * width), type(2 * width);
-    embedding_backward(cpu, albef::EmbeddingGradArgs<float>{.ids = ids.data(),
-                                                            .seq = {4, 0, offsets},
-                                                            .dy = dy.mat(),
-                                                            .word = word.data(),
-                                                            .position = position.data(),
-                                                            .type = type.data()});
+    embedding_backward(cpu,
+                       albef::EmbeddingGradArgs<float>{.ids = ids.data(),
+                                                       .seq = albef::packed_sequences(4, offsets),
+                                                       .dy = dy.mat(),
+                                                       .word = word.data(),
+                                                       .position = position.data(),
+                                                       .type = type.data()});
     double expected = 1;
     for (int i = 0; i < rows; ++i)
       if (ids[static_cast<std::size_t>(i)] == 4) expected += dy.get(i, 129);
@@ -555,17 +556,25 @@ TEST_CASE("adamw_update: against the formula in double, and its moving average")
     Cpu cpu(threads);
     auto p = start, ema = start;
     std::vector<float> m(n), v(n);
+    std::vector<albef::AdamWRun> runs;
+    const auto runs_at = [&](int t) {  // two stretches of different treatment cover it all
+      const double c1 = 1 - std::pow(0.9, t), c2 = 1 - std::pow(0.999, t);
+      runs = {{.size = 17, .weight_decay = 0.02, .correction1 = c1, .correction2 = c2},
+              {.offset = 17,
+               .size = n - 17,
+               .weight_decay = 0.02,
+               .correction1 = c1,
+               .correction2 = c2}};
+      return std::span<const albef::AdamWRun>(runs);
+    };
     for (int t = 1; t <= 3; ++t)
       adamw_update(cpu, albef::AdamWArgs<float>{.param = p.data(),
                                                 .grad = gradient.data(),
                                                 .exp_avg = m.data(),
                                                 .exp_avg_sq = v.data(),
                                                 .ema = ema.data(),
-                                                .size = n,
+                                                .runs = runs_at(t),
                                                 .lr = 0.1,
-                                                .weight_decay = 0.02,
-                                                .correction1 = 1 - std::pow(0.9, t),
-                                                .correction2 = 1 - std::pow(0.999, t),
                                                 .grad_scale = 0.5,
                                                 .momentum = 0.9});
     results.push_back(p);
@@ -596,9 +605,15 @@ TEST_CASE("ema_update, squared_norm and clamp") {
   const auto old = ema;
   double expected = 0;
   for (const float v : x) expected += static_cast<double>(v) * static_cast<double>(v);
-  CHECK(albef::squared_norm(one, x.data(), 40001) == doctest::Approx(expected).epsilon(1e-5));
-  CHECK(albef::squared_norm(one, x.data(), 40001) == albef::squared_norm(three, x.data(), 40001));
-  CHECK(albef::squared_norm(one, x.data(), 0) == 0);
+  const auto norm = [&](Cpu& cpu, std::int64_t n, double beta) {
+    double square = 3;
+    albef::squared_norm(cpu, x.data(), n, &square, beta);
+    return square;
+  };
+  CHECK(norm(one, 40001, 0) == doctest::Approx(expected).epsilon(1e-5));
+  CHECK(norm(one, 40001, 0) == norm(three, 40001, 0));
+  CHECK(norm(one, 40001, 1) == doctest::Approx(expected + 3).epsilon(1e-5));
+  CHECK(norm(one, 0, 0) == 0);
   albef::ema_update(three, ema.data(), static_cast<const float*>(x.data()), 40001, 0.75);
   for (const std::size_t i : {std::size_t{0}, std::size_t{17000}, std::size_t{40000}})
     CHECK(ema[i] == doctest::Approx(0.75f * old[i] + 0.25f * x[i]));

@@ -61,7 +61,7 @@ TEST_CASE("packed texts of different lengths equal one text at a time") {
     CHECK(deviation(b.ctx.read(x), rows(states, begin, end, width)) < 1e-13);
     const auto one_image = b.ctx.variable<Micro::vision_width>(
         rows(image_states, i * tokens, (i + 1) * tokens, Micro::vision_width),
-        {1, tokens, nullptr});
+        albef::uniform_sequences(1, tokens));
     const auto y = bert.fusion(b.ctx, x, bert.image_keys_values(b.ctx, one_image));
     CHECK(deviation(b.ctx.read(y), rows(fused_states, begin, end, width)) < 1e-13);
   }

@@ -92,6 +92,6 @@ TEST_CASE("heads of one layer share nothing but their input") {
   std::fill(proj, proj + 64, 0.0);
   for (int i = 0; i < 8; ++i) proj[i * 9] = 1;  // identity
   const std::vector<double> x(2 * 3 * 8, 0.5);
-  const auto y = ctx.read(attention(ctx, ctx.variable<8>(x, {2, 3, nullptr})));
+  const auto y = ctx.read(attention(ctx, ctx.variable<8>(x, albef::uniform_sequences(2, 3))));
   for (std::size_t i = 0; i < y.size(); ++i) CHECK((y[i] == 0) == (i % 8 >= 4));
 }

@@ -53,7 +53,7 @@ TEST_CASE("self_attention: values, plain and causal, of sequences of different l
   auto& ctx = bench.ctx;
   const Indices offsets{0, 3, 4, 9};
   const Values x = random_values(9 * 3 * width);
-  const auto qkv = bench.input<3 * width>(x, {3, 0, offsets.data()});
+  const auto qkv = bench.input<3 * width>(x, albef::packed_sequences(3, offsets.data()));
   for (const bool causal : {false, true}) {
     Values expected(9 * width);
     for (int s = 0; s < 3; ++s) {
@@ -87,10 +87,25 @@ TEST_CASE("cross_attention: values with an index") {
           element(kv, 2 * width, kv_offsets[t], width + h * dim), q_offsets[s + 1] - q_offsets[s],
           dim, [&](int) { return keys; }, element(expected, width, q_offsets[s], h * dim));
   }
-  const auto y = albef::cross_attention(ctx, bench.input<width>(q, {3, 0, q_offsets.data()}),
-                                        bench.input<2 * width>(kv, {2, 0, kv_offsets.data()}),
-                                        index.data(), heads, 0.0f);
+  const auto y = albef::cross_attention(
+      ctx, bench.input<width>(q, albef::packed_sequences(3, q_offsets.data())),
+      bench.input<2 * width>(kv, albef::packed_sequences(2, kv_offsets.data())), index.data(),
+      heads, 0.0f);
   CHECK(max_difference(ctx.read(y), expected) < 1e-13);
+}
+
+TEST_CASE("padding rows behind the last sequence: zeros, and no gradient") {
+  const auto padded = [](auto& ctx, const auto&, const auto& x) {
+    auto rows = x;
+    rows.seq = ctx.sequences(Indices{0, 2, 5});
+    rows.seq.total = x.rows();
+    return albef::self_attention(ctx, rows, 2, 0.2f);
+  };
+  Bench<NoParameters> bench;
+  const auto x = bench.input<24>(random_values(8 * 24), albef::batch_of(8));
+  const Values y = bench.ctx.read(padded(bench.ctx, bench.model, x));
+  CHECK(Values(y.begin() + 5 * 8, y.end()) == Values(3 * 8, 0.0));
+  CHECK(gradcheck<Cpu>(GradcheckOptions{.dropout = true}, NoParameters{}, padded, vectors<24>(8)));
 }
 
 TEST_CASE("self_attention: gradients, plain, causal, with dropout") {
@@ -121,7 +136,7 @@ TEST_CASE("cross_attention: gradient of one side only, and into keys that two qu
   const auto run = [&](bool q_varies, bool kv_varies) {
     auto& ctx = bench.ctx;
     ctx.begin_step(0);
-    const Sequences q_seq{1, 3, nullptr}, kv_seq{2, 3, nullptr};
+    const Sequences q_seq = albef::uniform_sequences(1, 3), kv_seq = albef::uniform_sequences(2, 3);
     const auto a = q_varies ? bench.input<8>(q, q_seq) : ctx.constant<8>(q.data(), q_seq);
     const auto b = kv_varies ? bench.input<16>(kv, kv_seq) : ctx.constant<16>(kv.data(), kv_seq);
     const std::int32_t* index = ctx.upload(Indices{1});

@@ -30,8 +30,8 @@ TEST_CASE("add: gradients, of a value used several times") {
 
 TEST_CASE("add refuses tensors of different sizes") {
   Bench<NoParameters> bench;
-  const auto a = bench.input<4>(Values(8), {2, 1, nullptr});
-  const auto b = bench.input<4>(Values(12), {3, 1, nullptr});
+  const auto a = bench.input<4>(Values(8), albef::uniform_sequences(2, 1));
+  const auto b = bench.input<4>(Values(12), albef::uniform_sequences(3, 1));
   CHECK_THROWS_WITH_AS(add(bench.ctx, a, b), "[add] got 2 and 3 rows of width 4", albef::Error);
 }
 
@@ -58,7 +58,7 @@ TEST_CASE(
     "dropout: identity when off; else keeps about 1 - p, scaled, with another mask each time") {
   Bench<NoParameters> bench;
   auto& ctx = bench.ctx;
-  const auto x = bench.input<50>(Values(200 * 50, 1.0), {200, 1, nullptr});
+  const auto x = bench.input<50>(Values(200 * 50, 1.0), albef::uniform_sequences(200, 1));
   CHECK(dropout(ctx, x, 0.25f).data == x.data);
   ctx.set_dropout(true);
   CHECK(dropout(ctx, x, 0.0f).data == x.data);

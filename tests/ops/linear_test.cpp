@@ -24,7 +24,7 @@ struct Pair {
 TEST_CASE("linear: values") {
   Bench<albef::Linear<7, 5>> bench;
   const Values x = random_values(6 * 7);
-  const auto in = bench.input<7>(x, {2, 3, nullptr});
+  const auto in = bench.input<7>(x, albef::uniform_sequences(2, 3));
   Values plain, active;
   for (std::size_t r = 0; r < 6; ++r)
     for (std::int64_t o = 0; o < 5; ++o) {

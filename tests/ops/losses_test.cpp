@@ -121,6 +121,26 @@ TEST_CASE("cross_entropy: gradients") {
   CHECK(gradcheck<Cpu>(NoParameters{}, diagonal, vectors<5>(4)));
 }
 
+TEST_CASE("cross_entropy: rows with a negative label are padding") {
+  const auto padded = [](auto& ctx, const auto&, const auto& x) {
+    albef::SoftTargets<double> targets{.labels = ctx.upload(Indices{2, -1, 16, -1}), .alpha = 0.4};
+    targets.teacher = albef::mat(ctx.upload(random_values(4 * 17, 9)), 4, 17);
+    targets.mean = ctx.upload(Values{0.5});
+    return albef::cross_entropy(ctx, x, targets);
+  };
+  Bench<NoParameters> bench;
+  const Values x = random_values(4 * 17), teacher = random_values(4 * 17, 9);
+  Values rows, soft;
+  for (const std::ptrdiff_t r : {0, 2}) {
+    rows.insert(rows.end(), x.begin() + r * 17, x.begin() + (r + 1) * 17);
+    soft.insert(soft.end(), teacher.begin() + r * 17, teacher.begin() + (r + 1) * 17);
+  }
+  const auto logits = bench.input<any>(x, albef::batch_of(4), 17);
+  CHECK(bench.ctx.item(padded(bench.ctx, bench.model, logits)) ==
+        doctest::Approx(plain_cross_entropy(rows, soft, {2, 16}, 17, 0.4)).epsilon(1e-12));
+  CHECK(gradcheck<Cpu>(NoParameters{}, padded, vectors<any>(4, 17)));
+}
+
 TEST_CASE("cross_entropy of no rows is 0 and passes no gradient on") {
   Bench<NoParameters> bench;
   auto& ctx = bench.ctx;

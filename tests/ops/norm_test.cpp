@@ -41,8 +41,8 @@ TEST_CASE("layer_norm: values, also with a large eps and a mean far from zero") 
     return bench.at(bench.model.bias, static_cast<std::int64_t>(j));
   };
   auto& ctx = bench.ctx;
-  const auto in = bench.input<11>(x, {5, 1, nullptr});
-  const auto res = bench.input<11>(residual, {5, 1, nullptr});
+  const auto in = bench.input<11>(x, albef::uniform_sequences(5, 1));
+  const auto res = bench.input<11>(residual, albef::uniform_sequences(5, 1));
   for (const double eps : {1e-12, 0.5}) {
     albef::LayerNorm<11> norm = bench.model;
     norm.eps = eps;
@@ -75,8 +75,8 @@ TEST_CASE("add_layer_norm draws the mask that dropout draws") {
   const Values x = random_values(6 * 13), r = random_values(6 * 13, 8);
   const auto run = [&](bool fused) {
     ctx.begin_step(5);
-    const auto a = bench.input<13>(x, {6, 1, nullptr});
-    const auto b = bench.input<13>(r, {6, 1, nullptr});
+    const auto a = bench.input<13>(x, albef::uniform_sequences(6, 1));
+    const auto b = bench.input<13>(r, albef::uniform_sequences(6, 1));
     if (fused) return ctx.read(bench.model.add(ctx, a, b, 0.4f));
     return ctx.read(bench.model(ctx, add(ctx, dropout(ctx, a, 0.4f), b)));
   };
@@ -87,8 +87,9 @@ TEST_CASE("l2_normalize: values, a row of zeros, gradients") {
   Bench<NoParameters> bench;
   auto& ctx = bench.ctx;
   const Values x{3, 0, -4, 0, 0, 0};
-  CHECK(max_difference(ctx.read(albef::l2_normalize(ctx, bench.input<3>(x, {2, 1, nullptr}))),
-                       {0.6, 0, -0.8, 0, 0, 0}) < 1e-15);
+  CHECK(max_difference(
+            ctx.read(albef::l2_normalize(ctx, bench.input<3>(x, albef::uniform_sequences(2, 1)))),
+            {0.6, 0, -0.8, 0, 0, 0}) < 1e-15);
   const auto normalize = [](auto& c, const auto&, const auto& t) {
     return albef::l2_normalize(c, t);
   };

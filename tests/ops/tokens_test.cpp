@@ -22,7 +22,7 @@ struct Tables {
 const Indices ids{3, 0, 3, 6, 3, 1}, offsets{0, 4, 6};
 
 const auto embed_tokens = [](auto& ctx, const auto& m) {
-  const albef::Tokens tokens{ctx.upload(ids), {2, 0, ctx.upload(offsets)}};
+  const albef::Tokens tokens{ctx.upload(ids), ctx.sequences(offsets)};
   return albef::embed<6>(ctx, tokens, m.word, m.position, m.type);
 };
 
@@ -94,7 +94,8 @@ TEST_CASE("add_class_token: values and gradients") {
         expected.push_back((i == 0 ? bench.at(bench.model.cls, j)
                                    : x[static_cast<std::size_t>((b * 3 + i - 1) * 6 + j)]) +
                            bench.at(bench.model.position, i * 6 + j));
-  const auto y = add_class(bench.ctx, bench.model, bench.input<6>(x, {2, 3, nullptr}));
+  const auto y =
+      add_class(bench.ctx, bench.model, bench.input<6>(x, albef::uniform_sequences(2, 3)));
   CHECK(y.seq.uniform == 4);
   CHECK(max_difference(bench.ctx.read(y), expected) < 1e-15);
   CHECK(gradcheck<Cpu>(ClassToken{}, add_class, sequences<6>(3, 3)));
@@ -105,7 +106,7 @@ TEST_CASE("gather, first and select: values and shapes") {
   auto& ctx = bench.ctx;
   Values x;
   for (int r = 0; r < 6; ++r) x.insert(x.end(), {r + 0.0, r + 0.5});
-  const auto t = bench.input<2>(x, {2, 0, offsets.data()});  // lengths 4 and 2
+  const auto t = bench.input<2>(x, albef::packed_sequences(2, offsets.data()));  // lengths 4 and 2
   CHECK(ctx.read(albef::first(ctx, t)) == Values{0, 0.5, 4, 4.5});
   CHECK(albef::first(ctx, t).seq.count == 2);
   const Indices rows{5, 0, 5};
@@ -133,6 +134,28 @@ TEST_CASE("gather, first and select: gradients add up over copies of a row") {
     return albef::select(ctx, x, ctx.upload(Indices{1, 0, 1, 1}), 4);
   };
   CHECK(gradcheck<Cpu>(NoParameters{}, selected, ragged<5>({3, 1, 2})));
+}
+
+TEST_CASE(
+    "padding: negative rows are zeros and take no gradient, tokens behind the last text too") {
+  const auto rows = [](auto& ctx, const auto&, const auto& x) {
+    return albef::gather(ctx, x, {ctx.upload(Indices{2, -1, 0, -1}), albef::batch_of(4)});
+  };
+  Bench<NoParameters> bench;
+  const auto x = bench.input<2>(Values{1, 2, 3, 4, 5, 6}, albef::batch_of(3));
+  CHECK(bench.ctx.read(rows(bench.ctx, bench.model, x)) == Values{5, 6, 0, 0, 1, 2, 0, 0});
+  CHECK(gradcheck<Cpu>(NoParameters{}, rows, vectors<5>(3)));
+
+  const auto padded = [](auto& ctx, const auto& m) {
+    albef::Tokens tokens{ctx.upload(ids), ctx.sequences(Indices{0, 3, 4})};
+    tokens.seq.total = 6;
+    return albef::embed<6>(ctx, tokens, m.word, m.position, m.type);
+  };
+  Bench<Tables> tables;
+  const Values y = tables.ctx.read(padded(tables.ctx, tables.model));
+  CHECK(y.size() == 36);
+  CHECK(Values(y.begin() + 24, y.end()) == Values(12, 0.0));
+  CHECK(gradcheck<Cpu>(GradcheckOptions{.entries = 42}, Tables{}, padded));
 }
 
 TEST_CASE("gather of no rows") {

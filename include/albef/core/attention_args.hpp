@@ -11,21 +11,22 @@ namespace albef {
 
 /// out = dropout(softmax(scale * q k^T)) v for every (sequence, head). Head h lives in columns
 /// [h * head_dim, (h + 1) * head_dim) of each matrix, head_dim = q.cols / heads; q, k and v may be
-/// column blocks of one matrix.
+/// column blocks of one matrix. Padding rows (see Sequences) of out and of the gradients become
+/// zero (with beta: keep beta times the old value).
 template <class T>
 struct AttentionArgs {
   Mat<const T> q, k, v;  // (query rows, heads * head_dim), (key rows, ...), (key rows, ...)
   Mat<T> out;            // (query rows, heads * head_dim)
-  T* lse = nullptr;      // (query rows, heads): log-sum-exp of the scaled scores; forward writes
-                         // it (unless null), backward reads it
+  accumulator_t<T>* lse = nullptr;  // (query rows, heads): log-sum-exp of the scaled scores;
+                                    // forward writes it (unless null), backward reads it
   Sequences q_seq, kv_seq;
   const int* kv_index = nullptr;  // query sequence s reads keys of kv_index[s]; null: of s
   int heads = 1;
-  bool causal = false;  // query i sees keys j <= i + (key length - query length)
-  T scale = 1;          // usually head_dim^-0.5
-  // Dropout on the probabilities: with m the longest key sequence rounded up to a multiple of 4,
-  // the probability of (head h, query row r of the whole batch, key j of its sequence) is element
-  // e = (h * query rows + r) * m + j of the stream. It is kept iff word e % 4 of Philox counter
+  bool causal = false;         // query i sees keys j <= i + (key length - query length)
+  accumulator_t<T> scale = 1;  // usually head_dim^-0.5
+  // Dropout on the probabilities: with m = kv_seq.max_length() rounded up to a multiple of 4, the
+  // probability of (head h, query row r of the whole batch, key j of its sequence) is element
+  // e = (r * heads + h) * m + j of the stream. It is kept iff word e % 4 of Philox counter
   // e / 4 reaches dropout_threshold(dropout), and then divided by 1 - dropout.
   float dropout = 0;
   Philox philox = {};

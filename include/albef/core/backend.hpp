@@ -3,10 +3,16 @@
 // A device is a handle type (Cpu, ...) with one overload of every function below for it. Layers
 // call them unqualified with the device first, so that a new device is one more overload set and
 // no layer, loss or model changes.
+//
+// T is the type of activations, their gradients and the weights kernels read; A = accumulator_t<T>
+// that of statistics, scalars, losses, normalised features and parameter gradients. All pointers
+// are to memory of the device unless their comment says host. Primitives return as soon as their
+// work is queued, in order; only copy_to_host waits.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "albef/core/attention_args.hpp"
 #include "albef/core/matrix.hpp"
@@ -25,9 +31,9 @@ struct LayerNormArgs {
   const T* weight = nullptr;
   const T* bias = nullptr;
   Mat<T> y;
-  T* mean = nullptr;  ///< (rows)
-  T* rstd = nullptr;  ///< (rows)
-  T eps = 0;
+  accumulator_t<T>* mean = nullptr;  ///< (rows)
+  accumulator_t<T>* rstd = nullptr;  ///< (rows)
+  accumulator_t<T> eps = 0;
   float dropout = 0;
   Philox philox = {};
   std::uint64_t stream = 0;
@@ -40,17 +46,18 @@ template <class T>
 struct LayerNormGradArgs {
   Mat<const T> dy, x;
   const T* weight = nullptr;
-  const T* mean = nullptr;
-  const T* rstd = nullptr;
+  const accumulator_t<T>* mean = nullptr;
+  const accumulator_t<T>* rstd = nullptr;
   Mat<T> dx = {};
-  T beta_x = 0;
-  T* dweight = nullptr;
-  T beta_weight = 0;
-  T* dbias = nullptr;
-  T beta_bias = 0;
+  accumulator_t<T> beta_x = 0;
+  accumulator_t<T>* dweight = nullptr;
+  accumulator_t<T> beta_weight = 0;
+  accumulator_t<T>* dbias = nullptr;
+  accumulator_t<T> beta_bias = 0;
 };
 
-/// Token embeddings: y[r] = word[ids[r]] + position[r - start of its sequence] + type0.
+/// Token embeddings: y[r] = word[ids[r]] + position[r - start of its sequence] + type0; padding
+/// rows (see Sequences) become zero and give no gradient.
 template <class T>
 struct EmbeddingArgs {
   const std::int32_t* ids = nullptr;  ///< (rows)
@@ -65,9 +72,10 @@ struct EmbeddingGradArgs {
   const std::int32_t* ids = nullptr;
   Sequences seq;
   Mat<const T> dy;
-  T* word = nullptr;  ///< added to; already holds beta times the old value
-  T* position = nullptr;
-  T* type = nullptr;
+  accumulator_t<T>* word = nullptr;  ///< added to; already holds beta times the old value
+  accumulator_t<T>* position = nullptr;
+  accumulator_t<T>* type = nullptr;
+  int vocabulary = 0;  ///< rows of word
 };
 
 /// How images are cut: square images of `size` pixels into patches of `patch` pixels.
@@ -83,6 +91,7 @@ struct PatchGrid {
 /// hard is onehot(label); with identities it is uniform over the columns whose identity is the
 /// row's (none: no such part).
 /// loss = scale * sum over rows r of weights[r] * -sum_v target_v log_softmax(logits)_v.
+/// A row with a negative label is padding: it adds nothing and its gradient is zero.
 template <class T>
 struct SoftTargetArgs {
   Mat<const T> logits;
@@ -90,12 +99,13 @@ struct SoftTargetArgs {
   const std::int32_t* labels = nullptr;             ///< (rows); null: the label of row r is r
   const std::int64_t* row_identities = nullptr;     ///< (rows) or null; labels are then unused
   const std::int64_t* column_identities = nullptr;  ///< (columns), with row_identities
-  const T* weights = nullptr;                       ///< (rows); null: 1
-  T alpha = 0;
-  T scale = 1;
-  T* lse = nullptr;          ///< (rows) log-sum-exp of the logits, written forward, read backward
-  T* teacher_lse = nullptr;  ///< (rows) the same of the teacher
-  T* row_losses = nullptr;   ///< (rows) or null: each row's loss without scale and weight
+  const accumulator_t<T>* weights = nullptr;        ///< (rows); null: 1
+  accumulator_t<T> alpha = 0;
+  accumulator_t<T> scale = 1;
+  const accumulator_t<T>* factor = nullptr;  ///< a further factor on the device, or null
+  accumulator_t<T>* lse = nullptr;  ///< (rows) log-sum-exp of the logits, for the backward pass
+  accumulator_t<T>* teacher_lse = nullptr;  ///< (rows) the same of the teacher
+  accumulator_t<T>* row_losses = nullptr;   ///< (rows) or null: losses without scale and weight
 };
 
 /// Multiplication by a learned scalar parameter: `reciprocal` x / s (a temperature) or
@@ -110,28 +120,42 @@ struct NegativeArgs {
   Mat<const T> logits;  ///< (n, at least n); unused when uniform
   int n = 0;
   bool uniform = false;
-  T epsilon = 0;
+  accumulator_t<T> epsilon = 0;
   const std::int64_t* identities = nullptr;  ///< (n) or null: only the diagonal is excluded
   Philox philox = {};
   std::uint64_t stream = 0;
-  std::int32_t* index = nullptr;  ///< (n) result
-  T* weights = nullptr;           ///< (n, n) scratch and result: the weights drawn from
+  std::int32_t* index = nullptr;        ///< (n) result
+  accumulator_t<T>* weights = nullptr;  ///< (n, n) scratch and result: the weights drawn from
 };
 
-/// Fused optimizer pass over [offset, offset + size): decoupled weight decay, Adam moments, update,
-/// and (if ema is set) ema = momentum * ema + (1 - momentum) * param with the new param.
-template <class T>
+/// A stretch of the flat parameter buffer that one optimizer step treats alike.
+struct AdamWRun {
+  std::int64_t offset = 0, size = 0;
+  bool touched = true;  ///< false: no gradient arrived; only the moving average moves
+  double weight_decay = 0;
+  double correction1 = 1, correction2 = 1;  ///< 1 - beta^t
+};
+
+/// Fused optimizer pass over `runs`: decoupled weight decay, Adam moments, update, and (if ema is
+/// set) ema = momentum * ema + (1 - momentum) * param with the new param. The new values are also
+/// written to `copy` and `ema_copy` where set: the weights in the type C kernels read.
+template <class T, class C = T>
 struct AdamWArgs {
   T* param = nullptr;
   const T* grad = nullptr;
   T* exp_avg = nullptr;
   T* exp_avg_sq = nullptr;
   T* ema = nullptr;
-  std::int64_t size = 0;
-  double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
-  double correction1 = 1, correction2 = 1;  ///< 1 - beta^t
-  double grad_scale = 1;                    ///< factor on the gradient (clipping, accumulation)
+  C* copy = nullptr;
+  C* ema_copy = nullptr;
+  std::span<const AdamWRun> runs;  ///< host; ascending, not overlapping
+  double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  double grad_scale = 1;  ///< factor on the gradient (accumulation)
   double momentum = 0;
+  /// Clipping: with square_norm = the sum of squares of the raw gradient, on the device, the
+  /// gradient is also multiplied by min(1, max_norm / (grad_scale * sqrt(*square_norm) + 1e-6)).
+  double max_norm = 0;
+  const double* square_norm = nullptr;
 };
 
 /// Normalisation of pixel values v in 0..255: (v / 255 - mean) / std per channel (the statistics of
@@ -139,23 +163,29 @@ struct AdamWArgs {
 inline constexpr double pixel_mean[3] = {0.48145466, 0.4578275, 0.40821073};
 inline constexpr double pixel_std[3] = {0.26862954, 0.26130258, 0.27577711};
 
-/// A type is a backend when all primitives exist for it.
+/// A type is a backend for activations of type T when all primitives exist for it.
 template <class D, class T>
-concept Backend = requires(D& d, void* p, std::size_t n, std::int64_t m, T* x, const T* cx, T s,
-                           Mat<T> a, Mat<const T> ca, Sequences seq, std::int32_t* idx,
+concept Backend = requires(D& d, void* p, std::size_t n, std::int64_t m, T* x, const T* cx,
+                           accumulator_t<T>* r, const accumulator_t<T>* cr, accumulator_t<T> s,
+                           Mat<T> a, Mat<const T> ca, Mat<accumulator_t<T>> b,
+                           Mat<const accumulator_t<T>> cb, Sequences seq, std::int32_t* idx,
                            const std::int32_t* cidx, const std::uint8_t* bytes, PatchGrid grid,
-                           Philox philox, std::uint64_t stream, float f, ScaleKind kind,
-                           const SoftTargetArgs<T>& soft) {
+                           Philox philox, std::uint64_t stream, float f, double* norm,
+                           ScaleKind kind, const SoftTargetArgs<T>& soft) {
   // Memory.
   allocate_bytes(d, n);
   release_bytes(d, p, n);
   fill_zero(d, p, n);
-  copy_to_device(d, x, cx, m);
+  copy_to_device(d, x, cx, m);  // from host memory, which may change right afterwards
   copy_to_host(d, x, cx, m);
   copy_on_device(d, x, cx, m);
-  fill(d, x, s, m);  // x[0, m) = s
+  fill(d, x, T(0), m);   // x[0, m) = value
+  convert(d, cx, r, m);  // r[0, m) = cx[0, m) in the other type
+  convert(d, cr, x, m);  // and back
   // Products and attention.
   gemm(d, GemmArgs<T>{});
+  gemm(d, GemmArgs<T, accumulator_t<T>>{});
+  weight_gradient(d, ca, ca, b, s, r, s);  // b = dy^T x + s * b, r (or null) = sums of dy + s * r
   attention_forward(d, AttentionArgs<T>{});
   attention_backward(d, AttentionArgs<T>{}, ca, a, s, a, a, s);
   attention_probabilities(d, AttentionArgs<T>{}, 0, x, ca);  // see cpu/attention.hpp
@@ -163,21 +193,21 @@ concept Backend = requires(D& d, void* p, std::size_t n, std::int64_t m, T* x, c
   add(d, ca, a, s);                         // a = ca + s * a
   set_rows(d, cx, a);                       // every row of a = row
   add_row(d, cx, a);                        // every row of a += row
-  scale_rows(d, ca, cx, a, s);              // a = ca * scalar + s * a
-  column_sum(d, ca, x, s);                  // x = sum over rows of ca + s * x
+  scale_rows(d, ca, cr, a, s);              // a = ca * scalar + s * a
+  column_sum(d, ca, r, s);                  // r = sum over rows of ca + s * r
   mul_row(d, ca, cx, a, s);                 // a = ca * row + s * a
-  dot_rows(d, ca, ca, x, s);                // x = sum over rows of ca * ca + s * x
-  dot(d, ca, ca, x, s, s);                  // x = s * sum(ca * ca) + s * x
+  dot_rows(d, ca, ca, r, s);                // r = sum over rows of ca * ca + s * r
+  dot(d, ca, ca, r, s, s);                  // r = s * sum(ca * ca) + s * r
   gelu_backward(d, ca, ca, a);              // a = ca * gelu'(ca)
   relu_backward(d, ca, ca, a, s);           // a = (ca where the second ca > 0, else 0) + s * a
   dropout(d, ca, a, s, f, philox, stream);  // a = mask(ca) / (1 - p) + s * a
   layer_norm_forward(d, LayerNormArgs<T>{});
   layer_norm_backward(d, LayerNormGradArgs<T>{});
-  l2_normalize_forward(d, ca, a, x);           // a = ca / max(|ca|, 1e-12), x = the divisor
-  l2_normalize_backward(d, ca, ca, cx, a, s);  // a = (dy - y (y . dy)) / norm + s * a
-  scale_by(d, ca, cx, kind, a, s);             // a = ca * factor(cx) + s * a
-  scale_gradient(d, ca, ca, cx, kind, x, s);   // x = d factor / d scalar * sum(dy * in) + s * x
-  // Tokens and images.
+  l2_normalize_forward(d, ca, b, r);           // b = ca / max(|ca|, 1e-12), r = the divisor
+  l2_normalize_backward(d, cb, cb, cr, a, s);  // a = (dy - y (y . dy)) / norm + s * a
+  scale_by(d, ca, cr, kind, a, s);             // a = ca * factor(cr) + s * a
+  scale_gradient(d, ca, ca, cr, kind, r, s);   // r = d factor / d scalar * sum(dy * in) + s * r
+  // Tokens and images. A negative index stands for a row of zeros, and takes no gradient.
   embedding_forward(d, EmbeddingArgs<T>{});
   embedding_backward(d, EmbeddingGradArgs<T>{});
   normalize_images(d, bytes, grid, a);  // uint8 HWC -> (images, channels * size^2)
@@ -186,17 +216,19 @@ concept Backend = requires(D& d, void* p, std::size_t n, std::int64_t m, T* x, c
   gather_rows(d, ca, cidx, a);       // a[i] = ca[index[i]]
   scatter_add_rows(d, ca, cidx, a);  // a[index[i]] += ca[i]
   first_rows(d, seq, idx);           // idx[i] = seq.begin(i)
-  select_sequences(d, seq, cidx, 0, idx, idx);
+  // Sequences index[0..n) one after the other: offsets (n + 1), source rows (`capacity` of them,
+  // -1 behind the last). The result's total is what the host knows: at most `capacity`.
+  select_sequences(d, seq, cidx, 0, 0, idx, idx);
   pair_indices(d, 0, cidx, cidx, idx, idx);
   // Losses.
-  soft_cross_entropy_forward(d, soft, x);
-  soft_cross_entropy_backward(d, soft, cx, a, s);
+  soft_cross_entropy_forward(d, soft, r);
+  soft_cross_entropy_backward(d, soft, cr, a, s);
   sample_negatives(d, NegativeArgs<T>{});
-  // Optimizer.
-  adamw_update(d, AdamWArgs<T>{});
-  ema_update(d, x, cx, m, 0.0);
-  squared_norm(d, cx, m);
-  clamp(d, x, m, s, s);
+  // Optimizer, on the master type.
+  adamw_update(d, AdamWArgs<accumulator_t<T>, T>{});
+  ema_update(d, r, cr, m, 0.0);
+  squared_norm(d, cr, m, norm, 0.0);  // *norm = sum of squares + beta * *norm, on the device
+  clamp(d, r, m, s, s);
 };
 
 }  // namespace albef

@@ -32,18 +32,24 @@ class Context {
  public:
   using Device = DeviceT;
   using Precision = PrecisionT;
-  using Real = typename Precision::Compute;
+  using Real = typename Precision::Compute;   ///< activations and their gradients
+  using Master = typename Precision::Master;  ///< losses, features, parameter gradients
   using Store = ParamStore<Device, Precision>;
   template <int W>
   using TensorOf = Tensor<Real, W>;
 
-  static_assert(Backend<Device, Real>,
+  static_assert(Backend<Device, Real> && Backend<Device, Master>,
                 "Context: the device lacks some of the primitives of core/backend.hpp for this "
                 "number type; include the umbrella header of the device (albef/cpu.hpp)");
 
   /// `seed` keys all random draws (dropout, sampling) of this context.
   Context(Device& device, Store& store, std::uint64_t seed = 42)
-      : device_(device), store_(store), philox_{seed}, arena_(device), gradients_(device) {}
+      : device_(device),
+        store_(store),
+        step_(device, 1),
+        philox_{seed, step_.data()},
+        arena_(device),
+        gradients_(device) {}
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
@@ -57,26 +63,28 @@ class Context {
     closures_.reset();
     arena_.reset();
     gradients_.reset();
-    step_ = step;
+    copy_to_device(device_, step_.data(), &step, 1);
     next_stream_ = 0;
   }
 
   // ---- memory ------------------------------------------------------------------------------
 
   /// An uninitialised tensor whose rows are grouped as `seq`.
-  template <int W>
-  TensorOf<W> tensor(Sequences seq, int cols = W) {
-    TensorOf<W> t;
+  template <int W, class T = Real>
+  Tensor<T, W> tensor(Sequences seq, int cols = W) {
+    Tensor<T, W> t;
     t.cols = cols;
     t.seq = seq;
-    t.data = arena_.template take<Real>(t.size());
-    if (recording_) t.id = new_value(t.size());
+    t.data = arena_.template take<T>(t.size());
+    if (recording_) t.id = new_value(static_cast<std::size_t>(t.size()) * sizeof(T));
     return t;
   }
-  template <class T>
-  T like(const T& x) {
-    return tensor<T::width>(x.seq, x.cols);
+  template <class T, int W>
+  Tensor<T, W> like(const Tensor<T, W>& x) {
+    return tensor<W, T>(x.seq, x.cols);
   }
+  /// An uninitialised scalar: a loss.
+  Tensor<Master, 1> scalar() { return tensor<1, Master>(batch_of(1)); }
   /// `count` uninitialised values outside the tape, valid until the next begin_step.
   template <class T = Real>
   T* allocate(std::int64_t count) {
@@ -93,11 +101,18 @@ class Context {
   const T* upload(const std::vector<T>& host) {
     return upload(std::span<const T>(host));
   }
+  /// Sequences of a packed batch, from the host's offsets (count + 1, the first of them 0).
+  Sequences sequences(std::span<const std::int32_t> offsets) {
+    return packed_sequences(static_cast<int>(offsets.size()) - 1, upload(offsets), offsets.data());
+  }
+  Sequences sequences(const std::vector<std::int32_t>& offsets) {
+    return sequences(std::span<const std::int32_t>(offsets));
+  }
   /// A tensor that takes no gradient, over device memory owned by someone else.
-  template <int W>
-  TensorOf<W> constant(const Real* data, Sequences seq, int cols = W) const {
-    TensorOf<W> t;
-    t.data = const_cast<Real*>(data);
+  template <int W, class T>
+  Tensor<T, W> constant(const T* data, Sequences seq, int cols = W) const {
+    Tensor<T, W> t;
+    t.data = const_cast<T*>(data);
     t.cols = cols;
     t.seq = seq;
     return t;
@@ -116,25 +131,27 @@ class Context {
     return t;
   }
   /// Host copy of a tensor's values.
-  template <int W>
-  std::vector<Real> read(const TensorOf<W>& t) const {
-    std::vector<Real> host(static_cast<std::size_t>(t.size()));
+  template <class T, int W>
+  std::vector<T> read(const Tensor<T, W>& t) const {
+    std::vector<T> host(static_cast<std::size_t>(t.size()));
     copy_to_host(device_, host.data(), t.data, t.size());
     return host;
   }
   /// The value of a one-element tensor.
-  Real item(const TensorOf<1>& t) const {
-    Real host;
+  template <class T>
+  T item(const Tensor<T, 1>& t) const {
+    T host;
     copy_to_host(device_, &host, t.data, 1);
     return host;
   }
   /// Host copy of the gradient of a variable() or watched tensor after backward; zeros if none
   /// arrived.
-  template <int W>
-  std::vector<Real> gradient(const TensorOf<W>& t) const {
-    std::vector<Real> host(static_cast<std::size_t>(t.size()));
+  template <class T, int W>
+  std::vector<T> gradient(const Tensor<T, W>& t) const {
+    std::vector<T> host(static_cast<std::size_t>(t.size()));
     if (t.id >= 0 && values_[static_cast<std::size_t>(t.id)].grad)
-      copy_to_host(device_, host.data(), values_[static_cast<std::size_t>(t.id)].grad, t.size());
+      copy_to_host(device_, host.data(),
+                   static_cast<const T*>(values_[static_cast<std::size_t>(t.id)].grad), t.size());
     return host;
   }
   /// Asks for the gradient of y, whether or not what it was computed from takes one; read it with
@@ -159,8 +176,10 @@ class Context {
 
   // ---- switches ----------------------------------------------------------------------------
 
-  /// Values of a parameter in the plane now in force.
-  const Real* weight(ParamSpan p) const { return store_.data(plane_, p); }
+  /// Values of a parameter in the plane now in force, as kernels read them.
+  const Real* weight(ParamSpan p) const { return store_.compute(plane_, p); }
+  /// The same in the store's own precision: for scalars such as a temperature.
+  const Master* master_weight(ParamSpan p) const { return store_.data(plane_, p); }
   bool recording() const { return recording_; }
   bool dropout() const { return dropout_; }
   /// Dropout layers act (training) or are the identity (evaluation, the default).
@@ -188,22 +207,22 @@ class Context {
   // ---- randomness --------------------------------------------------------------------------
 
   const Philox& philox() const { return philox_; }
-  /// A stream of its own for one use in this step; the same sequence of calls gives the same
-  /// streams in every run.
-  std::uint64_t next_stream() { return mix(step_, next_stream_++); }
+  /// A stream of its own for one use in this step, which philox() mixes with the step's number; the
+  /// same sequence of calls gives the same streams in every run.
+  std::uint64_t next_stream() { return next_stream_++; }
 
   // ---- tape --------------------------------------------------------------------------------
 
   bool needs(ParamSpan) const { return recording_ && store_.has(Plane::grad); }
-  template <int W>
-  bool needs(const TensorOf<W>& t) const {
+  template <class T, int W>
+  bool needs(const Tensor<T, W>& t) const {
     return t.id >= 0 && values_[static_cast<std::size_t>(t.id)].needs;
   }
   /// Records how the gradient of `y` flows to the inputs it was computed from, listed by from().
   /// The closure is called as f(bwd) in the backward pass if y has received a gradient; it must
   /// be trivially copyable and is dropped at once when no input needs a gradient.
-  template <int W, class F>
-  void record(const TensorOf<W>& y, bool any_input_needs, F f) {
+  template <class T, int W, class F>
+  void record(const Tensor<T, W>& y, bool any_input_needs, F f) {
     static_assert(std::is_trivially_copyable_v<F>,
                   "record: a backward closure must capture plain data (handles, numbers) only");
     static_assert(alignof(F) <= arena_alignment);
@@ -223,10 +242,10 @@ class Context {
 
   /// Back-propagates from the one-element tensor `loss` through everything recorded; parameter
   /// gradients are added to the store's grad plane. `scale` multiplies the loss.
-  void backward(const TensorOf<1>& loss, Real scale = 1) {
+  void backward(const Tensor<Master, 1>& loss, Master scale = 1) {
     require(needs(loss), "[backward] the loss depends on nothing that takes a gradient");
     Backward<Context> bwd(*this);
-    fill(device_, bwd.buffer(loss.id), Real{scale}, 1);
+    fill(device_, static_cast<Master*>(bwd.buffer(loss.id)), scale, 1);
     run_tape(bwd, 0);
   }
 
@@ -267,8 +286,8 @@ class Context {
   friend class Backward<Context>;
 
   struct Value {
-    Real* grad = nullptr;
-    std::int64_t size = 0;
+    void* grad = nullptr;
+    std::size_t bytes = 0;
     bool needs = false;
     bool keep = false;  ///< the gradient survives the backward pass
   };
@@ -319,8 +338,8 @@ class Context {
   };
 
   Value& value(int id) { return values_[static_cast<std::size_t>(id)]; }
-  int new_value(std::int64_t size) {
-    values_.push_back({nullptr, size, false, false});
+  int new_value(std::size_t bytes) {
+    values_.push_back({nullptr, bytes, false, false});
     return static_cast<int>(values_.size()) - 1;
   }
   /// Runs the closures above `bottom` in reverse; each gradient is freed once it was used.
@@ -337,13 +356,14 @@ class Context {
 
   Device& device_;
   Store& store_;
+  Buffer<Device, std::uint64_t> step_;  // one word: the number of the step, where kernels read it
   Philox philox_;
   Arena<Device> arena_;
   GradientPool<Device> gradients_;
   ClosureMemory closures_;
   std::vector<Value> values_;
   std::vector<Node> tape_;
-  std::uint64_t step_ = 0, next_stream_ = 0;
+  std::uint64_t next_stream_ = 0;
   Plane plane_ = Plane::online;
   bool recording_ = true, dropout_ = false, checkpointing_ = false;
 };
@@ -354,77 +374,81 @@ class Backward {
  public:
   using Context = ContextT;
   using Real = typename Context::Real;
+  using Master = typename Context::Master;
 
   explicit Backward(Context& ctx) : ctx_(ctx) {}
 
   typename Context::Device& device() const { return ctx_.device(); }
   const Real* weight(ParamSpan p) const { return ctx_.weight(p); }
+  const Master* master_weight(ParamSpan p) const { return ctx_.master_weight(p); }
   template <class In>
   bool needs(const In& in) const {
     return ctx_.needs(in);
   }
 
   /// The gradient that has arrived at y.
-  template <int W>
-  Mat<Real> grad(const Tensor<Real, W>& y) const {
-    return {ctx_.value(y.id).grad, y.rows(), y.cols, y.cols};
+  template <class T, int W>
+  Mat<T> grad(const Tensor<T, W>& y) const {
+    return {static_cast<T*>(ctx_.value(y.id).grad), y.rows(), y.cols, y.cols};
   }
   /// Calls f(dx, beta) to add to the gradient of x as dx = new + beta * dx; not called when x takes
   /// no gradient. beta is 0 for the first contribution (dx is then uninitialised) and 1 later.
-  template <int W, class F>
-  void into(const Tensor<Real, W>& x, F&& f) {
+  template <class T, int W, class F>
+  void into(const Tensor<T, W>& x, F&& f) {
     if (!ctx_.needs(x)) return;
     const bool first = ctx_.value(x.id).grad == nullptr;
-    std::forward<F>(f)(Mat<Real>{buffer(x.id), x.rows(), x.cols, x.cols},
-                       first ? Real{0} : Real{1});
+    std::forward<F>(f)(Mat<T>{static_cast<T*>(buffer(x.id)), x.rows(), x.cols, x.cols},
+                       accumulator_t<T>(first ? 0 : 1));
   }
-  /// The same for parameters; f receives a pointer to their gradient.
+  /// The same for parameters; f receives a pointer to their gradient, which is a Master*.
   template <class F>
   void into(ParamSpan p, F&& f) {
     if (!ctx_.needs(p)) return;
-    const Real beta = ctx_.store().touch(p);
+    const Master beta = ctx_.store().touch(p);
     std::forward<F>(f)(ctx_.store().data(Plane::grad, p), beta);
   }
   /// Adds the gradient of y to that of x, both of one shape. The last use of y's gradient may hand
   /// its memory on instead of copying: say so with `last`.
-  template <int W>
-  void pass(const Tensor<Real, W>& y, const Tensor<Real, W>& x, bool last) {
+  template <class T, int W>
+  void pass(const Tensor<T, W>& y, const Tensor<T, W>& x, bool last) {
     if (!ctx_.needs(x)) return;
     if (last && ctx_.value(x.id).grad == nullptr && !ctx_.value(y.id).keep)
       return move_gradient(y.id, x.id);
-    into(x, [&](Mat<Real> dx, Real beta) { add(device(), grad(y), dx, beta); });
+    into(x, [&](Mat<T> dx, auto beta) { add(device(), Mat<const T>(grad(y)), dx, beta); });
   }
   /// Temporary memory for one closure, returned to the pool when the scope ends.
+  template <class T>
   class Temporary {
    public:
     Temporary(Context& ctx, std::int64_t count)
         : ctx_(ctx),
-          bytes_(static_cast<std::size_t>(count) * sizeof(Real)),
-          data_(static_cast<Real*>(ctx.gradients_.take(bytes_))) {}
+          bytes_(static_cast<std::size_t>(count) * sizeof(T)),
+          data_(static_cast<T*>(ctx.gradients_.take(bytes_))) {}
     ~Temporary() { ctx_.gradients_.give_back(data_, bytes_); }
     Temporary(const Temporary&) = delete;
     Temporary& operator=(const Temporary&) = delete;
-    Real* data() const { return data_; }
+    T* data() const { return data_; }
 
    private:
     Context& ctx_;
     std::size_t bytes_;
-    Real* data_;
+    T* data_;
   };
-  Temporary temporary(std::int64_t count) { return Temporary(ctx_, count); }
+  template <class T = Real>
+  Temporary<T> temporary(std::int64_t count) {
+    return Temporary<T>(ctx_, count);
+  }
 
   // For Context.
-  Real* buffer(int id) {
+  void* buffer(int id) {
     auto& v = ctx_.value(id);
-    if (!v.grad)
-      v.grad =
-          static_cast<Real*>(ctx_.gradients_.take(static_cast<std::size_t>(v.size) * sizeof(Real)));
+    if (!v.grad) v.grad = ctx_.gradients_.take(v.bytes);
     return v.grad;
   }
   void release(int id) {
     auto& v = ctx_.value(id);
     if (!v.grad || v.keep) return;
-    ctx_.gradients_.give_back(v.grad, static_cast<std::size_t>(v.size) * sizeof(Real));
+    ctx_.gradients_.give_back(v.grad, v.bytes);
     v.grad = nullptr;
   }
   void move_gradient(int from, int to) {

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "albef/core/bfloat16.hpp"
+#include "albef/core/error.hpp"
+
 namespace albef {
 
 /// Row-major view; element (i, j) is at data[i * stride + j].
@@ -14,7 +17,9 @@ struct Mat {
   std::int64_t stride = 0;
 
   constexpr T* row(int i) const { return data + i * stride; }
-  constexpr operator Mat<const T>() const { return {data, rows, cols, stride}; }
+  template <class U>
+  requires std::is_same_v<U, const T>
+  constexpr operator Mat<U>() const { return {data, rows, cols, stride}; }
 };
 
 /// A read-only view whose number type follows from the other arguments of a call.
@@ -31,15 +36,31 @@ constexpr Mat<T> mat(T* data, int rows, int cols) {
 /// op(a) is (M, K), op(b) is (K, N), c is (M, N); bias (N values, or null) is added to every row.
 /// beta == 0 never reads c. With `gelu`, c receives gelu(z) and `pre` (if set) receives
 /// z = alpha * op(a) * op(b) + beta * c + bias. No aliasing between c and the inputs.
-template <class T>
+/// Out is the type of the result: T, or accumulator_t<T> for parameter gradients (no bias or gelu).
+template <class T, class Out = T>
 struct GemmArgs {
   Mat<const T> a, b;
-  Mat<T> c;
+  Mat<Out> c;
   bool transpose_a = false, transpose_b = false;
-  T alpha = 1, beta = 0;
+  accumulator_t<T> alpha = 1, beta = 0;
   const T* bias = nullptr;
   bool gelu = false;
   Mat<T> pre = {};
 };
+
+/// K: what the product sums over.
+template <class T, class Out>
+constexpr int inner_size(const GemmArgs<T, Out>& g) {
+  return g.transpose_a ? g.a.rows : g.a.cols;
+}
+
+/// Throws Error if the shapes of a product do not fit.
+template <class T, class Out>
+void check_gemm(const GemmArgs<T, Out>& g) {
+  const int m = g.transpose_a ? g.a.cols : g.a.rows, k = inner_size(g);
+  const int kb = g.transpose_b ? g.b.cols : g.b.rows, n = g.transpose_b ? g.b.rows : g.b.cols;
+  require(m == g.c.rows && n == g.c.cols && k == kb, "[gemm] (", m, ", ", k, ") x (", kb, ", ", n,
+          ") does not give (", g.c.rows, ", ", g.c.cols, ")");
+}
 
 }  // namespace albef

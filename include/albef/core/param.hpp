@@ -150,9 +150,8 @@ struct NameVisitor {
     out.tied.push_back({full(name), param.index});
   }
   /// The same for `rest` of member `index` of the list `name`.
-  void tied(std::string_view name, int index, std::string_view rest, const auto& param) {
-    on_tied(prefix + std::string(name) + '.' + std::to_string(index) + '.' + std::string(rest),
-            param);
+  void tied(std::string_view name, int index, std::string_view rest, ParamSpan param) {
+    tied(std::string(name) + '.' + std::to_string(index) + '.' + std::string(rest), param);
   }
   /// `name` is the integer buffer 0, 1, ..., n - 1 of shape (1, n), which checkpoints carry.
   void range(std::string_view name, int n) { out.ranges.push_back({full(name), n}); }

@@ -44,11 +44,14 @@ bool has_twin(std::string_view name) {
     return true;
 }
 
-/// Values of all parameters of a model on a device.
+/// Values of all parameters of a model on a device. Where the precision computes in another type
+/// than it keeps parameters in, the online and ema planes have a copy in that type: the optimizer
+/// writes it; whoever changes these planes otherwise calls refresh().
 template <class Device, class Precision = Fp32>
 class ParamStore {
  public:
   using Real = typename Precision::Master;
+  using Compute = typename Precision::Compute;
 
   /// Lays out storage for `description` (see laid_out) and initialises it from `seed`. The momentum
   /// plane starts as a copy of the online weights.
@@ -63,7 +66,7 @@ class ParamStore {
     for (auto& p : params_) {
       p.decay = decays(p.name, p.shape.size());
       p.twin = has_twin<M>(p.name);
-      size_ += p.size;
+      size_ = p.offset + p.size;
     }
     allocate(storage, seed);
   }
@@ -89,6 +92,21 @@ class ParamStore {
   bool has(Plane plane) const { return static_cast<bool>(planes_[static_cast<int>(plane)]); }
   Real* data(Plane plane) const { return planes_[static_cast<int>(plane)].data(); }
   Real* data(Plane plane, ParamSpan p) const { return data(plane) + p.offset; }
+  /// The weights of plane online or ema in the type kernels read.
+  Compute* compute(Plane plane) const {
+    if constexpr (has_compute_copy<Precision>)
+      return copies_[plane == Plane::ema].data();
+    else
+      return data(plane);
+  }
+  Compute* compute(Plane plane, ParamSpan p) const { return compute(plane) + p.offset; }
+  /// Brings the copies kernels read up to date with the online and ema planes.
+  void refresh() {
+    if constexpr (has_compute_copy<Precision>)
+      for (const Plane plane : {Plane::online, Plane::ema})
+        if (has(plane))
+          convert(device_, static_cast<const Real*>(data(plane)), compute(plane), size_);
+  }
 
   /// The parameter called `name`; Error if there is none.
   const ParamInfo& find(std::string_view name) const {
@@ -107,13 +125,18 @@ class ParamStore {
       for (auto& v : values) v = static_cast<Real>(draw(p.init, random));
       copy_to_device(device_, data(Plane::online) + p.offset, values.data(), p.size);
     }
-    if (has(Plane::ema)) copy_online_to_ema();
+    if (has(Plane::ema)) copy_on_device(device_, data(Plane::ema), data(Plane::online), size_);
+    refresh();
   }
 
   /// The momentum model restarts from the online weights.
   void copy_online_to_ema() {
     copy_on_device(device_, data(Plane::ema), data(Plane::online), size_);
+    refresh();
   }
+
+  /// One word on the device for whoever reduces over the whole store.
+  double* scratch_word() const { return word_.data(); }
 
   /// Whether parameter `index` has received a gradient since clear_gradients().
   bool touched(int index) const { return touched_[static_cast<std::size_t>(index)] != 0; }
@@ -138,6 +161,9 @@ class ParamStore {
   void allocate(Storage storage, std::uint64_t seed) {
     const int planes = storage == Storage::inference ? 1 : storage == Storage::training ? 4 : 5;
     for (int i = 0; i < planes; ++i) planes_[i] = Buffer<Device, Real>(device_, size_);
+    if constexpr (has_compute_copy<Precision>)
+      for (int i = 0; i < (storage == Storage::momentum ? 2 : 1); ++i)
+        copies_[i] = Buffer<Device, Compute>(device_, size_);
     touched_.assign(params_.size(), 0);
     initialize(seed);
   }
@@ -163,7 +189,9 @@ class ParamStore {
   std::vector<RangeBuffer> ranges_;
   std::vector<char> touched_;
   std::int64_t size_ = 0;
+  Buffer<Device, double> word_{device_, 1};
   Buffer<Device, Real> planes_[plane_count];
+  Buffer<Device, Compute> copies_[has_compute_copy<Precision> ? 2 : 1];  // of online and ema
 };
 
 }  // namespace albef

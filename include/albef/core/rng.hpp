@@ -10,11 +10,18 @@ namespace albef {
 
 /// Philox4x32-10: four 32-bit random words as a pure function of (key, stream, counter).
 /// `key` is the run's seed, `stream` names the purpose (an op, a record), `counter` the position.
+/// With `step`, a word in the memory of the device that draws, a stream is that of (*step, stream):
+/// recorded launches can then be replayed with the numbers of another step.
 struct Philox {
   std::uint64_t key = 0;
+  const std::uint64_t* step = nullptr;
+
+  /// The stream that (*step, stream) names; a kernel resolves it once and draws from Philox{key}.
+  constexpr std::uint64_t resolve(std::uint64_t stream) const;
 
   constexpr std::array<std::uint32_t, 4> operator()(std::uint64_t stream,
                                                     std::uint64_t counter) const {
+    stream = resolve(stream);
     auto c0 = static_cast<std::uint32_t>(counter), c1 = static_cast<std::uint32_t>(counter >> 32);
     auto c2 = static_cast<std::uint32_t>(stream), c3 = static_cast<std::uint32_t>(stream >> 32);
     auto k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
@@ -35,6 +42,10 @@ constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
   return z ^ (z >> 31);
+}
+
+constexpr std::uint64_t Philox::resolve(std::uint64_t stream) const {
+  return step ? mix(*step, stream) : stream;
 }
 
 /// A sequential reader of one Philox stream; its whole state is (seed, stream, position).

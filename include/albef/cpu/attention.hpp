@@ -78,9 +78,11 @@ struct AttentionTile {
   /// Dropout factors, 0 or 1 / (1 - p), of all rows, `factor_stride` apart. What lies behind the
   /// keys of a row is finite: there it meets probabilities that are zero.
   void dropout_factors(int factor_stride, T* factors) const {
-    const std::int64_t row = std::int64_t{head} * args->q.rows + query;
-    dropout_scale(args->philox, args->stream, static_cast<std::uint64_t>(row * factor_stride),
-                  factors, queries * factor_stride, args->dropout);
+    for (int i = 0; i < queries; ++i) {
+      const std::int64_t row = std::int64_t{query + i} * args->heads + head;
+      dropout_scale(args->philox, args->stream, static_cast<std::uint64_t>(row * factor_stride),
+                    factors + std::int64_t{i} * factor_stride, factor_stride, args->dropout);
+    }
     std::fill_n(factors + std::int64_t{queries} * factor_stride, Pack<T>::width, T(0));
   }
   Mat<T> block(T* scores, int stride) const { return {scores, queries, keys, stride}; }
@@ -194,6 +196,13 @@ void check_attention(const AttentionArgs<T>& a) {
           ", expected 0 <= p < 1");
 }
 
+/// Multiplies the rows behind the last sequence by beta; 0 never reads them.
+template <class T>
+void scale_padding(const Sequences& seq, Mat<T> m, T beta) {
+  for (int r = seq.begin(seq.count); r < m.rows && beta != T(1); ++r)
+    for (int j = 0; j < m.cols; ++j) m.row(r)[j] = beta == T(0) ? T(0) : beta * m.row(r)[j];
+}
+
 }  // namespace detail
 
 /// Writes args.out and, unless null, args.lse. Throws Error if the shapes do not fit.
@@ -222,6 +231,7 @@ void attention_forward(Cpu& cpu, const AttentionArgs<T>& args) {
                   tile.query_part(args.out), workspace);
     });
   });
+  scale_padding(args.q_seq, args.out, T(0));
 }
 
 /// Gradients of attention_forward: dq = beta_q * dq + ..., dk and dv likewise with beta_kv, summed
@@ -281,6 +291,9 @@ void attention_backward(Cpu& cpu, const AttentionArgs<T>& args, Mat<const T> d_o
         for (int j = 0; j < d; ++j) row[j] = beta_kv == T(0) ? T(0) : beta_kv * row[j];
     }
   });
+  scale_padding(args.q_seq, dq, beta_q);
+  scale_padding(args.kv_seq, dk, beta_kv);
+  scale_padding(args.kv_seq, dv, beta_kv);
 }
 
 /// Probabilities of query sequence s after softmax and before dropout, (heads, queries, keys); with

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "albef/core/backend.hpp"
+#include "albef/cpu/gemm.hpp"
 #include "albef/cpu/loops.hpp"
 #include "albef/cpu/philox.hpp"
 
@@ -55,6 +56,14 @@ void column_sum(Cpu& cpu, ConstMat<T> x, T* sum, T beta) {
   detail::sum_columns(cpu, x.rows, x.cols, sum, beta, [&](int i, std::int64_t j, int n) {
     return Pack<T>::load_n(x.row(i) + j, n);
   });
+}
+
+/// dw = dy^T x + beta dw and, unless null, db = column sums of dy + beta_db db
+template <class T>
+void weight_gradient(Cpu& cpu, ConstMat<T> dy, ConstMat<T> x, Mat<T> dw, T beta, T* db,
+                     std::type_identity_t<T> beta_db) {
+  gemm(cpu, GemmArgs<T>{.a = dy, .b = x, .c = dw, .transpose_a = true, .beta = beta});
+  if (db) column_sum(cpu, dy, db, beta_db);
 }
 
 /// sum[j] = sum_i a[i][j] b[i][j] + beta sum[j]

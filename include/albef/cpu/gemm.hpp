@@ -233,11 +233,6 @@ inline void prefetch_piece(const void* p, std::int64_t bytes, int i, int pieces)
     __builtin_prefetch(start + at * line, 0, 2);
 }
 
-template <class T>
-int inner_size(const GemmArgs<T>& g) {
-  return g.transpose_a ? g.a.rows : g.a.cols;
-}
-
 /// Packs columns [j0, j1) of the slice [p0, p1) of op(b): slivers one after the other.
 template <class T>
 void pack_b(const GemmArgs<T>& g, int j0, int j1, int p0, int p1, T* out) {
@@ -294,14 +289,6 @@ void multiply_block(const GemmArgs<T>& g, int i0, int i1, int j0, int j1, int p0
 }
 
 inline constexpr int serial_cols = 512;  // columns of op(b) packed at a time by one thread
-
-template <class T>
-void check_gemm(const GemmArgs<T>& g) {
-  const int m = g.transpose_a ? g.a.cols : g.a.rows, k = inner_size(g);
-  const int kb = g.transpose_b ? g.b.cols : g.b.rows, n = g.transpose_b ? g.b.rows : g.b.cols;
-  require(m == g.c.rows && n == g.c.cols && k == kb, "[gemm] (", m, ", ", k, ") x (", kb, ", ", n,
-          ") does not give (", g.c.rows, ", ", g.c.cols, ")");
-}
 
 }  // namespace detail
 

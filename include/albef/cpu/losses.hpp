@@ -41,6 +41,10 @@ void soft_cross_entropy_forward(Cpu& cpu, const SoftTargetArgs<T>& a, T* loss) {
   T* row_loss = cpu.shared_scratch<T>(static_cast<std::size_t>(rows));
   detail::for_rows(cpu, rows, cols, [&](int i) {
     const T* s = a.logits.row(i);
+    const int label = a.labels ? a.labels[i] : i;
+    row_loss[i] = 0;
+    if (a.row_losses) a.row_losses[i] = 0;
+    if (label < 0) return;
     a.lse[i] = detail::log_sum_exp(s, cols);
     T value = 0;  // of the hard targets
     if (a.row_identities) {
@@ -48,7 +52,7 @@ void soft_cross_entropy_forward(Cpu& cpu, const SoftTargetArgs<T>& a, T* loss) {
       detail::for_positives(a, i, [&](int j) { value += a.lse[i] - s[j], ++positives; });
       if (positives) value /= static_cast<T>(positives);
     } else {
-      value = a.lse[i] - s[a.labels ? a.labels[i] : i];
+      value = a.lse[i] - s[label];
     }
     value *= 1 - a.alpha;
     if (a.teacher.data) {
@@ -66,7 +70,7 @@ void soft_cross_entropy_forward(Cpu& cpu, const SoftTargetArgs<T>& a, T* loss) {
   });
   double total = 0;
   for (int i = 0; i < rows; ++i) total += static_cast<double>(row_loss[i]);
-  *loss = static_cast<T>(static_cast<double>(a.scale) * total);
+  *loss = static_cast<T>(static_cast<double>(a.scale) * total) * (a.factor ? *a.factor : T{1});
 }
 
 template <class T>
@@ -74,9 +78,15 @@ void soft_cross_entropy_backward(Cpu& cpu, const SoftTargetArgs<T>& a, const T* 
                                  T beta) {
   using P = Pack<T>;
   const int cols = d.cols;
+  const T common = a.scale * *dloss * (a.factor ? *a.factor : T{1});
   detail::for_rows(cpu, d.rows, cols, [&](int i) {
-    const T scale = a.scale * *dloss * (a.weights ? a.weights[i] : T{1});
+    const T scale = common * (a.weights ? a.weights[i] : T{1});
     const T* s = a.logits.row(i);
+    const int label = a.labels ? a.labels[i] : i;
+    if (label < 0) {
+      for (int j = 0; j < cols; ++j) d.row(i)[j] = beta == 0 ? T{0} : beta * d.row(i)[j];
+      return;
+    }
     detail::for_packs<T>(cols, [&](std::int64_t j, int n) {
       P v = exp(P::load_n(s + j, n) - a.lse[i]);
       if (a.teacher.data)
@@ -84,7 +94,7 @@ void soft_cross_entropy_backward(Cpu& cpu, const SoftTargetArgs<T>& a, const T* 
       detail::store_with_beta(v * scale, beta, d.row(i) + j, n);
     });
     if (!a.row_identities) {
-      d.row(i)[a.labels ? a.labels[i] : i] -= scale * (1 - a.alpha);
+      d.row(i)[label] -= scale * (1 - a.alpha);
       return;
     }
     int positives = 0;

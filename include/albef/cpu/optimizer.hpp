@@ -2,35 +2,9 @@
 #pragma once
 
 #include "albef/cpu/elementwise.hpp"
+#include "albef/cpu/memory.hpp"
 
 namespace albef {
-
-/// param *= 1 - lr wd; m, v updated; param -= lr / c1 * m / (sqrt(v) / sqrt(c2) + eps); then the
-/// moving average (torch.optim.AdamW; Loshchilov & Hutter 2019).
-template <class T>
-void adamw_update(Cpu& cpu, const AdamWArgs<T>& a) {
-  using P = Pack<T>;
-  const auto decay = static_cast<T>(1 - a.lr * a.weight_decay);
-  const auto step = static_cast<T>(a.lr / a.correction1);
-  const auto root = static_cast<T>(1 / std::sqrt(a.correction2));
-  const auto b1 = static_cast<T>(a.beta1), c1 = static_cast<T>(1 - a.beta1);
-  const auto b2 = static_cast<T>(a.beta2), c2 = static_cast<T>(1 - a.beta2);
-  const auto eps = static_cast<T>(a.eps), scale = static_cast<T>(a.grad_scale);
-  const auto momentum = static_cast<T>(a.momentum), blend = static_cast<T>(1 - a.momentum);
-  cpu.for_blocks(a.size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
-    detail::for_packs<T>(end - begin, [&](std::int64_t at, int n) {
-      const std::int64_t i = begin + at;
-      const P g = P::load_n(a.grad + i, n) * scale;
-      const P m = fma(P::load_n(a.exp_avg + i, n), P(b1), g * c1);
-      const P v = fma(P::load_n(a.exp_avg_sq + i, n), P(b2), g * g * c2);
-      const P p = P::load_n(a.param + i, n) * decay - m * step / (sqrt(v) * root + eps);
-      m.store_n(a.exp_avg + i, n);
-      v.store_n(a.exp_avg_sq + i, n);
-      p.store_n(a.param + i, n);
-      if (a.ema) fma(P::load_n(a.ema + i, n), P(momentum), p * blend).store_n(a.ema + i, n);
-    });
-  });
-}
 
 /// ema = momentum * ema + (1 - momentum) * param
 template <class T>
@@ -45,9 +19,57 @@ void ema_update(Cpu& cpu, T* ema, const T* param, std::int64_t size, double mome
   });
 }
 
-/// sum of squares, the same for every thread count
+namespace detail {
+
+/// One run of adamw_update, the gradient multiplied by `scale`.
+template <class T, class C>
+void adamw_run(Cpu& cpu, const AdamWArgs<T, C>& a, const AdamWRun& run, T scale) {
+  using P = Pack<T>;
+  const auto decay = static_cast<T>(1 - a.lr * run.weight_decay);
+  const auto step = static_cast<T>(a.lr / run.correction1);
+  const auto root = static_cast<T>(1 / std::sqrt(run.correction2));
+  const auto b1 = static_cast<T>(a.beta1), c1 = static_cast<T>(1 - a.beta1);
+  const auto b2 = static_cast<T>(a.beta2), c2 = static_cast<T>(1 - a.beta2);
+  const auto eps = static_cast<T>(a.eps);
+  const auto momentum = static_cast<T>(a.momentum), blend = static_cast<T>(1 - a.momentum);
+  cpu.for_blocks(run.size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+    for_packs<T>(end - begin, [&](std::int64_t at, int n) {
+      const std::int64_t i = run.offset + begin + at;
+      const P g = P::load_n(a.grad + i, n) * scale;
+      const P m = fma(P::load_n(a.exp_avg + i, n), P(b1), g * c1);
+      const P v = fma(P::load_n(a.exp_avg_sq + i, n), P(b2), g * g * c2);
+      const P p = P::load_n(a.param + i, n) * decay - m * step / (sqrt(v) * root + eps);
+      m.store_n(a.exp_avg + i, n);
+      v.store_n(a.exp_avg_sq + i, n);
+      p.store_n(a.param + i, n);
+      if (a.ema) fma(P::load_n(a.ema + i, n), P(momentum), p * blend).store_n(a.ema + i, n);
+    });
+  });
+}
+
+}  // namespace detail
+
+/// param *= 1 - lr wd; m, v updated; param -= lr / c1 * m / (sqrt(v) / sqrt(c2) + eps); then the
+/// moving average (torch.optim.AdamW; Loshchilov & Hutter 2019), and the copies.
+template <class T, class C>
+void adamw_update(Cpu& cpu, const AdamWArgs<T, C>& a) {
+  double scale = a.grad_scale;
+  if (a.square_norm)  // torch.nn.utils.clip_grad_norm_: never scales up
+    scale *= std::min(1.0, a.max_norm / (a.grad_scale * std::sqrt(*a.square_norm) + 1e-6));
+  for (const AdamWRun& run : a.runs) {
+    const std::int64_t i = run.offset;
+    if (run.touched)
+      detail::adamw_run(cpu, a, run, static_cast<T>(scale));
+    else if (a.ema)
+      ema_update(cpu, a.ema + i, static_cast<const T*>(a.param + i), run.size, a.momentum);
+    if (a.copy) convert(cpu, a.param + i, a.copy + i, run.size);
+    if (a.ema && a.ema_copy) convert(cpu, a.ema + i, a.ema_copy + i, run.size);
+  }
+}
+
+/// *out = sum of squares + beta * *out, the same for every thread count
 template <class T>
-double squared_norm(Cpu& cpu, const T* x, std::int64_t size) {
+void squared_norm(Cpu& cpu, const T* x, std::int64_t size, double* out, double beta) {
   constexpr std::int64_t grain = 1 << 14;
   const std::int64_t blocks = (size + grain - 1) / grain;
   double* partial = cpu.shared_scratch<double>(static_cast<std::size_t>(blocks));
@@ -61,7 +83,7 @@ double squared_norm(Cpu& cpu, const T* x, std::int64_t size) {
   });
   double total = 0;
   for (std::int64_t b = 0; b < blocks; ++b) total += partial[b];
-  return total;
+  *out = beta == 0 ? total : total + beta * *out;
 }
 
 /// x = min(max(x, low), high)

@@ -74,6 +74,7 @@ template <class F>
 void philox_words(const Philox& philox, std::uint64_t stream, std::uint64_t first, int n, F&& f) {
   constexpr int block = 4 * detail::philox_counters;
   std::uint32_t words[block + Pack<float>::width] = {};
+  stream = philox.resolve(stream);
   int skip = static_cast<int>(first % 4);
   std::uint64_t counter = first / 4;
   for (int i = 0; i < n; counter += detail::philox_counters) {

@@ -17,6 +17,7 @@ void embedding_forward(Cpu& cpu, const EmbeddingArgs<T>& a) {
       for (int j = 0; j < cols; ++j) y[j] = word[j] + a.type[j] + position[j];
     }
   });
+  for (int r = a.seq.begin(a.seq.count); r < a.y.rows; ++r) std::fill_n(a.y.row(r), cols, T{0});
 }
 
 template <class T>
@@ -93,18 +94,23 @@ void unpatchify(Cpu& cpu, ConstMat<T> patches, PatchGrid g, Mat<T> image, T beta
   });
 }
 
-/// y[i] = x[index[i]]
+/// y[i] = x[index[i]], zeros for a negative index
 template <class T>
 void gather_rows(Cpu& cpu, ConstMat<T> x, const std::int32_t* index, Mat<T> y) {
-  detail::for_rows(cpu, y.rows, y.cols,
-                   [&](int i) { std::copy_n(x.row(index[i]), y.cols, y.row(i)); });
+  detail::for_rows(cpu, y.rows, y.cols, [&](int i) {
+    if (index[i] < 0)
+      std::fill_n(y.row(i), y.cols, T{0});
+    else
+      std::copy_n(x.row(index[i]), y.cols, y.row(i));
+  });
 }
 
-/// y[index[i]] += x[i], in the order of i
+/// y[index[i]] += x[i] where the index is not negative, in the order of i
 template <class T>
 void scatter_add_rows(Cpu& cpu, ConstMat<T> x, const std::int32_t* index, Mat<T> y) {
   cpu.for_blocks(y.cols, 64, [&](std::int64_t first, std::int64_t last) {
     for (int i = 0; i < x.rows; ++i) {
+      if (index[i] < 0) continue;
       const T* from = x.row(i);
       T* to = y.row(index[i]);
       for (std::int64_t j = first; j < last; ++j) to[j] += from[j];
@@ -118,15 +124,18 @@ inline void first_rows(Cpu&, const Sequences& seq, std::int32_t* index) {
 }
 
 /// Sequences index[0..n) one after the other: their rows, and where each begins (n + 1 offsets).
+/// Throws Error if they have more than `capacity` rows.
 inline Sequences select_sequences(Cpu&, const Sequences& seq, const std::int32_t* index, int n,
-                                  std::int32_t* offsets, std::int32_t* rows) {
+                                  int capacity, std::int32_t* offsets, std::int32_t* rows) {
   offsets[0] = 0;
   for (int i = 0; i < n; ++i) {
     const int begin = seq.begin(index[i]), length = seq.length(index[i]);
+    require(offsets[i] + length <= capacity, "[select] the sequences have more than ", capacity,
+            " rows");
     for (int t = 0; t < length; ++t) rows[offsets[i] + t] = begin + t;
     offsets[i + 1] = offsets[i] + length;
   }
-  return {n, 0, offsets};
+  return {.count = n, .total = offsets[n], .longest = seq.max_length(), .offsets = offsets};
 }
 
 /// The 3 B image-text pairs of ITM: matching pairs (b, b), then text b with its negative image,

@@ -10,8 +10,9 @@ namespace albef {
 /// CLIP's loss on scaled logits (B, B) of image i and text j: the mean of the cross entropies of
 /// rows and columns with the diagonal as target.
 template <class Ctx, class Real>
-Tensor<Real, 1> symmetric_cross_entropy(Ctx& ctx, const Tensor<Real, dynamic_width>& image_text,
-                                        const Tensor<Real, dynamic_width>& text_image) {
+Tensor<accumulator_t<Real>, 1> symmetric_cross_entropy(
+    Ctx& ctx, const Tensor<Real, dynamic_width>& image_text,
+    const Tensor<Real, dynamic_width>& text_image) {
   return total(ctx, cross_entropy(ctx, image_text, SoftTargets<Real>{}, 0.5),
                cross_entropy(ctx, text_image, SoftTargets<Real>{}, 0.5));
 }

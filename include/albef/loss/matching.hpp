@@ -29,10 +29,10 @@ struct NegativeOptions {
 /// `image_to_text` are similarities whose first B columns are the batch (hard negatives, paper
 /// section 3.2); null data draws uniformly. identities: (B) on the device, or null.
 template <class Ctx>
-auto draw_negatives(Ctx& ctx, int batch, Mat<const typename Ctx::Real> text_to_image,
-                    Mat<const typename Ctx::Real> image_to_text, const std::int64_t* identities,
+auto draw_negatives(Ctx& ctx, int batch, Mat<const typename Ctx::Master> text_to_image,
+                    Mat<const typename Ctx::Master> image_to_text, const std::int64_t* identities,
                     const NegativeOptions& options) {
-  using Real = typename Ctx::Real;
+  using Real = typename Ctx::Master;
   require(batch >= 2, "[itm] a batch of ", batch, " pair has no negatives, expected at least 2");
   const auto draw = [&](Mat<const Real> logits, Mat<Real> weights) {
     auto* index = ctx.template allocate<std::int32_t>(batch);
@@ -49,7 +49,9 @@ auto draw_negatives(Ctx& ctx, int batch, Mat<const typename Ctx::Real> text_to_i
                            .weights = weights.data});
     return index;
   };
-  const auto weights = [&] { return mat(ctx.allocate(std::int64_t{batch} * batch), batch, batch); };
+  const auto weights = [&] {
+    return mat(ctx.template allocate<Real>(std::int64_t{batch} * batch), batch, batch);
+  };
   Negatives<Real> n{.image_weights = weights(), .text_weights = weights()};
   n.image = draw(text_to_image, n.image_weights);
   n.text = draw(image_to_text, n.text_weights);

@@ -30,7 +30,8 @@ struct PretrainBatch {
   RowSelection masked_rows;                  ///< the replaced positions, grouped by text
   const std::int32_t* mlm_labels = nullptr;  ///< (masked rows) their original ids
   const std::int64_t* identities = nullptr;  ///< (B) or null, see NegativeOptions, SameIdentity
-  Negatives<Real> negatives = {};            ///< given negatives; drawn when image is null
+  const accumulator_t<Real>* mlm_mean = nullptr;  ///< see SoftTargets::mean
+  Negatives<accumulator_t<Real>> negatives = {};  ///< given negatives; drawn when image is null
 };
 
 struct PretrainOptions {
@@ -43,16 +44,18 @@ struct PretrainOptions {
 /// Results of the forward pass; a loss whose objective is absent has no data.
 template <class Real, int E>
 struct PretrainResult {
-  Tensor<Real, 1> loss, loss_itc, loss_itm, loss_mlm;
+  using A = accumulator_t<Real>;
+  Tensor<A, 1> loss, loss_itc, loss_itm, loss_mlm;
   Tensor<Real, 2> itm_logits;  ///< (3 B, 2)
-  Negatives<Real> negatives;
-  Tensor<Real, E> image_m, text_m;  ///< momentum features (B, E), for the queue
+  Negatives<A> negatives;
+  Tensor<A, E> image_m, text_m;  ///< momentum features (B, E), for the queue
 };
 
 /// What the objectives of a step share: computed once, if any of them needs it.
 template <class Ctx, class C>
 struct PretrainPass {
   using Real = typename Ctx::Real;
+  using Master = typename Ctx::Master;
   using KeysValues = typename Bert<C>::template KeysValues<Real>;
   Ctx& ctx;
   const Albef<C>& model;
@@ -62,8 +65,8 @@ struct PretrainPass {
 
   Tensor<Real, C::vision_width> image, image_m;  ///< (B, N, Dv) of the student and the teacher
   Tensor<Real, C::hidden_size> text;             ///< (B, L, D)
-  ItcFeatures<Real, C::embed_dim> features;
-  ItcSimilarities<Real> similarities;
+  ItcFeatures<Master, C::embed_dim> features;
+  ItcSimilarities<Master> similarities;
   KeysValues kv, kv_m;  ///< of every image, for all fusion passes
   PretrainResult<Real, C::embed_dim> result;
 
@@ -115,7 +118,9 @@ struct Itm {
     const int batch = pass.text.seq.count;
     pass.result.negatives = negatives(pass, batch);
     const ItmPairs pairs = itm_pairs(ctx, batch, pass.result.negatives);
-    const auto x = select(ctx, pass.text, pairs.text, pairs.count);                // (3 B, L, D)
+    // Every text is there twice, and the negatives are of any length.
+    const int capacity = 2 * pass.text.rows() + batch * pass.text.seq.max_length();
+    const auto x = select(ctx, pass.text, pairs.text, pairs.count, capacity);      // (3 B, L, D)
     pass.result.itm_logits = pass.model.itm_logits(ctx, x, pass.kv, pairs.image);  // (3 B, 2)
     return pass.result.loss_itm = cross_entropy(ctx, pass.result.itm_logits,
                                                 SoftTargets<Real>{.labels = pairs.labels});
@@ -124,10 +129,9 @@ struct Itm {
  private:
   template <class Ctx, class C>
   static auto negatives(PretrainPass<Ctx, C>& pass, int batch) {
-    using Real = typename Ctx::Real;
     const auto& b = pass.batch;
     if (b.negatives.image && !pass.similarities.text_to_image.data) return b.negatives;
-    Mat<const Real> t2i, i2t;
+    Mat<const typename Ctx::Master> t2i, i2t;
     if constexpr (std::is_same_v<Strategy, Hard>) {
       t2i = pass.similarities.text_to_image.mat();
       i2t = pass.similarities.image_to_text.mat();
@@ -149,7 +153,7 @@ struct Mlm {
   static auto loss(PretrainPass<Ctx, C>& pass) {
     using Real = typename Ctx::Real;
     auto& ctx = pass.ctx;
-    SoftTargets<Real> targets{.labels = pass.batch.mlm_labels};
+    SoftTargets<Real> targets{.labels = pass.batch.mlm_labels, .mean = pass.batch.mlm_mean};
     if constexpr (distills) {
       targets.alpha = pass.alpha;
       if (pass.alpha > 0)
@@ -195,14 +199,14 @@ struct Pretrain {
   auto operator()(Ctx& ctx, const Albef<C>& model,
                   const PretrainBatch<typename Ctx::Real, C>& batch, const Queue& queue,
                   double alpha) const {
-    using Real = typename Ctx::Real;
+    using Master = typename Ctx::Master;
     const int pairs = batch.text.seq.count;
     require(batch.image.rows() == pairs, "[pretrain] got ", batch.image.rows(), " images and ",
             pairs, " texts");
     PretrainPass<Ctx, C> pass{ctx, model, batch, options, alpha, {}, {}, {}, {}, {}, {}, {}, {}};
     auto& store = ctx.store();
     clamp(ctx.device(), store.data(Plane::online, model.temp), 1,
-          static_cast<Real>(options.temp_min), static_cast<Real>(options.temp_max));
+          static_cast<Master>(options.temp_min), static_cast<Master>(options.temp_max));
 
     pass.image = model.visual_encoder(ctx, batch.image);        // (B, N, Dv)
     pass.text = model.text_encoder.bert.text(ctx, batch.text);  // (B, L, D)

@@ -16,7 +16,7 @@ Tokens upload_tokens(Ctx& ctx, const TextBatch& text) {
   for (const std::int32_t id : text.ids)
     require(id >= 0 && id < C::vocab_size, "token id ", id,
             " is outside the model's vocabulary of ", C::vocab_size);
-  return {ctx.upload(text.ids), Sequences{text.count(), 0, ctx.upload(text.offsets)}};
+  return {ctx.upload(text.ids), ctx.sequences(text.offsets)};
 }
 
 /// Uploads pixels (B, S, S, 3) of 0..255 and normalises them: (B, 3, S, S).
@@ -41,8 +41,7 @@ template <class C, class Ctx>
 void upload_masked(Ctx& ctx, const MaskedText& masked,
                    PretrainBatch<typename Ctx::Real, C>& batch) {
   batch.masked = upload_tokens<C>(ctx, masked.text);
-  batch.masked_rows = {ctx.upload(masked.rows),
-                       Sequences{masked.text.count(), 0, ctx.upload(masked.offsets)}};
+  batch.masked_rows = {ctx.upload(masked.rows), ctx.sequences(masked.offsets)};
   batch.mlm_labels = ctx.upload(masked.labels);
 }
 

@@ -74,6 +74,7 @@ template <class Ctx, class C>
 class RetrievalPool {
  public:
   using Real = typename Ctx::Real;
+  using Master = typename Ctx::Master;
   static constexpr int image_tokens = Vit<C>::patches + 1;
 
   RetrievalPool(Ctx& ctx, const Albef<C>& model) : ctx_(ctx), model_(model) {}
@@ -81,8 +82,8 @@ class RetrievalPool {
   int images() const { return static_cast<int>(image_features_.size()) / C::embed_dim; }
   int texts() const { return static_cast<int>(text_features_.size()) / C::embed_dim; }
   /// (images, embed_dim) and (texts, embed_dim), normalised.
-  const std::vector<Real>& image_features() const { return image_features_; }
-  const std::vector<Real>& text_features() const { return text_features_; }
+  const std::vector<Master>& image_features() const { return image_features_; }
+  const std::vector<Master>& text_features() const { return text_features_; }
   /// Encoder states: (images, N, Dv), and the rows of all texts one after the other with
   /// text_offsets() (texts + 1).
   const std::vector<Real>& image_states() const { return image_states_; }
@@ -109,9 +110,9 @@ class RetrievalPool {
   }
 
   /// Cosine similarities (images, texts).
-  std::vector<Real> similarities() {
+  std::vector<Master> similarities() {
     ctx_.begin_step(0);
-    std::vector<Real> all;
+    std::vector<Master> all;
     ctx_.no_grad([&] {
       const auto t =
           ctx_.template constant<C::embed_dim>(ctx_.upload(text_features_), batch_of(texts()));
@@ -134,7 +135,7 @@ class RetrievalPool {
       const auto states = ctx_.template constant<C::vision_width>(
           ctx_.upload(std::span<const Real>(image_states_.data() + image * values,
                                             static_cast<std::size_t>(values))),
-          Sequences{1, image_tokens, nullptr});
+          uniform_sequences(1, image_tokens));
       const auto kv = model_.text_encoder.bert.image_keys_values(ctx_, states);
       for (std::size_t at = 0; at < texts.size(); at += chunk)
         append(scores,
@@ -150,7 +151,7 @@ class RetrievalPool {
   struct Scores {
     std::vector<float> i2t, t2i;  ///< (images, texts), (texts, images)
   };
-  Scores rerank(std::span<const Real> similarities, int k, double similarity_weight = 0,
+  Scores rerank(std::span<const Master> similarities, int k, double similarity_weight = 0,
                 float absent = -100.0f) {
     const auto n_images = static_cast<std::size_t>(images());
     const auto n_texts = static_cast<std::size_t>(texts());
@@ -202,7 +203,8 @@ class RetrievalPool {
   }
 
  private:
-  static void append(std::vector<Real>& to, const std::vector<Real>& from) {
+  template <class T>
+  static void append(std::vector<T>& to, const std::vector<T>& from) {
     to.insert(to.end(), from.begin(), from.end());
   }
 
@@ -221,8 +223,7 @@ class RetrievalPool {
     }
     const int n = static_cast<int>(texts.size());
     const std::vector<std::int32_t> same_image(texts.size(), 0);
-    const auto x =
-        ctx_.template constant<width>(ctx_.upload(states), Sequences{n, 0, ctx_.upload(offsets)});
+    const auto x = ctx_.template constant<width>(ctx_.upload(states), ctx_.sequences(offsets));
     const auto logits = ctx_.read(model_.itm_logits(ctx_, x, kv, ctx_.upload(same_image)));
     std::vector<Real> scores;
     for (int i = 0; i < n; ++i) scores.push_back(logits[static_cast<std::size_t>(2 * i + 1)]);
@@ -231,7 +232,8 @@ class RetrievalPool {
 
   Ctx& ctx_;
   const Albef<C>& model_;
-  std::vector<Real> image_features_, text_features_, image_states_, text_states_;
+  std::vector<Master> image_features_, text_features_;
+  std::vector<Real> image_states_, text_states_;
   std::vector<std::int32_t> text_offsets_{0};
 };
 

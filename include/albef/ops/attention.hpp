@@ -22,7 +22,7 @@ AttentionArgs<Real> attention_args(Mat<Real> q, Sequences q_seq, Mat<Real> kv, S
   args.kv_seq = kv_seq;
   args.kv_index = kv_index;
   args.heads = heads;
-  args.scale = static_cast<Real>(1 / std::sqrt(static_cast<double>(d) / heads));
+  args.scale = static_cast<accumulator_t<Real>>(1 / std::sqrt(static_cast<double>(d) / heads));
   return args;
 }
 
@@ -30,7 +30,7 @@ AttentionArgs<Real> attention_args(Mat<Real> q, Sequences q_seq, Mat<Real> kv, S
 template <class Ctx, class Real, int D>
 void run_attention(Ctx& ctx, AttentionArgs<Real>& args, const Tensor<Real, D>& y, float p) {
   args.out = y.mat();
-  args.lse = ctx.allocate(std::int64_t{y.rows()} * args.heads);
+  args.lse = ctx.template allocate<accumulator_t<Real>>(std::int64_t{y.rows()} * args.heads);
   args.dropout = ctx.dropout() ? p : 0.0f;
   args.philox = ctx.philox();
   args.stream = ctx.next_stream();
@@ -51,17 +51,17 @@ Tensor<Real, D> cross_attention(Ctx& ctx, const Tensor<Real, D>& q, const Tensor
   detail::run_attention(ctx, args, y, p);
   ctx.record(y, ctx.from(q, kv), [q, kv, y, args](auto& bwd) {
     // Both gradients come from one call; a side that needs none writes to temporary memory.
-    const auto run = [&](Mat<Real> dq, Real beta_q, Mat<Real> dkv, Real beta_kv) {
+    const auto run = [&](Mat<Real> dq, auto beta_q, Mat<Real> dkv, auto beta_kv) {
       attention_backward(bwd.device(), args, Mat<const Real>(bwd.grad(y)), dq, beta_q,
                          Mat<Real>{dkv.data, dkv.rows, D, dkv.stride},
                          Mat<Real>{dkv.data + D, dkv.rows, D, dkv.stride}, beta_kv);
     };
-    const auto spare_q = bwd.temporary(bwd.needs(q) ? 0 : q.size());
-    const auto spare_kv = bwd.temporary(bwd.needs(kv) ? 0 : kv.size());
+    const auto spare_q = bwd.template temporary<Real>(bwd.needs(q) ? 0 : q.size());
+    const auto spare_kv = bwd.template temporary<Real>(bwd.needs(kv) ? 0 : kv.size());
     Mat<Real> dq = mat(spare_q.data(), q.rows(), D), dkv = mat(spare_kv.data(), kv.rows(), D2);
-    Real beta_q = 0, beta_kv = 0;
-    bwd.into(q, [&](Mat<Real> d, Real beta) { dq = d, beta_q = beta; });
-    bwd.into(kv, [&](Mat<Real> d, Real beta) { dkv = d, beta_kv = beta; });
+    accumulator_t<Real> beta_q = 0, beta_kv = 0;
+    bwd.into(q, [&](Mat<Real> d, auto beta) { dq = d, beta_q = beta; });
+    bwd.into(kv, [&](Mat<Real> d, auto beta) { dkv = d, beta_kv = beta; });
     run(dq, beta_q, dkv, beta_kv);
   });
   return y;
@@ -80,7 +80,7 @@ Tensor<Real, D3 / 3> self_attention(Ctx& ctx, const Tensor<Real, D3>& qkv, int h
   args.causal = causal;
   detail::run_attention(ctx, args, y, p);
   ctx.record(y, ctx.from(qkv), [qkv, y, args](auto& bwd) {
-    bwd.into(qkv, [&](Mat<Real> d, Real beta) {
+    bwd.into(qkv, [&](Mat<Real> d, auto beta) {
       attention_backward(bwd.device(), args, Mat<const Real>(bwd.grad(y)),
                          Mat<Real>{d.data, d.rows, D, d.stride}, beta,
                          Mat<Real>{d.data + D, d.rows, D, d.stride},

@@ -13,35 +13,41 @@ struct SoftTargets {
   const std::int32_t* labels = nullptr;             ///< (rows); null: row r has label r
   const std::int64_t* row_identities = nullptr;     ///< (rows) or null
   const std::int64_t* column_identities = nullptr;  ///< (V), with row_identities
-  const Real* weights = nullptr;  ///< (rows), factors of the rows' losses; null: 1
-  Mat<const Real> teacher = {};   ///< teacher logits, or absent
-  double alpha = 0;               ///< weight of the teacher
+  const accumulator_t<Real>* weights = nullptr;  ///< (rows), factors of the rows' losses; null: 1
+  Mat<const Real> teacher = {};                  ///< teacher logits, or absent
+  double alpha = 0;                              ///< weight of the teacher
+  /// One over the number of rows that count; null: all of them. Give it where rows are padding
+  /// (label -1).
+  const accumulator_t<Real>* mean = nullptr;
 };
 
 /// Mean over rows of weight * -sum_v target_v log softmax(logits)_v: logits (rows, V) -> scalar.
 /// With no rows the loss is 0. Targets take no gradient; neither one-hot nor soft targets are
 /// stored.
 template <class Ctx, class Real, int V>
-Tensor<Real, 1> cross_entropy(Ctx& ctx, const Tensor<Real, V>& logits,
-                              const SoftTargets<Real>& targets, double weight = 1) {
+Tensor<accumulator_t<Real>, 1> cross_entropy(Ctx& ctx, const Tensor<Real, V>& logits,
+                                             const SoftTargets<Real>& targets, double weight = 1) {
   const int rows = logits.rows();
+  using A = accumulator_t<Real>;
+  const double mean = targets.mean ? 1.0 : rows ? 1.0 / rows : 0.0;
   SoftTargetArgs<Real> args{.logits = logits.mat(),
                             .teacher = targets.teacher,
                             .labels = targets.labels,
                             .row_identities = targets.row_identities,
                             .column_identities = targets.column_identities,
                             .weights = targets.weights,
-                            .alpha = static_cast<Real>(targets.alpha),
-                            .scale = static_cast<Real>(rows ? weight / rows : 0.0),
-                            .lse = ctx.allocate(rows),
-                            .teacher_lse = ctx.allocate(rows)};
+                            .alpha = static_cast<A>(targets.alpha),
+                            .scale = static_cast<A>(weight * mean),
+                            .factor = targets.mean,
+                            .lse = ctx.template allocate<A>(rows),
+                            .teacher_lse = ctx.template allocate<A>(rows)};
   if (targets.alpha == 0) args.teacher = {};
-  auto loss = ctx.template tensor<1>(batch_of(1));
+  auto loss = ctx.scalar();
   soft_cross_entropy_forward(ctx.device(), args, loss.data);
   ctx.record(loss, ctx.from(logits), [logits, loss, args](auto& bwd) {
-    bwd.into(logits, [&](Mat<Real> d, Real beta) {  // d = scale * dloss * (softmax - target)
-      soft_cross_entropy_backward(bwd.device(), args, static_cast<const Real*>(bwd.grad(loss).data),
-                                  d, beta);
+    bwd.into(logits, [&](Mat<Real> d, A beta) {  // d = scale * dloss * (softmax - target)
+      soft_cross_entropy_backward(bwd.device(), args, static_cast<const A*>(bwd.grad(loss).data), d,
+                                  beta);
     });
   });
   return loss;
@@ -49,14 +55,16 @@ Tensor<Real, 1> cross_entropy(Ctx& ctx, const Tensor<Real, V>& logits,
 
 /// -log softmax(logits)[label] of every row, (rows), outside the tape.
 template <class Ctx, class Real, int V>
-const Real* label_losses(Ctx& ctx, const Tensor<Real, V>& logits, const std::int32_t* labels) {
-  Real* losses = ctx.allocate(logits.rows());
+const accumulator_t<Real>* label_losses(Ctx& ctx, const Tensor<Real, V>& logits,
+                                        const std::int32_t* labels) {
+  using A = accumulator_t<Real>;
+  A* losses = ctx.template allocate<A>(logits.rows());
   soft_cross_entropy_forward(ctx.device(),
                              SoftTargetArgs<Real>{.logits = logits.mat(),
                                                   .labels = labels,
-                                                  .lse = ctx.allocate(logits.rows()),
+                                                  .lse = ctx.template allocate<A>(logits.rows()),
                                                   .row_losses = losses},
-                             ctx.allocate(1));
+                             ctx.template allocate<A>(1));
   return losses;
 }
 

@@ -13,7 +13,7 @@ Tensor<Real, D> add(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b
   require(a.size() == b.size(), "[add] got ", a.rows(), " and ", b.rows(), " rows of width ", D);
   auto y = ctx.like(a);
   copy_on_device(ctx.device(), y.data, a.data, a.size());
-  add(ctx.device(), Mat<const Real>(b.mat()), y.mat(), Real{1});
+  add(ctx.device(), Mat<const Real>(b.mat()), y.mat(), accumulator_t<Real>(1));
   ctx.record(y, ctx.from(a, b), [a, b, y](auto& bwd) {
     bwd.pass(y, b, false);
     bwd.pass(y, a, true);
@@ -51,9 +51,10 @@ Tensor<Real, D> dropout(Ctx& ctx, const Tensor<Real, D>& x, float p) {
   if (!ctx.dropout() || p <= 0) return x;
   auto y = ctx.like(x);
   const Philox philox = ctx.philox();
-  dropout(ctx.device(), Mat<const Real>(x.mat()), y.mat(), Real{0}, p, philox, stream);
+  dropout(ctx.device(), Mat<const Real>(x.mat()), y.mat(), accumulator_t<Real>(0), p, philox,
+          stream);
   ctx.record(y, ctx.from(x), [x, y, p, philox, stream](auto& bwd) {
-    bwd.into(x, [&](Mat<Real> dx, Real beta) {
+    bwd.into(x, [&](Mat<Real> dx, auto beta) {
       dropout(bwd.device(), Mat<const Real>(bwd.grad(y)), dx, beta, p, philox, stream);
     });
   });
@@ -66,14 +67,16 @@ template <class Ctx, class Real, int D>
 Tensor<Real, D> scale_by_parameter(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan s,
                                    ScaleKind kind) {
   auto y = ctx.like(x);
-  scale_by(ctx.device(), Mat<const Real>(x.mat()), ctx.weight(s), kind, y.mat(), Real{0});
+  scale_by(ctx.device(), Mat<const Real>(x.mat()), ctx.master_weight(s), kind, y.mat(),
+           accumulator_t<Real>(0));
   ctx.record(y, ctx.from(x, s), [x, y, s, kind](auto& bwd) {
     const Mat<const Real> dy = bwd.grad(y);
-    bwd.into(s, [&](Real* ds, Real beta) {
-      scale_gradient(bwd.device(), dy, Mat<const Real>(x.mat()), bwd.weight(s), kind, ds, beta);
+    bwd.into(s, [&](auto* ds, auto beta) {
+      scale_gradient(bwd.device(), dy, Mat<const Real>(x.mat()), bwd.master_weight(s), kind, ds,
+                     beta);
     });
-    bwd.into(x, [&](Mat<Real> dx, Real beta) {
-      scale_by(bwd.device(), dy, bwd.weight(s), kind, dx, beta);
+    bwd.into(x, [&](Mat<Real> dx, auto beta) {
+      scale_by(bwd.device(), dy, bwd.master_weight(s), kind, dx, beta);
     });
   });
   return y;
@@ -95,13 +98,15 @@ Tensor<Real, D> scale_exp(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan s) {
 
 /// sum(x * weights) for constant weights of the shape of x: turns any output into a loss.
 template <class Ctx, class Real, int D>
-Tensor<Real, 1> weighted_sum(Ctx& ctx, const Tensor<Real, D>& x, const Real* weights) {
-  auto loss = ctx.template tensor<1>(batch_of(1));
+Tensor<accumulator_t<Real>, 1> weighted_sum(Ctx& ctx, const Tensor<Real, D>& x,
+                                            const Real* weights) {
+  using A = accumulator_t<Real>;
+  auto loss = ctx.scalar();
   const Mat<const Real> w = mat(weights, x.rows(), x.cols);
-  dot(ctx.device(), Mat<const Real>(x.mat()), w, loss.data, Real{1}, Real{0});
+  dot(ctx.device(), Mat<const Real>(x.mat()), w, loss.data, A(1), A(0));
   ctx.record(loss, ctx.from(x), [x, w, loss](auto& bwd) {
-    bwd.into(x, [&](Mat<Real> dx, Real beta) {  // dx = w * dloss
-      scale_rows(bwd.device(), w, bwd.grad(loss).data, dx, beta);
+    bwd.into(x, [&](Mat<Real> dx, auto beta) {  // dx = w * dloss
+      scale_rows(bwd.device(), w, static_cast<const A*>(bwd.grad(loss).data), dx, beta);
     });
   });
   return loss;

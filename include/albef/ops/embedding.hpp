@@ -23,11 +23,13 @@ auto embed(Ctx& ctx, const Tokens& tokens, ParamSpan word, ParamSpan position, P
                                                       .type = ctx.weight(type),
                                                       .y = y.mat()});
   ctx.record(y, ctx.from(word), [y, tokens, word, position, type](auto& bwd) {
+    using Grad = accumulator_t<Real>;
     EmbeddingGradArgs<Real> args{.ids = tokens.ids, .seq = tokens.seq, .dy = bwd.grad(y)};
+    args.vocabulary = static_cast<int>(word.size / D);
     const auto prepare = [&](ParamSpan p) {  // untouched rows have gradient zero
-      Real* grad = nullptr;
-      bwd.into(p, [&](Real* d, Real beta) {
-        if (beta == 0) fill(bwd.device(), d, Real{0}, p.size);
+      Grad* grad = nullptr;
+      bwd.into(p, [&](Grad* d, Grad beta) {
+        if (beta == 0) fill_zero(bwd.device(), d, static_cast<std::size_t>(p.size) * sizeof(Grad));
         grad = d;
       });
       return grad;
@@ -44,10 +46,10 @@ auto embed(Ctx& ctx, const Tokens& tokens, ParamSpan word, ParamSpan position, P
 /// values of a patch in the order (channel, y, x) of a convolution kernel.
 template <int Values, class Ctx, class Real, int Pixels>
 Tensor<Real, Values> patchify(Ctx& ctx, const Tensor<Real, Pixels>& image, PatchGrid grid) {
-  auto y = ctx.template tensor<Values>(Sequences{grid.images, grid.patches(), nullptr});
+  auto y = ctx.template tensor<Values>(uniform_sequences(grid.images, grid.patches()));
   patchify(ctx.device(), Mat<const Real>(image.mat()), grid, y.mat());
   ctx.record(y, ctx.from(image), [image, y, grid](auto& bwd) {
-    bwd.into(image, [&](Mat<Real> d, Real beta) {
+    bwd.into(image, [&](Mat<Real> d, auto beta) {
       unpatchify(bwd.device(), Mat<const Real>(bwd.grad(y)), grid, d, beta);
     });
   });
@@ -60,7 +62,7 @@ template <class Ctx, class Real, int D>
 Tensor<Real, D> add_class_token(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan cls,
                                 ParamSpan position) {
   const int images = x.seq.count, n = x.seq.uniform;
-  auto y = ctx.template tensor<D>(Sequences{images, n + 1, nullptr});  // (B, N + 1, D)
+  auto y = ctx.template tensor<D>(uniform_sequences(images, n + 1));  // (B, N + 1, D)
   // One image is a row: (B, (N + 1) D) = [cls + position_0 | patches + position_1..N].
   const Mat<Real> out{y.data, images, (n + 1) * D, std::int64_t{n + 1} * D};
   const Mat<Real> out_cls{out.data, images, D, out.stride};
@@ -68,15 +70,15 @@ Tensor<Real, D> add_class_token(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan cl
   const Mat<Real> patches = mat(x.data, images, n * D);
   set_rows(ctx.device(), ctx.weight(position), out);
   add_row(ctx.device(), ctx.weight(cls), out_cls);
-  add(ctx.device(), Mat<const Real>(patches), out_patches, Real{1});
+  add(ctx.device(), Mat<const Real>(patches), out_patches, accumulator_t<Real>(1));
   ctx.record(y, ctx.from(x, cls), [x, y, cls, position, images, n](auto& bwd) {
     const auto dy = bwd.grad(y);
     const Mat<const Real> all{dy.data, images, (n + 1) * D, std::int64_t{n + 1} * D};
-    bwd.into(position, [&](Real* d, Real beta) { column_sum(bwd.device(), all, d, beta); });
-    bwd.into(cls, [&](Real* d, Real beta) {
+    bwd.into(position, [&](auto* d, auto beta) { column_sum(bwd.device(), all, d, beta); });
+    bwd.into(cls, [&](auto* d, auto beta) {
       column_sum(bwd.device(), Mat<const Real>{all.data, images, D, all.stride}, d, beta);
     });
-    bwd.into(x, [&](Mat<Real> d, Real beta) {
+    bwd.into(x, [&](Mat<Real> d, auto beta) {
       add(bwd.device(), Mat<const Real>{all.data + D, images, n * D, all.stride},
           mat(d.data, images, n * D), beta);
     });

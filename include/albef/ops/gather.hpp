@@ -1,6 +1,9 @@
 // Selecting rows and whole sequences; the gradient of a row is the sum over its copies.
 #pragma once
 
+#include <algorithm>
+#include <limits>
+
 #include "albef/core/context.hpp"
 
 namespace albef {
@@ -17,8 +20,9 @@ Tensor<Real, D> gather(Ctx& ctx, const Tensor<Real, D>& x, RowSelection rows) {
   auto y = ctx.template tensor<D>(rows.seq, x.cols);
   gather_rows(ctx.device(), Mat<const Real>(x.mat()), rows.index, y.mat());
   ctx.record(y, ctx.from(x), [x, y, rows](auto& bwd) {
-    bwd.into(x, [&](Mat<Real> dx, Real beta) {
-      if (beta == 0) fill(bwd.device(), dx.data, Real{0}, x.size());
+    bwd.into(x, [&](Mat<Real> dx, auto beta) {
+      if (beta == 0)
+        fill_zero(bwd.device(), dx.data, static_cast<std::size_t>(x.size()) * sizeof(Real));
       scatter_add_rows(bwd.device(), Mat<const Real>(bwd.grad(y)), rows.index, dx);
     });
   });
@@ -39,12 +43,15 @@ Tensor<Real, D> first(Ctx& ctx, const Tensor<Real, D>& x) {
   return gather(ctx, x, first_rows(ctx, x.seq));
 }
 
-/// Sequences index[0..n) of x, one after the other: (B, L, D) -> (n, L, D).
+/// Sequences index[0..n) of x, one after the other: (B, L, D) -> (n, L, D). `capacity` bounds their
+/// rows where the caller knows better than n times the longest.
 template <class Ctx, class Real, int D>
-Tensor<Real, D> select(Ctx& ctx, const Tensor<Real, D>& x, const std::int32_t* index, int n) {
+Tensor<Real, D> select(Ctx& ctx, const Tensor<Real, D>& x, const std::int32_t* index, int n,
+                       int capacity = std::numeric_limits<int>::max()) {
+  capacity = std::min(capacity, n * x.seq.max_length());
   auto* offsets = ctx.template allocate<std::int32_t>(n + 1);
-  auto* rows = ctx.template allocate<std::int32_t>(std::int64_t{n} * x.seq.max_length());
-  const Sequences seq = select_sequences(ctx.device(), x.seq, index, n, offsets, rows);
+  auto* rows = ctx.template allocate<std::int32_t>(capacity);
+  const Sequences seq = select_sequences(ctx.device(), x.seq, index, n, capacity, offsets, rows);
   return gather(ctx, x, {rows, seq});
 }
 
@@ -57,7 +64,7 @@ Tensor<Real, D> append(Ctx& ctx, const Tensor<Real, D>& past, const std::int32_t
   const int n = next.rows(), t = past.seq.uniform, columns = (t + 1) * D;
   require(t == 0 || parent || past.seq.count == n, "[append] got ", next.rows(), " new rows for ",
           past.seq.count, " sequences");
-  auto y = ctx.template tensor<D>(Sequences{n, t + 1, nullptr});  // (n, t + 1, D)
+  auto y = ctx.template tensor<D>(uniform_sequences(n, t + 1));  // (n, t + 1, D)
   const Mat<Real> before{y.data, n, t * D, columns};
   const Mat<Real> last{y.data + std::int64_t{t} * D, n, D, columns};
   const Mat<const Real> old = mat(static_cast<const Real*>(past.data), past.seq.count, t * D);

@@ -11,16 +11,14 @@ namespace detail {
 template <class Bwd, class Real, int In>
 void linear_backward(Bwd& bwd, const Tensor<Real, In>& x, Mat<const Real> dy, ParamSpan weight,
                      ParamSpan bias) {
-  bwd.into(weight, [&](Real* dw, Real beta) {
-    gemm(bwd.device(), GemmArgs<Real>{.a = dy,
-                                      .b = x.mat(),
-                                      .c = mat(dw, dy.cols, x.cols),
-                                      .transpose_a = true,
-                                      .beta = beta});
+  using Grad = accumulator_t<Real>;
+  Grad *db = nullptr, beta_b = 0;
+  if (bias.size) bwd.into(bias, [&](Grad* d, Grad beta) { db = d, beta_b = beta; });
+  bwd.into(weight, [&](Grad* dw, Grad beta) {
+    weight_gradient(bwd.device(), dy, Mat<const Real>(x.mat()), mat(dw, dy.cols, x.cols), beta, db,
+                    beta_b);
   });
-  if (bias.size)
-    bwd.into(bias, [&](Real* db, Real beta) { column_sum(bwd.device(), dy, db, beta); });
-  bwd.into(x, [&](Mat<Real> dx, Real beta) {
+  bwd.into(x, [&](Mat<Real> dx, Grad beta) {
     gemm(bwd.device(),
          GemmArgs<Real>{
              .a = dy, .b = mat(bwd.weight(weight), dy.cols, x.cols), .c = dx, .beta = beta});

@@ -11,21 +11,22 @@ template <class Ctx, class Real, int D>
 Tensor<Real, D> layer_norm(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan weight, ParamSpan bias,
                            double eps) {
   auto y = ctx.like(x);
-  Real* mean = ctx.allocate(x.rows());
-  Real* rstd = ctx.allocate(x.rows());
+  using A = accumulator_t<Real>;
+  A* mean = ctx.template allocate<A>(x.rows());
+  A* rstd = ctx.template allocate<A>(x.rows());
   layer_norm_forward(ctx.device(), LayerNormArgs<Real>{.x = x.mat(),
                                                        .weight = ctx.weight(weight),
                                                        .bias = ctx.weight(bias),
                                                        .y = y.mat(),
                                                        .mean = mean,
                                                        .rstd = rstd,
-                                                       .eps = static_cast<Real>(eps)});
+                                                       .eps = static_cast<A>(eps)});
   ctx.record(y, ctx.from(x, weight), [x, y, weight, bias, mean, rstd](auto& bwd) {
     LayerNormGradArgs<Real> args{
         .dy = bwd.grad(y), .x = x.mat(), .weight = bwd.weight(weight), .mean = mean, .rstd = rstd};
-    bwd.into(weight, [&](Real* d, Real beta) { args.dweight = d, args.beta_weight = beta; });
-    bwd.into(bias, [&](Real* d, Real beta) { args.dbias = d, args.beta_bias = beta; });
-    bwd.into(x, [&](Mat<Real> d, Real beta) { args.dx = d, args.beta_x = beta; });
+    bwd.into(weight, [&](A* d, A beta) { args.dweight = d, args.beta_weight = beta; });
+    bwd.into(bias, [&](A* d, A beta) { args.dbias = d, args.beta_bias = beta; });
+    bwd.into(x, [&](Mat<Real> d, A beta) { args.dx = d, args.beta_x = beta; });
     layer_norm_backward(bwd.device(), args);
   });
   return y;
@@ -37,8 +38,9 @@ Tensor<Real, D> add_layer_norm(Ctx& ctx, const Tensor<Real, D>& x, const Tensor<
                                float p, ParamSpan weight, ParamSpan bias, double eps) {
   auto y = ctx.like(x);
   auto sum = ctx.like(x);
-  Real* mean = ctx.allocate(x.rows());
-  Real* rstd = ctx.allocate(x.rows());
+  using A = accumulator_t<Real>;
+  A* mean = ctx.template allocate<A>(x.rows());
+  A* rstd = ctx.template allocate<A>(x.rows());
   const float rate = ctx.dropout() ? p : 0.0f;
   const std::uint64_t stream = ctx.next_stream();
   const Philox philox = ctx.philox();
@@ -50,7 +52,7 @@ Tensor<Real, D> add_layer_norm(Ctx& ctx, const Tensor<Real, D>& x, const Tensor<
                                                        .y = y.mat(),
                                                        .mean = mean,
                                                        .rstd = rstd,
-                                                       .eps = static_cast<Real>(eps),
+                                                       .eps = static_cast<A>(eps),
                                                        .dropout = rate,
                                                        .philox = philox,
                                                        .stream = stream});
@@ -59,7 +61,7 @@ Tensor<Real, D> add_layer_norm(Ctx& ctx, const Tensor<Real, D>& x, const Tensor<
   ctx.record(sum, inputs, [x, residual, sum, rate, philox, stream](auto& bwd) {
     const Mat<const Real> ds = bwd.grad(sum);
     if (rate > 0) {
-      bwd.into(x, [&](Mat<Real> dx, Real beta) {
+      bwd.into(x, [&](Mat<Real> dx, A beta) {
         dropout(bwd.device(), ds, dx, beta, rate, philox, stream);
       });
     } else {
@@ -73,24 +75,26 @@ Tensor<Real, D> add_layer_norm(Ctx& ctx, const Tensor<Real, D>& x, const Tensor<
                                  .weight = bwd.weight(weight),
                                  .mean = mean,
                                  .rstd = rstd};
-    bwd.into(weight, [&](Real* d, Real beta) { args.dweight = d, args.beta_weight = beta; });
-    bwd.into(bias, [&](Real* d, Real beta) { args.dbias = d, args.beta_bias = beta; });
-    bwd.into(sum, [&](Mat<Real> d, Real beta) { args.dx = d, args.beta_x = beta; });
+    bwd.into(weight, [&](A* d, A beta) { args.dweight = d, args.beta_weight = beta; });
+    bwd.into(bias, [&](A* d, A beta) { args.dbias = d, args.beta_bias = beta; });
+    bwd.into(sum, [&](Mat<Real> d, A beta) { args.dx = d, args.beta_x = beta; });
     layer_norm_backward(bwd.device(), args);
   });
   return y;
 }
 
-/// y = x / max(|x|, 1e-12) per row (torch.nn.functional.normalize): (..., D) -> (..., D).
+/// y = x / max(|x|, 1e-12) per row (torch.nn.functional.normalize): (..., D) -> (..., D). Features
+/// are normalised, and compared, in the accumulator's precision.
 template <class Ctx, class Real, int D>
-Tensor<Real, D> l2_normalize(Ctx& ctx, const Tensor<Real, D>& x) {
-  auto y = ctx.like(x);
-  Real* norm = ctx.allocate(x.rows());
+Tensor<accumulator_t<Real>, D> l2_normalize(Ctx& ctx, const Tensor<Real, D>& x) {
+  using A = accumulator_t<Real>;
+  auto y = ctx.template tensor<D, A>(x.seq, x.cols);
+  A* norm = ctx.template allocate<A>(x.rows());
   l2_normalize_forward(ctx.device(), Mat<const Real>(x.mat()), y.mat(), norm);
   ctx.record(y, ctx.from(x), [x, y, norm](auto& bwd) {
-    bwd.into(x, [&](Mat<Real> dx, Real beta) {
-      l2_normalize_backward(bwd.device(), Mat<const Real>(bwd.grad(y)), Mat<const Real>(y.mat()),
-                            static_cast<const Real*>(norm), dx, beta);
+    bwd.into(x, [&](Mat<Real> dx, A beta) {
+      l2_normalize_backward(bwd.device(), Mat<const A>(bwd.grad(y)), Mat<const A>(y.mat()),
+                            static_cast<const A*>(norm), dx, beta);
     });
   });
   return y;

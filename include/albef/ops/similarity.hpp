@@ -9,14 +9,14 @@ namespace albef {
 template <class Ctx, class Real, int D>
 Tensor<Real, dynamic_width> matmul_nt(Ctx& ctx, const Tensor<Real, D>& a,
                                       const Tensor<Real, D>& b) {
-  auto y = ctx.template tensor<dynamic_width>(a.seq, b.rows());  // (M, N)
+  auto y = ctx.template tensor<dynamic_width, Real>(a.seq, b.rows());  // (M, N)
   gemm(ctx.device(), GemmArgs<Real>{.a = a.mat(), .b = b.mat(), .c = y.mat(), .transpose_b = true});
   ctx.record(y, ctx.from(a, b), [a, b, y](auto& bwd) {
     const Mat<const Real> dy = bwd.grad(y);
-    bwd.into(a, [&](Mat<Real> da, Real beta) {  // da = dy b
+    bwd.into(a, [&](Mat<Real> da, auto beta) {  // da = dy b
       gemm(bwd.device(), GemmArgs<Real>{.a = dy, .b = b.mat(), .c = da, .beta = beta});
     });
-    bwd.into(b, [&](Mat<Real> db, Real beta) {  // db = dy^T a
+    bwd.into(b, [&](Mat<Real> db, auto beta) {  // db = dy^T a
       gemm(bwd.device(),
            GemmArgs<Real>{.a = dy, .b = a.mat(), .c = db, .transpose_a = true, .beta = beta});
     });
@@ -30,7 +30,7 @@ template <class Ctx, class Real, int D>
 Tensor<Real, dynamic_width> similarity(Ctx& ctx, const Tensor<Real, D>& a, ConstMat<Real> keys,
                                        ConstMat<Real> queue) {
   const int n = keys.rows + queue.rows;
-  auto y = ctx.template tensor<dynamic_width>(a.seq, n);  // (M, B + Q)
+  auto y = ctx.template tensor<dynamic_width, Real>(a.seq, n);  // (M, B + Q)
   const auto block = [n](const Real* data, int rows, int first, int cols) {
     return Mat<Real>{const_cast<Real*>(data) + first, rows, cols, n};
   };
@@ -44,14 +44,14 @@ Tensor<Real, dynamic_width> similarity(Ctx& ctx, const Tensor<Real, D>& a, Const
                                       .c = block(y.data, m, keys.rows, queue.rows),
                                       .transpose_b = true});
   ctx.record(y, ctx.from(a), [a, y, keys, queue, block, m](auto& bwd) {
-    bwd.into(a, [&](Mat<Real> da, Real beta) {  // da = dy [keys; queue]
+    bwd.into(a, [&](Mat<Real> da, auto beta) {  // da = dy [keys; queue]
       const Real* dy = bwd.grad(y).data;
       gemm(bwd.device(),
            GemmArgs<Real>{.a = block(dy, m, 0, keys.rows), .b = keys, .c = da, .beta = beta});
       if (queue.rows)
         gemm(bwd.device(),
              GemmArgs<Real>{
-                 .a = block(dy, m, keys.rows, queue.rows), .b = queue, .c = da, .beta = Real{1}});
+                 .a = block(dy, m, keys.rows, queue.rows), .b = queue, .c = da, .beta = 1});
     });
   });
   return y;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "albef/core/backend.hpp"
@@ -38,86 +39,86 @@ class AdamW {
   template <class Store>
   double step(Store& store, double lr, double grad_scale = 1, double momentum = 0) {
     using Real = typename Store::Real;
+    using Compute = typename Store::Compute;
     steps_.resize(store.params().size(), 0);
     for (std::size_t i = 0; i < steps_.size(); ++i) steps_[i] += store.touched(static_cast<int>(i));
-    const auto clipping = clip(store, grad_scale);
-    for_runs(store, [&](const Run& run) {
-      const auto at = [&](Plane p) { return store.data(p) + run.offset; };
-      if (!run.touched) {
-        if (momentum > 0)
-          ema_update(store.device(), at(Plane::ema), static_cast<const Real*>(at(Plane::online)),
-                     run.size, momentum);
-        return;
-      }
-      const auto t = static_cast<double>(run.steps);
-      adamw_update(store.device(),
-                   AdamWArgs<Real>{.param = at(Plane::online),
-                                   .grad = at(Plane::grad),
-                                   .exp_avg = at(Plane::exp_avg),
-                                   .exp_avg_sq = at(Plane::exp_avg_sq),
-                                   .ema = momentum > 0 ? at(Plane::ema) : nullptr,
-                                   .size = run.size,
-                                   .lr = lr,
-                                   .beta1 = options_.beta1,
-                                   .beta2 = options_.beta2,
-                                   .eps = options_.eps,
-                                   .weight_decay = run.decay ? options_.weight_decay : 0.0,
-                                   .correction1 = 1 - std::pow(options_.beta1, t),
-                                   .correction2 = 1 - std::pow(options_.beta2, t),
-                                   .grad_scale = grad_scale * clipping.scale,
-                                   .momentum = momentum});
-    });
+    find_runs(store);
+    AdamWArgs<Real, Compute> args{.param = store.data(Plane::online),
+                                  .grad = store.data(Plane::grad),
+                                  .exp_avg = store.data(Plane::exp_avg),
+                                  .exp_avg_sq = store.data(Plane::exp_avg_sq),
+                                  .ema = momentum > 0 ? store.data(Plane::ema) : nullptr,
+                                  .runs = runs_,
+                                  .lr = lr,
+                                  .beta1 = options_.beta1,
+                                  .beta2 = options_.beta2,
+                                  .eps = options_.eps,
+                                  .grad_scale = grad_scale,
+                                  .momentum = momentum};
+    if constexpr (!std::is_same_v<Real, Compute>) {
+      args.copy = store.compute(Plane::online);
+      args.ema_copy = momentum > 0 ? store.compute(Plane::ema) : nullptr;
+    }
+    double norm = 0;
+    if (options_.max_norm > 0) {
+      args.max_norm = options_.max_norm;
+      args.square_norm = square_norm(store);
+      double square;
+      copy_to_host(store.device(), &square, args.square_norm, 1);
+      norm = std::sqrt(square) * grad_scale;
+    }
+    adamw_update(store.device(), args);
     store.clear_gradients();
-    return clipping.norm;
+    return norm;
   }
 
  private:
-  struct Clipping {
-    double norm = 0, scale = 1;
-  };
-  /// Neighbouring parameters that are treated alike.
-  struct Run {
-    std::int64_t offset, size, steps;
-    bool touched, decay;
-  };
-
-  template <class Store, class F>
-  void for_runs(const Store& store, F&& f) const {
+  /// Joins neighbouring parameters that are treated alike.
+  template <class Store>
+  void find_runs(const Store& store) {
     const auto& params = store.params();
-    const auto single = [&](std::size_t i) {
+    const auto run_of = [&](std::size_t i) {
       const auto& p = params[i];
-      return Run{p.offset, p.size, steps_[i], store.touched(static_cast<int>(i)), p.decay};
+      const auto t = static_cast<double>(steps_[i]);
+      return AdamWRun{.offset = p.offset,
+                      .size = p.size,
+                      .touched = store.touched(static_cast<int>(i)),
+                      .weight_decay = p.decay ? options_.weight_decay : 0.0,
+                      .correction1 = 1 - std::pow(options_.beta1, t),
+                      .correction2 = 1 - std::pow(options_.beta2, t)};
     };
+    runs_.clear();
     for (std::size_t i = 0; i < params.size();) {
-      Run run = single(i);
+      AdamWRun run = run_of(i);
+      const std::size_t first = i;
       for (++i; i < params.size(); ++i) {
-        const Run next = single(i);
-        if (next.touched != run.touched || next.decay != run.decay || next.steps != run.steps)
+        if (store.touched(static_cast<int>(i)) != run.touched || steps_[i] != steps_[first] ||
+            params[i].decay != params[first].decay)
           break;
-        run.size += next.size;
+        run.size += params[i].size;
       }
-      f(run);
+      runs_.push_back(run);
     }
   }
 
+  /// The sum of the squares of the gradient, in the store's scratch word on the device.
   template <class Store>
-  Clipping clip(const Store& store, double grad_scale) const {
+  const double* square_norm(Store& store) const {
     using Real = typename Store::Real;
-    if (options_.max_norm <= 0) return {};
-    double square = 0;
-    for_runs(store, [&](const Run& run) {
-      if (run.touched)
-        square +=
-            squared_norm(store.device(),
-                         static_cast<const Real*>(store.data(Plane::grad) + run.offset), run.size);
-    });
-    const double norm = std::sqrt(square) * grad_scale;
-    // torch.nn.utils.clip_grad_norm_: scale by max_norm / (norm + 1e-6), never up.
-    return {norm, std::min(1.0, options_.max_norm / (norm + 1e-6))};
+    double beta = 0;
+    for (const AdamWRun& run : runs_) {
+      if (!run.touched) continue;
+      squared_norm(store.device(), static_cast<const Real*>(store.data(Plane::grad) + run.offset),
+                   run.size, store.scratch_word(), beta);
+      beta = 1;
+    }
+    if (beta == 0) fill_zero(store.device(), store.scratch_word(), sizeof(double));
+    return store.scratch_word();
   }
 
   AdamWOptions options_;
   std::vector<std::int64_t> steps_;
+  std::vector<AdamWRun> runs_;
 };
 
 /// ema = momentum * ema + (1 - momentum) * weights over the whole store, as the official code does
@@ -127,6 +128,7 @@ void update_momentum(Store& store, double momentum) {
   ema_update(store.device(), store.data(Plane::ema),
              static_cast<const typename Store::Real*>(store.data(Plane::online)), store.size(),
              momentum);
+  store.refresh();
 }
 
 }  // namespace albef

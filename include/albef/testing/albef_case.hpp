@@ -229,10 +229,10 @@ void run_fusion_case(const GoldenCase& golden, GoldenReport& report) {
     for (int t = 0; t < length; ++t) n += mask[static_cast<std::size_t>(b * length + t)];
     offsets.push_back(offsets.back() + n);
   }
-  const auto x = ctx.template variable<C::hidden_size>(detail::unpadded(embeds, mask),
-                                                       Sequences{batch, 0, ctx.upload(offsets)});
+  const auto x =
+      ctx.template variable<C::hidden_size>(detail::unpadded(embeds, mask), ctx.sequences(offsets));
   const auto image = run.template variable<C::vision_width>(
-      "image_embeds", Sequences{batch, static_cast<int>(image_shape[1]), nullptr});
+      "image_embeds", uniform_sequences(batch, static_cast<int>(image_shape[1])));
   const auto out = model.fusion(ctx, x, model.image_keys_values(ctx, image));
   const auto weights = detail::unpadded(golden.input("R"), mask);
   const auto loss = weighted_sum(ctx, out, ctx.upload(weights));
@@ -260,7 +260,7 @@ void run_mlm_case(const GoldenCase& golden, GoldenReport& report) {
   upload_masked<C>(ctx, masked, batch);
   const auto image = run.template variable<C::vision_width>(
       "image_embeds",
-      Sequences{static_cast<int>(image_shape[0]), static_cast<int>(image_shape[1]), nullptr});
+      uniform_sequences(static_cast<int>(image_shape[0]), static_cast<int>(image_shape[1])));
   std::vector<int> labelled;
   for (const auto l : labels) labelled.push_back(l >= 0);
   const auto soft = detail::unpadded(golden.input("soft_logits"), labelled);

@@ -186,8 +186,8 @@ class Gradcheck {
   template <int Width>
   auto variable(const Input& in) {
     const int count = static_cast<int>(in.offsets.size()) - 1;
-    const Sequences seq = in.uniform >= 0 ? Sequences{count, in.uniform, nullptr}
-                                          : Sequences{count, 0, ctx_.upload(in.offsets)};
+    const Sequences seq =
+        in.uniform >= 0 ? uniform_sequences(count, in.uniform) : ctx_.sequences(in.offsets);
     return ctx_.template variable<Width>(in.values, seq, in.cols);
   }
 

@@ -55,7 +55,7 @@ template <class C, class Device>
 auto image_features(InferenceModel<C, Device>& m, const Source& source,
                     std::span<const std::uint32_t> records, const EncodingOptions& options = {}) {
   auto& ctx = m.context();
-  std::vector<typename InferenceModel<C, Device>::Real> features;
+  std::vector<typename InferenceModel<C, Device>::Ctx::Master> features;
   for_each_image_tensor(m, source, records, options, [&](const auto& images) {
     const auto feature = ctx.no_grad(
         [&] { return m.model.image_feature(ctx, m.model.visual_encoder(ctx, images)); });
@@ -70,7 +70,7 @@ template <class C, class Device>
 auto text_features(InferenceModel<C, Device>& m, std::span<const std::string> texts,
                    const EncodingOptions& options = {}) {
   auto& ctx = m.context();
-  std::vector<typename InferenceModel<C, Device>::Real> features;
+  std::vector<typename InferenceModel<C, Device>::Ctx::Master> features;
   for_each_token_batch(m, texts, options, [&](const Tokens& tokens, auto) {
     const auto feature = ctx.no_grad(
         [&] { return m.model.text_feature(ctx, m.model.text_encoder.bert.text(ctx, tokens)); });

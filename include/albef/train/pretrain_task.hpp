@@ -23,7 +23,8 @@ class PretrainTask {
   using Store = ParamStore<Device, Precision>;
   using Ctx = Context<Device, Precision>;
   using Real = typename Ctx::Real;
-  using Queue = FeatureQueue<Device, Real>;
+  using Master = typename Ctx::Master;
+  using Queue = FeatureQueue<Device, Master>;
   static constexpr auto model = laid_out<Albef<C>>();
 
   PretrainTask(Device& device, std::uint64_t seed, int queue_size = C::queue_size,
@@ -60,7 +61,7 @@ class PretrainTask {
     batch.identities = ctx_.upload(host.image_ids);
     const auto result = objectives_(ctx_, model, batch, queue_, alpha);
     losses.values.clear();
-    const auto report = [&](std::string_view name, const Tensor<Real, 1>& t) {
+    const auto report = [&](std::string_view name, const Tensor<Master, 1>& t) {
       if (t.data) losses.values.emplace_back(name, static_cast<double>(ctx_.item(t)));
     };
     report("loss", result.loss);
@@ -76,9 +77,9 @@ class PretrainTask {
   }
 
   double temperature() const {
-    Real value;
+    Master value;
     copy_to_host(store_.device(), &value,
-                 static_cast<const Real*>(store_.data(Plane::online, model.temp)), 1);
+                 static_cast<const Master*>(store_.data(Plane::online, model.temp)), 1);
     return static_cast<double>(value);
   }
 

@@ -1,0 +1,261 @@
+// Device code of the element-wise primitives and of sums over rows and over whole matrices.
+#pragma once
+
+#include <cmath>
+
+#include "albef/core/backend.hpp"
+#include "albef/cuda/kernels/philox.cuh"
+#include "albef/cuda/kernels/reduce.cuh"
+
+namespace albef::detail {
+
+/// Calls f.template apply<N>(row, col) for every N columns of a (rows, cols) grid, one a thread.
+template <int N, class F>
+__global__ void elements_kernel(std::int64_t units, unsigned units_per_row, F f) {
+  const std::int64_t unit = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (unit >= units) return;
+  const auto u = static_cast<unsigned>(unit);
+  const unsigned row = u / units_per_row;
+  f.template apply<N>(static_cast<int>(row), static_cast<int>((u - row * units_per_row) * N));
+}
+
+template <class X, class T>
+struct AddElements {  // y = x + beta y
+  Mat<X> x;
+  Mat<T> y;
+  accumulator_t<T> beta;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    store_with_beta(row_of(y, i) + j, load<N>(row_of(x, i) + j), beta);
+  }
+};
+
+template <class R, class T>
+struct SetRows {  // y[i] = row + beta y[i]
+  const R* row;
+  Mat<T> y;
+  accumulator_t<T> beta;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    store_with_beta(row_of(y, i) + j, load<N>(row + j), beta);
+  }
+};
+
+template <class X, class R, class T>
+struct MulRow {  // y = x * row + beta y
+  Mat<X> x;
+  const R* row;
+  Mat<T> y;
+  accumulator_t<T> beta;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    auto v = load<N>(row_of(x, i) + j);
+    const auto r = load<N>(row + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] *= r[k];
+    store_with_beta(row_of(y, i) + j, v, beta);
+  }
+};
+
+enum class FactorKind { plain, reciprocal, exponential };
+
+/// The factor a scalar on the device stands for.
+template <class S>
+__device__ __forceinline__ S factor_of(const S* s, FactorKind kind) {
+  const S v = *s;
+  return kind == FactorKind::plain ? v : kind == FactorKind::reciprocal ? S(1) / v : std::exp(v);
+}
+
+template <class X, class S, class T>
+struct ScaleElements {  // y = x * factor + beta y
+  Mat<X> x;
+  const S* factor;
+  FactorKind kind;
+  Mat<T> y;
+  accumulator_t<T> beta;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    const auto f = static_cast<accumulator_t<T>>(factor_of(factor, kind));
+    auto v = load<N>(row_of(x, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] *= f;
+    store_with_beta(row_of(y, i) + j, v, beta);
+  }
+};
+
+/// GELU (Hendrycks & Gimpel 2016) in its exact form x P(Z <= x), and its derivative.
+template <class A>
+__device__ __forceinline__ A normal_cdf(A x) {
+  return A(0.5) * (A(1) + std::erf(x * A(0.707106781186547524)));
+}
+template <class A>
+__device__ __forceinline__ A gelu(A x) {
+  return x * normal_cdf(x);
+}
+template <class A>
+__device__ __forceinline__ A gelu_derivative(A x) {
+  return normal_cdf(x) + x * A(0.398942280401432678) * std::exp(A(-0.5) * x * x);
+}
+
+template <class Z, class T>
+struct GeluForward {  // y = gelu(z)
+  Mat<Z> z;
+  Mat<T> y;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    auto v = load<N>(row_of(z, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] = gelu(v[k]);
+    store(row_of(y, i) + j, v);
+  }
+};
+
+template <class D, class Z, class T>
+struct GeluBackward {  // dz = dy * gelu'(z)
+  Mat<D> dy;
+  Mat<Z> z;
+  Mat<T> dz;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    auto v = load<N>(row_of(dy, i) + j);
+    const auto x = load<N>(row_of(z, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] *= gelu_derivative(x[k]);
+    store(row_of(dz, i) + j, v);
+  }
+};
+
+template <class X, class T>
+struct DropoutElements {  // y = x * mask / (1 - p) + beta y
+  Mat<X> x;
+  Mat<T> y;
+  accumulator_t<T> beta;
+  DropoutFactors factors;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    auto v = load<N>(row_of(x, i) + j);
+    factors.resolved().apply(dropout_element(i, y.cols, j), v);
+    store_with_beta(row_of(y, i) + j, v, beta);
+  }
+};
+
+// ---- sums over rows: blocks of rows first, then the blocks, each in a fixed order
+// ----------------
+
+inline constexpr int column_sum_warps = 8;
+
+template <class X>
+struct ColumnTerm {  // x[i][j]
+  Mat<X> x;
+  template <int N>
+  __device__ __forceinline__ auto term(int i, int j) const {
+    return load<N>(row_of(x, i) + j);
+  }
+};
+
+template <class X, class Y>
+struct ProductTerm {  // a[i][j] * b[i][j]
+  Mat<X> a;
+  Mat<Y> b;
+  template <int N>
+  __device__ __forceinline__ auto term(int i, int j) const {
+    auto v = load<N>(row_of(a, i) + j);
+    const auto w = load<N>(row_of(b, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] *= w[k];
+    return v;
+  }
+};
+
+/// partial[b][j] = sum of f's terms over the rows of block b. Blocks are (columns / 32 N, b); warp
+/// w takes every 8th row.
+template <int N, class A, class F>
+__global__ void __launch_bounds__(column_sum_warps* warp_size)
+    column_partials_kernel(F f, int rows, int cols, int rows_per_block, A* partial) {
+  __shared__ A sums[column_sum_warps][warp_size * N];
+  const int lane = static_cast<int>(threadIdx.x), warp = static_cast<int>(threadIdx.y);
+  const int j = (static_cast<int>(blockIdx.x) * warp_size + lane) * N;
+  const int begin = static_cast<int>(blockIdx.y) * rows_per_block;
+  const int end = min(rows, begin + rows_per_block);
+  Values<A, N> sum = {};
+  if (j < cols) {
+#pragma unroll 4
+    for (int i = begin + warp; i < end; i += column_sum_warps) {
+      const auto v = f.template term<N>(i, j);
+#pragma unroll
+      for (int k = 0; k < N; ++k) sum[k] += v[k];
+    }
+  }
+#pragma unroll
+  for (int k = 0; k < N; ++k) sums[warp][k * warp_size + lane] = sum[k];
+  __syncthreads();
+  if (warp != 0 || j >= cols) return;
+#pragma unroll
+  for (int k = 0; k < N; ++k) {
+    A total = 0;
+    for (int w = 0; w < column_sum_warps; ++w) total += sums[w][k * warp_size + lane];
+    partial[std::int64_t{blockIdx.y} * cols + j + k] = total;
+  }
+}
+
+/// out[j] = sum over blocks b of partial[b * stride + j] + beta out[j].
+template <class A, class S>
+__global__ void __launch_bounds__(column_sum_warps* warp_size)
+    column_totals_kernel(const A* partial, int blocks, int cols, std::int64_t stride, S* out,
+                         A beta) {
+  __shared__ A sums[column_sum_warps][warp_size];
+  const int lane = static_cast<int>(threadIdx.x), warp = static_cast<int>(threadIdx.y);
+  const int j = static_cast<int>(blockIdx.x) * warp_size + lane;
+  A sum = 0;
+  if (j < cols)
+    for (int b = warp; b < blocks; b += column_sum_warps) sum += partial[b * stride + j];
+  sums[warp][lane] = sum;
+  __syncthreads();
+  if (warp != 0 || j >= cols) return;
+  sum = 0;
+  for (int w = 0; w < column_sum_warps; ++w) sum += sums[w][lane];
+  store_with_beta(out + j, sum, beta);
+}
+
+// ---- sums over a whole matrix
+// ---------------------------------------------------------------------
+
+inline constexpr int dot_threads = 256;
+
+/// partial[block] = sum of a * b over its elements.
+template <int N, class X, class Y>
+__global__ void __launch_bounds__(dot_threads)
+    dot_partials_kernel(Mat<X> a, Mat<Y> b, unsigned units_per_row, double* partial) {
+  const std::int64_t units = std::int64_t{a.rows} * units_per_row;
+  const ProductTerm<X, Y> product{a, b};
+  accumulator_t<std::remove_const_t<X>> sum = 0;
+  for (std::int64_t u = std::int64_t{blockIdx.x} * dot_threads + threadIdx.x; u < units;
+       u += std::int64_t{gridDim.x} * dot_threads) {
+    const std::int64_t row = u / units_per_row;
+    const auto v = product.template term<N>(static_cast<int>(row),
+                                            static_cast<int>(u - row * units_per_row) * N);
+#pragma unroll
+    for (int k = 0; k < N; ++k) sum += v[k];
+  }
+  const double total = block_reduce<dot_threads>(static_cast<double>(sum), 0.0, Plus{});
+  if (threadIdx.x == 0) partial[blockIdx.x] = total;
+}
+
+/// *out = alpha * factor * sum of partial[0..blocks) + beta * *out, `factor` the derivative of what
+/// factor_of gives; null: 1. One block.
+template <class S>
+__global__ void __launch_bounds__(dot_threads)
+    dot_total_kernel(const double* partial, int blocks, const S* scalar, FactorKind kind, S alpha,
+                     S beta, S* out) {
+  double sum = 0;
+  for (int b = static_cast<int>(threadIdx.x); b < blocks; b += dot_threads) sum += partial[b];
+  sum = block_reduce<dot_threads>(sum, 0.0, Plus{});
+  if (threadIdx.x != 0) return;
+  if (scalar) {
+    const S f = factor_of(scalar, kind);
+    alpha *= kind == FactorKind::reciprocal ? -f * f : f;
+  }
+  store_with_beta(out, alpha * static_cast<S>(sum), beta);
+}
+
+}  // namespace albef::detail

@@ -1,0 +1,213 @@
+// Device code of the losses: soft cross entropy, one block per row, and the drawing of negatives.
+#pragma once
+
+#include <cmath>
+
+#include "albef/core/backend.hpp"
+#include "albef/cuda/kernels/philox.cuh"
+#include "albef/cuda/kernels/reduce.cuh"
+
+namespace albef::detail {
+
+inline constexpr int loss_threads = 512;
+
+/// sum = sum of exp(x - high) and weighted = sum of exp(x - high) * weight over the values seen.
+template <class A>
+struct OnlineSum {
+  A high = -infinity<A>;
+  A sum = 0, weighted = 0;
+
+  __device__ __forceinline__ void add(A x, A weight) {
+    if (x > high) {
+      const A factor = std::exp(high - x);
+      sum = sum * factor + A(1);
+      weighted = weighted * factor + weight;
+      high = x;
+    } else {
+      const A e = std::exp(x - high);
+      sum += e;
+      weighted += e * weight;
+    }
+  }
+  __device__ __forceinline__ A log_sum_exp() const { return high + std::log(sum); }
+};
+
+template <class A>
+__device__ __forceinline__ OnlineSum<A> shuffle_xor(const OnlineSum<A>& x, int distance) {
+  OnlineSum<A> y;
+  y.high = shuffle_xor(x.high, distance);
+  y.sum = shuffle_xor(x.sum, distance);
+  y.weighted = shuffle_xor(x.weighted, distance);
+  return y;
+}
+struct JoinOnlineSums {
+  template <class A>
+  __device__ __forceinline__ OnlineSum<A> operator()(const OnlineSum<A>& a,
+                                                     const OnlineSum<A>& b) const {
+    // Symmetric in a and b, so that all lanes get the same bits. An empty side has sum 0.
+    const A high = a.high > b.high ? a.high : b.high;
+    const A fa = a.sum > 0 ? std::exp(a.high - high) : A(0);
+    const A fb = b.sum > 0 ? std::exp(b.high - high) : A(0);
+    OnlineSum<A> y;
+    y.high = high;
+    y.sum = a.sum * fa + b.sum * fb;
+    y.weighted = a.weighted * fa + b.weighted * fb;
+    return y;
+  }
+};
+
+/// lse and teacher_lse of row blockIdx.x, and its loss before the factors.
+template <class T, int N>
+__global__ void __launch_bounds__(loss_threads)
+    soft_cross_entropy_rows_kernel(SoftTargetArgs<T> a, accumulator_t<T>* row_loss) {
+  using A = accumulator_t<T>;
+  const int i = static_cast<int>(blockIdx.x), cols = a.logits.cols;
+  const bool teaches = a.teacher.data != nullptr;
+  const T* s = row_of(a.logits, i);
+  const T* t = teaches ? row_of(a.teacher, i) : s;
+  OnlineSum<A> student, teacher;
+  for (int j = static_cast<int>(threadIdx.x) * N; j < cols; j += loss_threads * N) {
+    const auto v = load<N>(s + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) student.add(v[k], A(0));
+    if (teaches) {
+      const auto w = load<N>(t + j);
+#pragma unroll
+      for (int k = 0; k < N; ++k) teacher.add(w[k], v[k]);
+    }
+  }
+  student = block_reduce<loss_threads>(student, OnlineSum<A>{}, JoinOnlineSums{});
+  if (teaches) teacher = block_reduce<loss_threads>(teacher, OnlineSum<A>{}, JoinOnlineSums{});
+  if (threadIdx.x != 0) return;
+  const A lse = a.lse[i] = student.log_sum_exp();
+  const int label = a.labels ? a.labels[i] : i;
+  if (teaches) a.teacher_lse[i] = teacher.log_sum_exp();
+  A value = 0;
+  if (label >= 0) {
+    value = (A(1) - a.alpha) * (lse - static_cast<A>(s[label]));
+    if (teaches) value += a.alpha * (lse - teacher.weighted / teacher.sum);
+  }
+  row_loss[i] = value;
+}
+
+/// *loss = scale * factor * sum of the rows. One block.
+template <class T>
+__global__ void __launch_bounds__(loss_threads)
+    soft_cross_entropy_total_kernel(SoftTargetArgs<T> a, const accumulator_t<T>* row_loss,
+                                    accumulator_t<T>* loss) {
+  using A = accumulator_t<T>;
+  double sum = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < a.logits.rows; i += loss_threads)
+    sum += static_cast<double>(row_loss[i]);
+  sum = block_reduce<loss_threads>(sum, 0.0, Plus{});
+  if (threadIdx.x != 0) return;
+  const double factor = a.factor ? static_cast<double>(*a.factor) : 1.0;
+  *loss = static_cast<A>(static_cast<double>(a.scale) * factor * sum);
+}
+
+/// d = scale * factor * dloss * (softmax(logits) - target) + beta d
+template <class T, class S>
+struct SoftCrossEntropyGradient {
+  SoftTargetArgs<T> a;
+  const S* dloss;
+  Mat<T> d;
+  accumulator_t<T> beta;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    using A = accumulator_t<T>;
+    const int label = a.labels ? a.labels[i] : i;
+    auto v = load<N>(row_of(a.logits, i) + j);
+    if (label < 0) {
+#pragma unroll
+      for (int k = 0; k < N; ++k) v[k] = 0;
+      return store_with_beta(row_of(d, i) + j, v, beta);
+    }
+    const A scale = a.scale * static_cast<A>(*dloss) * (a.factor ? *a.factor : A(1));
+    const A lse = a.lse[i];
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] = std::exp(v[k] - lse);
+    if (a.teacher.data) {
+      const auto t = load<N>(row_of(a.teacher, i) + j);
+      const A teacher_lse = a.teacher_lse[i];
+#pragma unroll
+      for (int k = 0; k < N; ++k) v[k] -= a.alpha * std::exp(t[k] - teacher_lse);
+    }
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+      if (j + k == label) v[k] -= A(1) - a.alpha;
+      v[k] *= scale;
+    }
+    store_with_beta(row_of(d, i) + j, v, beta);
+  }
+};
+
+// ---- negatives ---------------------------------------------------------------------------------
+
+inline constexpr int sample_warps = 4;
+
+struct Smaller {
+  __device__ __forceinline__ int operator()(int a, int b) const { return b < a ? b : a; }
+};
+struct Larger {
+  __device__ __forceinline__ int operator()(int a, int b) const { return a < b ? b : a; }
+};
+
+/// One warp draws for one row; lane l owns the columns [l * share, (l + 1) * share).
+template <class T>
+__global__ void __launch_bounds__(sample_warps* warp_size)
+    sample_negatives_kernel(NegativeArgs<T> a) {
+  using A = accumulator_t<T>;
+  const int lane = static_cast<int>(threadIdx.x) % warp_size, n = a.n;
+  const int i =
+      static_cast<int>(blockIdx.x) * sample_warps + static_cast<int>(threadIdx.x) / warp_size;
+  if (i >= n) return;
+  const int share = (n + warp_size - 1) / warp_size;
+  const int begin = min(n, lane * share), end = min(n, begin + share);
+  A* w = a.weights + std::int64_t{i} * n;
+
+  A lse = 0;
+  if (!a.uniform) {
+    OnlineSum<A> all;
+    for (int j = lane; j < n; j += warp_size) all.add(static_cast<A>(row_of(a.logits, i)[j]), A(0));
+    lse = warp_reduce(all, JoinOnlineSums{}).log_sum_exp();
+  }
+  double sum = 0;
+  for (int j = begin; j < end; ++j) {
+    const bool excluded = j == i || (a.identities && a.identities[j] == a.identities[i]);
+    A v = 0;
+    if (!excluded)
+      v = a.uniform ? A(1) : std::exp(static_cast<A>(row_of(a.logits, i)[j]) - lse) + a.epsilon;
+    w[j] = v;
+    sum += static_cast<double>(v);
+  }
+  if (warp_sum(sum) <= 0) {  // nothing left to choose: any other pair
+    sum = 0;
+    for (int j = begin; j < end; ++j) {
+      w[j] = j == i ? A(0) : A(1);
+      sum += static_cast<double>(w[j]);
+    }
+  }
+  // The weights of the columns before mine, and of all.
+  double before = 0;
+  for (int l = 0; l < warp_size; ++l) {
+    const double other = __shfl_sync(all_lanes, sum, l);
+    if (l < lane) before += other;
+  }
+  const double total = __shfl_sync(all_lanes, before + sum, warp_size - 1);
+  const auto word =
+      philox_words(a.philox.key, resolve_stream(a.philox, a.stream), static_cast<std::uint64_t>(i))
+          .w[0];
+  const double target = total * (static_cast<double>(word) * 0x1p-32);
+  int chosen = n, last = -1;  // the first column past the target; the last with any weight
+  for (int j = begin; j < end; ++j) {
+    if (!(w[j] > 0)) continue;
+    before += static_cast<double>(w[j]);
+    last = j;
+    if (chosen == n && target < before) chosen = j;
+  }
+  chosen = warp_reduce(chosen, Smaller{});
+  last = warp_reduce(last, Larger{});
+  if (lane == 0) a.index[i] = chosen < n ? chosen : last >= 0 ? last : i;
+}
+
+}  // namespace albef::detail

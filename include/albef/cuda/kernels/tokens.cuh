@@ -1,0 +1,229 @@
+// Device code for tokens, images and row selections: data movement, and sums in a fixed order.
+#pragma once
+
+#include "albef/core/backend.hpp"
+#include "albef/cuda/kernels/reduce.cuh"
+
+namespace albef::detail {
+
+inline constexpr int token_threads = 128;
+
+/// Block (s, t) writes row t of sequence s; blocks (count, t) write the padding rows.
+template <class T, int N>
+__global__ void __launch_bounds__(token_threads) embedding_forward_kernel(EmbeddingArgs<T> a) {
+  const int s = static_cast<int>(blockIdx.x), t = static_cast<int>(blockIdx.y), cols = a.y.cols;
+  const int begin = sequence_begin(a.seq, s), first = static_cast<int>(threadIdx.x) * N;
+  if (s == a.seq.count) {
+    const Values<accumulator_t<T>, N> zeros = {};
+    for (int r = begin + t; r < a.y.rows; r += static_cast<int>(gridDim.y))
+      for (int j = first; j < cols; j += token_threads * N) store(row_of(a.y, r) + j, zeros);
+    return;
+  }
+  if (t >= sequence_length(a.seq, s)) return;
+  const int r = begin + t;
+  const T* word = a.word + std::int64_t{a.ids[r]} * cols;
+  const T* position = a.position + std::int64_t{t} * cols;
+  for (int j = first; j < cols; j += token_threads * N) {
+    auto v = load<N>(word + j);
+    const auto p = load<N>(position + j), y = load<N>(a.type + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] = v[k] + y[k] + p[k];
+    store(row_of(a.y, r) + j, v);
+  }
+}
+
+/// Block t: position[t] += sum over the sequences, in order, of dy of their row t.
+template <class T, class S, int N>
+__global__ void __launch_bounds__(token_threads)
+    position_gradient_kernel(Mat<const T> dy, Sequences seq, S* position) {
+  using A = accumulator_t<T>;
+  const int t = static_cast<int>(blockIdx.x), cols = dy.cols;
+  for (int j = static_cast<int>(threadIdx.x) * N; j < cols; j += token_threads * N) {
+    Values<A, N> sum = {};
+#pragma unroll 4
+    for (int s = 0; s < seq.count; ++s) {
+      if (t >= sequence_length(seq, s)) continue;
+      const auto v = load<N>(row_of(dy, sequence_begin(seq, s) + t) + j);
+#pragma unroll
+      for (int k = 0; k < N; ++k) sum[k] += v[k];
+    }
+    store_with_beta(position + std::int64_t{t} * cols + j, sum, A(1));
+  }
+}
+
+inline constexpr int scatter_threads = 256;
+
+/// y[index[i]] += x[i] over the rows below *limit (null: all): the block of the first row with some
+/// index adds up all rows with it, in order; the others do nothing. Negative indices are skipped.
+template <class X, class T, int N>
+__global__ void __launch_bounds__(scatter_threads)
+    scatter_add_kernel(Mat<X> x, const std::int32_t* index, const int* limit, Mat<T> y) {
+  using A = accumulator_t<T>;
+  constexpr int warps = scatter_threads / warp_size;
+  __shared__ int list[scatter_threads], counts[warps];
+  const int thread = static_cast<int>(threadIdx.x), lane = thread % warp_size;
+  const int warp = thread / warp_size, first = static_cast<int>(blockIdx.x);
+  const int rows = limit ? min(x.rows, *limit) : x.rows;
+  if (first >= rows) return;
+  const std::int32_t target = index[first];
+  if (target < 0) return;
+  bool earlier = false;
+  for (int i = thread; i < first; i += scatter_threads) earlier = earlier || index[i] == target;
+  if (__syncthreads_or(earlier)) return;
+
+  for (int tile = 0; tile < x.cols; tile += scatter_threads * N) {
+    const int j = tile + thread * N;
+    Values<A, N> sum = {};
+    for (int begin = first; begin < rows; begin += scatter_threads) {
+      // The rows of this stretch that match, in order.
+      const bool match = begin + thread < rows && index[begin + thread] == target;
+      const unsigned matches = __ballot_sync(all_lanes, match);
+      if (lane == 0) counts[warp] = __popc(matches);
+      __syncthreads();
+      int place = __popc(matches & ((1u << lane) - 1)), total = 0;
+      for (int w = 0; w < warps; ++w) {
+        if (w < warp) place += counts[w];
+        total += counts[w];
+      }
+      if (match) list[place] = begin + thread;
+      __syncthreads();
+      if (j < x.cols) {
+#pragma unroll 4
+        for (int m = 0; m < total; ++m) {
+          const auto v = load<N>(row_of(x, list[m]) + j);
+#pragma unroll
+          for (int k = 0; k < N; ++k) sum[k] += v[k];
+        }
+      }
+      __syncthreads();
+    }
+    if (j < x.cols) store_with_beta(row_of(y, target) + j, sum, A(1));
+  }
+}
+
+template <class X, class T>
+struct GatherRows {  // y[i] = x[index[i]], zeros for a negative index
+  Mat<X> x;
+  const std::int32_t* index;
+  Mat<T> y;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    const std::int32_t from = index[i];
+    Raw<T, N> raw = {};
+    if (from >= 0) raw = Raw<T, N>::read(row_of(x, from) + j);
+    raw.write(row_of(y, i) + j);
+  }
+};
+
+template <class A>
+struct PixelScale {
+  A scale[3], shift[3];
+};
+
+/// Pixels (B, S, S, C) of 0..255 -> v * scale - shift as (B, C, S, S), N pixels a thread.
+template <class T, int N>
+__global__ void normalize_images_kernel(const std::uint8_t* pixels, int channels, int area,
+                                        PixelScale<accumulator_t<T>> s, Mat<T> out) {
+  using A = accumulator_t<T>;
+  const int b = static_cast<int>(blockIdx.y);
+  const int p = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * N;
+  if (p >= area) return;
+  const std::uint8_t* from = pixels + (std::int64_t{b} * area + p) * channels;
+#pragma unroll
+  for (int c = 0; c < 3; ++c) {
+    if (c >= channels) break;
+    Values<A, N> v;
+#pragma unroll
+    for (int k = 0; k < N; ++k)
+      v[k] = static_cast<A>(from[k * channels + c]) * s.scale[c] - s.shift[c];
+    store(row_of(out, b) + std::int64_t{c} * area + p, v);
+  }
+}
+
+/// Where value `col` of patch row `row` lies in the images: the row of the image and its column.
+struct PatchPlace {
+  int image;
+  std::int64_t pixel;
+};
+ALBEF_HOST_DEVICE inline PatchPlace patch_place(const PatchGrid& g, int row, int col) {
+  const int side = g.size / g.patch, patches = side * side;
+  const int image = row / patches, p = row - image * patches, py = p / side, px = p - py * side;
+  const int line = col / g.patch, x = col - line * g.patch;
+  const int c = line / g.patch, y = line - c * g.patch;
+  return {image, (std::int64_t{c} * g.size + py * g.patch + y) * g.size + px * g.patch + x};
+}
+
+template <class X, class T>
+struct Patchify {  // patches <- images
+  Mat<X> image;
+  PatchGrid grid;
+  Mat<T> patches;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    const PatchPlace p = patch_place(grid, i, j);
+    Raw<T, N>::read(row_of(image, p.image) + p.pixel).write(row_of(patches, i) + j);
+  }
+};
+template <class X, class T>
+struct Unpatchify {  // images = patches + beta images
+  Mat<X> patches;
+  PatchGrid grid;
+  Mat<T> image;
+  accumulator_t<T> beta;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    const PatchPlace p = patch_place(grid, i, j);
+    store_with_beta(row_of(image, p.image) + p.pixel, load<N>(row_of(patches, i) + j), beta);
+  }
+};
+
+template <class = void>
+__global__ void first_rows_kernel(Sequences seq, std::int32_t* index) {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < seq.count) index[i] = sequence_begin(seq, i);
+}
+
+/// offsets[i] = sum of the lengths of sequences index[0..i), at most `capacity`; i = 0 ... n. One
+/// warp.
+template <class = void>
+__global__ void select_offsets_kernel(Sequences seq, const std::int32_t* index, int n, int capacity,
+                                      std::int32_t* offsets) {
+  const int lane = static_cast<int>(threadIdx.x);
+  int carried = 0;
+  for (int begin = 0; begin < n; begin += warp_size) {
+    const int i = begin + lane;
+    int sum = i < n ? sequence_length(seq, index[i]) : 0;
+    for (int d = 1; d < warp_size; d *= 2) {
+      const int other = __shfl_up_sync(all_lanes, sum, static_cast<unsigned>(d));
+      if (lane >= d) sum += other;
+    }
+    if (i < n) offsets[i + 1] = min(capacity, carried + sum);
+    carried += __shfl_sync(all_lanes, sum, warp_size - 1);
+  }
+  if (lane == 0) offsets[0] = 0;
+}
+
+/// Block i < n lists the rows of sequence index[i]; block n marks the rest up to `capacity`.
+template <class = void>
+__global__ void select_rows_kernel(Sequences seq, const std::int32_t* index, int n, int capacity,
+                                   const std::int32_t* offsets, std::int32_t* rows) {
+  const int i = static_cast<int>(blockIdx.x), to = offsets[i];
+  const bool rest = i == n;
+  const int from = rest ? 0 : sequence_begin(seq, index[i]);
+  const int length = rest ? capacity - to : offsets[i + 1] - to;
+  for (int t = static_cast<int>(threadIdx.x); t < length; t += static_cast<int>(blockDim.x))
+    rows[to + t] = rest ? -1 : from + t;
+}
+
+template <class = void>
+__global__ void pair_indices_kernel(int batch, const std::int32_t* negative_image,
+                                    const std::int32_t* negative_text, std::int32_t* text,
+                                    std::int32_t* image) {
+  const int b = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (b >= batch) return;
+  text[b] = image[b] = b;
+  text[batch + b] = b, image[batch + b] = negative_image[b];
+  text[2 * batch + b] = negative_text[b], image[2 * batch + b] = b;
+}
+
+}  // namespace albef::detail

@@ -1,0 +1,46 @@
+// Loss primitives of the CUDA backend: soft cross entropy and the drawing of negatives.
+#pragma once
+
+#include "albef/cuda/elementwise.cuh"
+#include "albef/cuda/kernels/losses.cuh"
+
+namespace albef {
+
+template <class T>
+void soft_cross_entropy_forward(Cuda& cuda, const SoftTargetArgs<T>& a,
+                                std::type_identity_t<accumulator_t<T>>* loss) {
+  using namespace detail;
+  using A = accumulator_t<T>;
+  const auto rows = static_cast<unsigned>(a.logits.rows);
+  auto* row_loss = static_cast<A*>(cuda.scratch(sizeof(A) * rows));
+  with_width<T>([&](int n) { return rows_aligned(a.logits, n) && rows_aligned(a.teacher, n); },
+                [&](auto width) {
+                  constexpr int n = decltype(width)::value;
+                  launch(cuda, "[cross_entropy]", soft_cross_entropy_rows_kernel<T, n>, dim3(rows),
+                         dim3(loss_threads), 0, a, row_loss);
+                });
+  launch(cuda, "[cross_entropy]", soft_cross_entropy_total_kernel<T>, dim3(1), dim3(loss_threads),
+         0, a, row_loss, loss);
+}
+
+template <class T, class S>
+void soft_cross_entropy_backward(Cuda& cuda, const SoftTargetArgs<T>& a, const S* dloss, Mat<T> d,
+                                 std::type_identity_t<accumulator_t<T>> beta) {
+  using namespace detail;
+  for_elements<T>(
+      cuda, "[cross_entropy_backward]", d.rows, d.cols,
+      [&](int n) {
+        return rows_aligned(a.logits, n) && rows_aligned(a.teacher, n) && rows_aligned(d, n);
+      },
+      SoftCrossEntropyGradient<T, S>{a, dloss, d, beta});
+}
+
+template <class T>
+void sample_negatives(Cuda& cuda, const NegativeArgs<T>& a) {
+  using namespace detail;
+  launch(cuda, "[sample_negatives]", sample_negatives_kernel<T>,
+         dim3(static_cast<unsigned>(blocks_for(a.n, sample_warps))), dim3(sample_warps * warp_size),
+         0, a);
+}
+
+}  // namespace albef

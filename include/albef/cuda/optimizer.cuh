@@ -1,0 +1,91 @@
+// Optimizer primitives of the CUDA backend: fused AdamW with moving average and cast, norms,
+// clamping. All work on the flat planes of a parameter store.
+#pragma once
+
+#include "albef/cuda/elementwise.cuh"
+#include "albef/cuda/kernels/optimizer.cuh"
+
+namespace albef {
+namespace detail {
+
+template <class F>
+void for_flat(Cuda& cuda, const char* name, std::int64_t size, bool vectors, const F& f) {
+  launch(cuda, name, flat_kernel<F>,
+         dim3(static_cast<unsigned>(blocks_for(size, flat_threads * flat_width))),
+         dim3(flat_threads), 0, size, vectors, f);
+}
+
+}  // namespace detail
+
+/// ema = momentum * ema + (1 - momentum) * param
+template <class T>
+void ema_update(Cuda& cuda, T* ema, const std::type_identity_t<T>* param, std::int64_t size,
+                double momentum) {
+  using namespace detail;
+  for_flat(cuda, "[ema_update]", size,
+           row_aligned(ema, flat_width) && row_aligned(param, flat_width),
+           EmaElements<T>{ema, param, static_cast<T>(momentum), static_cast<T>(1 - momentum)});
+}
+
+/// x = min(max(x, low), high)
+template <class T>
+void clamp(Cuda& cuda, T* x, std::int64_t size, std::type_identity_t<T> low,
+           std::type_identity_t<T> high) {
+  using namespace detail;
+  for_flat(cuda, "[clamp]", size, row_aligned(x, flat_width), ClampElements<T>{x, low, high});
+}
+
+/// *out = sum of squares + beta * *out
+template <class T>
+void squared_norm(Cuda& cuda, const T* x, std::int64_t size, double* out, double beta) {
+  using namespace detail;
+  const auto blocks = static_cast<int>(
+      std::clamp<std::int64_t>(blocks_for(size, 8 * flat_threads * flat_width), 1, 1024));
+  auto* partial =
+      static_cast<double*>(cuda.scratch(sizeof(double) * static_cast<std::size_t>(blocks)));
+  launch(cuda, "[squared_norm]", squares_kernel<T>, dim3(static_cast<unsigned>(blocks)),
+         dim3(flat_threads), 0, x, size, row_aligned(x, flat_width), partial);
+  launch(cuda, "[squared_norm]", squares_total_kernel<>, dim3(1), dim3(flat_threads), 0, partial,
+         blocks, out, beta);
+}
+
+/// param *= 1 - lr wd; m, v updated; param -= lr / c1 * m / (sqrt(v) / sqrt(c2) + eps); then the
+/// moving average (torch.optim.AdamW; Loshchilov & Hutter 2019), and the copies.
+template <class T, class C>
+void adamw_update(Cuda& cuda, const AdamWArgs<T, C>& a) {
+  using namespace detail;
+  AdamWLaunch<T, C> l{};
+  l.param = a.param, l.exp_avg = a.exp_avg, l.exp_avg_sq = a.exp_avg_sq;
+  l.ema = a.ema, l.grad = a.grad, l.copy = a.copy, l.ema_copy = a.ema_copy;
+  l.b1 = static_cast<T>(a.beta1), l.c1 = static_cast<T>(1 - a.beta1);
+  l.b2 = static_cast<T>(a.beta2), l.c2 = static_cast<T>(1 - a.beta2);
+  l.eps = static_cast<T>(a.eps);
+  l.keep = static_cast<T>(a.momentum), l.blend = static_cast<T>(1 - a.momentum);
+  l.grad_scale = a.grad_scale, l.max_norm = a.max_norm, l.square_norm = a.square_norm;
+  l.vectors = row_aligned(a.param, flat_width) && row_aligned(a.grad, flat_width) &&
+              row_aligned(a.exp_avg, flat_width) && row_aligned(a.exp_avg_sq, flat_width) &&
+              row_aligned(a.ema, flat_width) && row_aligned(a.copy, flat_width) &&
+              row_aligned(a.ema_copy, flat_width);
+  std::int64_t blocks = 0;
+  const auto flush = [&] {
+    launch(cuda, "[adamw]", adamw_kernel<T, C>, dim3(static_cast<unsigned>(blocks)),
+           dim3(flat_threads), 0, l);
+    l.runs = 0, blocks = 0;
+  };
+  for (const AdamWRun& run : a.runs) {
+    if (run.size == 0) continue;
+    if (l.runs == adamw_runs) flush();
+    const std::int64_t end = run.offset + run.size;
+    l.run[l.runs++] = {run.offset,
+                       end,
+                       static_cast<int>(blocks),
+                       run.touched,
+                       static_cast<T>(1 - a.lr * run.weight_decay),
+                       static_cast<T>(a.lr / run.correction1),
+                       static_cast<T>(1 / std::sqrt(run.correction2))};
+    blocks += blocks_for(end - run.offset / flat_width * flat_width, adamw_values);
+  }
+  flush();
+}
+
+}  // namespace albef

@@ -1,0 +1,37 @@
+// Memory primitives of the emulation: the host's memory.
+#pragma once
+
+#include <cstdlib>
+#include <cstring>
+
+#include "albef/cuda/device.cuh"
+
+namespace albef {
+
+inline void* allocate_bytes(Cuda&, std::size_t bytes) {
+  return std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+}
+inline void release_bytes(Cuda&, void* p, std::size_t) { std::free(p); }
+inline void fill_zero(Cuda&, void* p, std::size_t bytes) { std::memset(p, 0, bytes); }
+template <class T>
+void copy_to_device(Cuda&, T* to, const T* from, std::int64_t n) {
+  std::copy_n(from, n, to);
+}
+template <class T>
+void copy_to_host(Cuda&, T* to, const T* from, std::int64_t n) {
+  std::copy_n(from, n, to);
+}
+template <class T>
+void copy_on_device(Cuda&, T* to, const T* from, std::int64_t n) {
+  std::copy_n(from, n, to);
+}
+template <class From, class To>
+void convert(Cuda&, const From* from, To* to, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<To>(from[i]);
+}
+template <class T>
+void fill(Cuda&, T* x, T value, std::int64_t n) {
+  std::fill_n(x, n, value);
+}
+
+}  // namespace albef

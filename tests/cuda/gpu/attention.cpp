@@ -1,0 +1,4 @@
+// Attention of the CUDA backend on a GPU, through the compiled library.
+#include "test_device.hpp"
+
+#include "../attention_cases.hpp"

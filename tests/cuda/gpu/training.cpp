@@ -1,0 +1,5 @@
+// Training steps on a GPU, through the compiled library.
+#include "albef/cuda.hpp"
+#include "test_device.hpp"
+
+#include "../training_cases.hpp"
