@@ -42,3 +42,19 @@ TEST_CASE("grounding: overlap, scores, ranking and pointing") {
       doctest::Contains("at (3.000000, 0.000000) is empty or outside the picture of 6 x 4"),
       albef::Error);
 }
+
+TEST_CASE("grounding: metrics over expressions, with and without boxes to choose from") {
+  PixelMap map{6, 4, std::vector<float>(24, 0.0f)};
+  map.values[1 * 6 + 4] = 4;  // x 4, y 1
+  const std::vector<RealBox> candidates{{0, 2, 2, 2}, {3, 0, 3, 3}};
+  albef::GroundingMetrics m;
+  CHECK(m.pointing_accuracy() == 0);
+  m.add(map, {3, 0, 3, 3}, candidates);
+  m.add(map, {3, 0, 3, 2}, candidates);  // two thirds of the best box
+  m.add(map, {4, 1, 1, 1}, candidates);
+  m.add(map, {0, 0, 2, 2});
+  CHECK(m.expressions == 4);
+  CHECK(m.ranked == 3);
+  CHECK(m.pointing_accuracy() == 0.75);
+  CHECK(m.box_accuracy() == doctest::Approx(2.0 / 3));
+}

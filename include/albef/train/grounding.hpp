@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -104,5 +105,30 @@ inline bool points_into(const PixelMap& map, const RealBox& box) {
   const double x = at % map.width + 0.5, y = at / map.width + 0.5;  // centre of the pixel
   return x >= box.x && x < box.x + box.width && y >= box.y && y < box.y + box.height;
 }
+
+/// How well expressions are located.
+struct GroundingMetrics {
+  std::int64_t expressions = 0;
+  std::int64_t pointed = 0;  ///< the highest pixel lies in the object
+  std::int64_t ranked = 0;   ///< expressions with candidates
+  std::int64_t found = 0;    ///< the best candidate overlaps the object by at least a half
+
+  /// Counts the map of one expression: the object it refers to, and the boxes to choose from.
+  void add(const PixelMap& map, const RealBox& object, std::span<const RealBox> candidates = {}) {
+    ++expressions;
+    pointed += points_into(map, object);
+    if (candidates.empty()) return;
+    ++ranked;
+    const int best = rank_boxes(map, candidates).front();
+    found += box_iou(candidates[static_cast<std::size_t>(best)], object) >= 0.5;
+  }
+  double pointing_accuracy() const { return share(pointed, expressions); }
+  double box_accuracy() const { return share(found, ranked); }
+
+ private:
+  static double share(std::int64_t n, std::int64_t of) {
+    return of ? static_cast<double>(n) / static_cast<double>(of) : 0;
+  }
+};
 
 }  // namespace albef
