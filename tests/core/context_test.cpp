@@ -143,6 +143,42 @@ TEST_CASE("a gradient reaches inputs of a store without gradients") {
   CHECK(ctx.gradient(x) == Values{w[0], w[1], w[2]});
 }
 
+TEST_CASE("watch: the gradient of a value in between, also where nothing before it takes one") {
+  Bench b;
+  Store inference(b.cpu, layer, Storage::inference);
+  Ctx ctx(b.cpu, inference);
+  ctx.begin_step(0);
+  const auto run = [&](auto& c) {
+    const auto x = c.no_grad([&] { return c.template variable<3>(six, batch_of(2)); });
+    const auto y = c.no_grad([&] { return layer(c, x); });
+    CHECK_THROWS_WITH_AS(c.watch(y),
+                         "[watch] the tensor is a constant or was computed without recording",
+                         albef::Error);
+    const auto z = add(c, y, y);  // also where the gradient could be handed on
+    c.watch(z);
+    c.backward(weighted_sum(c, add(c, z, y), c.upload(six)));
+    return c.gradient(z);
+  };
+  CHECK(run(ctx) == six);
+  CHECK(run(b.ctx) == six);
+}
+
+TEST_CASE("scoped: nothing is recorded, and memory is used again") {
+  Bench b;
+  const auto x = b.input(six);
+  const auto run = [&] {
+    return b.ctx.scoped([&] {
+      CHECK_FALSE(b.ctx.recording());
+      const auto y = layer(b.ctx, x);
+      return std::pair{b.ctx.read(y), y.data};
+    });
+  };
+  const auto first = run(), second = run();
+  CHECK(first == second);
+  CHECK(b.ctx.recording());
+  CHECK(b.ctx.read(x) == six);
+}
+
 TEST_CASE("variable refuses a wrong number of values") {
   Bench b;
   CHECK_THROWS_WITH_AS(b.ctx.variable<3>(six, batch_of(3)), "[variable] got 6 values, expected 9",

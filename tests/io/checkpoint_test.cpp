@@ -136,6 +136,22 @@ TEST_CASE("checkpoint: everything comes back bit for bit") {
   CHECK(albef::read_file(path) == albef::read_file(folder / "b.safetensors"));
 }
 
+TEST_CASE("checkpoint: identities of the queue are kept where they are known") {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.safetensors";
+  Run a(1), b(3);
+  a.checkpoint().save(path, {});
+  CHECK(SafeTensors::open(path).find("idx_queue") == nullptr);
+  a.queue.identities()[2] = 41;
+  a.checkpoint().save(path, {});
+  CHECK(SafeTensors::open(path).at("idx_queue").shape == std::vector<std::int64_t>{1, 5});
+  b.checkpoint().load(path);
+  CHECK(b.queue.identities()[2] == 41);
+  CHECK(b.queue.identities()[1] == Queue::no_identity);
+  Run other(1, 4);
+  CHECK(Checkpoint(other.store).load(path).unexpected.empty());  // not asked for
+}
+
 TEST_CASE("checkpoint: official names and shapes are in the file") {
   TemporaryFolder folder;
   Run a(1, 32);

@@ -32,6 +32,14 @@ struct SameWidth : Nano {
   static constexpr int vision_width = 48;
 };
 
+/// Twice the image size.
+struct Large : Nano {
+  static constexpr int image_res = 64;
+};
+struct MoreHeads : Nano {
+  static constexpr int num_attention_heads = 2;
+};
+
 template <class M>
 struct Loaded {
   static constexpr M model = albef::laid_out<M>();
@@ -157,4 +165,26 @@ TEST_CASE("pretrained: a task's own checkpoint loads strictly, another task's is
   Store nlvr(cpu, albef::laid_out<albef::AlbefNlvr<Nano>>(), Storage::momentum, 1);
   CHECK_THROWS_WITH_AS(albef::load_pretrained<albef::AlbefNlvr<Nano>>(nlvr, file.path),
                        doctest::Contains("cls_head.2.weight' has shape (3, 48)"), Error);
+}
+
+TEST_CASE("pretrained: another image size on demand, reported; no other difference") {
+  Cpu cpu(1);
+  Store store(cpu, albef::laid_out<albef::AlbefVe<Large>>(), Storage::momentum, 1);
+  CHECK_THROWS_WITH_AS(albef::load_pretrained<albef::AlbefVe<Large>>(store, golden),
+                       doctest::Contains("another image size; resizing was not asked for"), Error);
+  const auto report = albef::load_pretrained<albef::AlbefVe<Large>>(store, golden, true);
+  CHECK(report.reshaped ==
+        std::vector<std::string>{"visual_encoder.pos_embed (1, 17, 64) -> (1, 65, 64)",
+                                 "visual_encoder_m.pos_embed (1, 17, 64) -> (1, 65, 64)"});
+  // Our own files name their configuration.
+  const TemporaryFile file;
+  Store pretrained(cpu, albef::laid_out<albef::Albef<Nano>>(), Storage::momentum, 3);
+  albef::Checkpoint(pretrained).save(file.path, albef::config_info<Nano>());
+  CHECK(albef::load_pretrained<albef::AlbefVe<Large>>(store, file.path, true).reshaped.size() == 2);
+  CHECK_THROWS_WITH_AS(albef::load_pretrained<albef::AlbefVe<Large>>(store, file.path),
+                       doctest::Contains("config.image_res is 32, the model has 64"), Error);
+  Store heads(cpu, albef::laid_out<albef::AlbefVe<MoreHeads>>(), Storage::momentum, 1);
+  CHECK_THROWS_WITH_AS(albef::load_pretrained<albef::AlbefVe<MoreHeads>>(heads, file.path),
+                       doctest::Contains("config.num_attention_heads is 4, the model has 2"),
+                       Error);
 }

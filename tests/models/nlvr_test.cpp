@@ -68,6 +68,21 @@ TEST_CASE("NLVR2: the paired encoder equals its layers one by one, gradients of 
   CHECK(deviation(gradient, expected_gradient) < 1e-11);
 }
 
+TEST_CASE("NLVR2: checkpointing changes neither loss nor gradient") {
+  const auto run = [](bool checkpointing) {
+    NlvrBench b;
+    b.ctx.set_checkpointing(checkpointing);
+    b.ctx.set_dropout(true);
+    b.ctx.begin_step(5);
+    const auto loss = classify(b.ctx, b.model, Model::upload(b.ctx, pair_batch()), 0.4).loss;
+    b.ctx.backward(loss);
+    auto out = b.plane(Plane::grad);
+    out.push_back(b.ctx.item(loss));
+    return out;
+  };
+  CHECK(bit_equal(run(true), run(false)));
+}
+
 TEST_CASE("NLVR2: which picture comes first matters, and a picture may be shown twice") {
   NlvrBench b;
   b.ctx.begin_step(0);

@@ -71,6 +71,21 @@ TEST_CASE("VQA: the gradient agrees with differences, with weights and a teacher
     check_gradient(b, [&] { return vqa_loss(b.ctx, b.model, upload(b, host), alpha); });
 }
 
+TEST_CASE("VQA: checkpointing changes neither loss nor gradient") {
+  const auto run = [](bool checkpointing) {
+    VqaBench b;
+    b.ctx.set_checkpointing(checkpointing);
+    b.ctx.set_dropout(true);
+    b.ctx.begin_step(5);
+    const auto loss = vqa_loss(b.ctx, b.model, upload(b, host), 0.4);
+    b.ctx.backward(loss);
+    auto out = b.plane(Plane::grad);
+    out.push_back(b.ctx.item(loss));
+    return out;
+  };
+  CHECK(bit_equal(run(true), run(false)));
+}
+
 TEST_CASE("VQA: the loss is the weighted sum of the answers' log-likelihoods per question") {
   VqaBench b;
   b.ctx.begin_step(0);

@@ -141,6 +141,30 @@ TEST_CASE("cross_entropy: rows with a negative label are padding") {
   CHECK(gradcheck<Cpu>(NoParameters{}, padded, vectors<any>(4, 17)));
 }
 
+TEST_CASE("cross_entropy: identities and row weights; label_losses are the rows' losses") {
+  const auto shared = [](auto& ctx, const auto&, const auto& x) {
+    albef::SoftTargets<double> targets{
+        .row_identities = ctx.upload(std::vector<std::int64_t>{7, 9, 7}),
+        .column_identities = ctx.upload(std::vector<std::int64_t>{7, 9, 1, 7, -100, 9, 9, 3}),
+        .weights = ctx.upload(Values{0.5, 2, 1}),
+        .alpha = 0.4};
+    targets.teacher = albef::mat(ctx.upload(random_values(3 * 8, 9)), 3, 8);
+    return albef::cross_entropy(ctx, x, targets);
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, shared, vectors<any>(3, 8)));
+
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const Values x = random_values(3 * 17);
+  const auto logits = bench.input<any>(x, albef::batch_of(3), 17);
+  const double* rows = albef::label_losses(ctx, logits, labels.data());
+  for (std::size_t r = 0; r < 3; ++r) {
+    const auto begin = x.begin() + static_cast<std::ptrdiff_t>(r) * 17;
+    CHECK(rows[r] ==
+          doctest::Approx(plain_cross_entropy(Values(begin, begin + 17), {}, {labels[r]}, 17, 0)));
+  }
+}
+
 TEST_CASE("cross_entropy of no rows is 0 and passes no gradient on") {
   Bench<NoParameters> bench;
   auto& ctx = bench.ctx;

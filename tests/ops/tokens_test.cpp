@@ -158,6 +158,28 @@ TEST_CASE(
   CHECK(gradcheck<Cpu>(GradcheckOptions{.entries = 42}, Tables{}, padded));
 }
 
+TEST_CASE("append: sequences grow by a row and may change their order") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const auto past = bench.input<2>(Values{1, 2, 3, 4, 5, 6, 7, 8}, albef::uniform_sequences(2, 2));
+  const auto next = bench.input<2>(Values{10, 11, 12, 13}, albef::batch_of(2));
+  CHECK_THROWS_WITH_AS(albef::append(ctx, past, nullptr, next),
+                       "[append] a growing sequence takes no gradient", albef::Error);
+  ctx.no_grad([&] {
+    const auto y = albef::append(ctx, past, nullptr, next);
+    CHECK(ctx.read(y) == Values{1, 2, 3, 4, 10, 11, 5, 6, 7, 8, 12, 13});
+    CHECK(y.seq.uniform == 3);
+    const Indices parent{1, 1};
+    CHECK(ctx.read(albef::append(ctx, past, parent.data(), next)) ==
+          Values{5, 6, 7, 8, 10, 11, 5, 6, 7, 8, 12, 13});
+    const auto first = albef::append(ctx, albef::Tensor<double, 2>{}, nullptr, next);
+    CHECK(ctx.read(first) == Values{10, 11, 12, 13});
+    const auto three = bench.input<2>(Values(6), albef::batch_of(3));
+    CHECK_THROWS_WITH_AS(albef::append(ctx, past, nullptr, three),
+                         "[append] got 3 new rows for 2 sequences", albef::Error);
+  });
+}
+
 TEST_CASE("gather of no rows") {
   const auto none = [](auto& ctx, const auto&, const auto& x) {
     const auto y = albef::gather(ctx, x, {ctx.upload(Indices{}), albef::batch_of(0)});

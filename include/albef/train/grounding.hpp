@@ -3,22 +3,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <span>
 #include <vector>
 
+#include "albef/data/real_box.hpp"
 #include "albef/models/gradcam.hpp"
 #include "albef/nn/interpolate_pos_embed.hpp"
 
 namespace albef {
 
-/// A box in pixels, as detectors give it: its upper left corner and its size.
-struct Box {
-  double x = 0, y = 0, width = 0, height = 0;
-};
-
 /// Intersection over union with the pixel convention of the official code: a box of width w covers
 /// the pixels x .. x + w - 1 (computeIoU, dataset/utils.py).
-inline double box_iou(const Box& a, const Box& b) {
+inline double box_iou(const RealBox& a, const RealBox& b) {
   const double x1 = std::max(a.x, b.x), x2 = std::min(a.x + a.width - 1, b.x + b.width - 1);
   const double y1 = std::max(a.y, b.y), y2 = std::min(a.y + a.height - 1, b.y + b.height - 1);
   const double inter = x1 < x2 && y1 < y2 ? (x2 - x1 + 1) * (y2 - y1 + 1) : 0;
@@ -60,18 +57,23 @@ inline PixelMap resized(const HeatMap& map, int width, int height) {
   return out;
 }
 
+namespace detail {
+
 /// Error unless the box has a size and lies in a picture of `width` x `height`.
-inline void check_box(const Box& b, int width, int height) {
-  require(b.width > 0 && b.height > 0 && b.x >= 0 && b.y >= 0 && b.x + b.width <= width + 1e-3 &&
-              b.y + b.height <= height + 1e-3,
+inline void check_box(const RealBox& b, int width, int height) {
+  constexpr double slack = 1e-3;  // of sums of fractions
+  require(b.width > 0 && b.height > 0 && b.x >= 0 && b.y >= 0 && b.x + b.width <= width + slack &&
+              b.y + b.height <= height + slack,
           "box ", b.width, " x ", b.height, " at (", b.x, ", ", b.y,
           ") is empty or outside the picture of ", width, " x ", height);
 }
 
+}  // namespace detail
+
 /// How much of the map lies in a box: its sum over the box's pixels / area^exponent (official:
 /// 0.5).
-inline double box_score(const PixelMap& map, const Box& box, double exponent = 0.5) {
-  check_box(box, map.width, map.height);
+inline double box_score(const PixelMap& map, const RealBox& box, double exponent = 0.5) {
+  detail::check_box(box, map.width, map.height);
   const int right = std::min(map.width, static_cast<int>(box.x + box.width));
   const int bottom = std::min(map.height, static_cast<int>(box.y + box.height));
   double sum = 0;
@@ -83,10 +85,10 @@ inline double box_score(const PixelMap& map, const Box& box, double exponent = 0
 
 /// Numbers of the boxes, best score first, equal ones by number. (The official code keeps the box
 /// of the previous picture when no score is positive; here the largest score wins in any case.)
-inline std::vector<int> rank_boxes(const PixelMap& map, std::span<const Box> boxes,
+inline std::vector<int> rank_boxes(const PixelMap& map, std::span<const RealBox> boxes,
                                    double exponent = 0.5) {
   std::vector<double> scores;
-  for (const Box& b : boxes) scores.push_back(box_score(map, b, exponent));
+  for (const RealBox& b : boxes) scores.push_back(box_score(map, b, exponent));
   std::vector<int> order(boxes.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
@@ -96,12 +98,37 @@ inline std::vector<int> rank_boxes(const PixelMap& map, std::span<const Box> box
 }
 
 /// Whether the map's highest pixel (the first of equal ones) lies in the box: the pointing game.
-inline bool points_into(const PixelMap& map, const Box& box) {
-  check_box(box, map.width, map.height);
+inline bool points_into(const PixelMap& map, const RealBox& box) {
+  detail::check_box(box, map.width, map.height);
   const auto at =
       static_cast<int>(std::max_element(map.values.begin(), map.values.end()) - map.values.begin());
   const double x = at % map.width + 0.5, y = at / map.width + 0.5;  // centre of the pixel
   return x >= box.x && x < box.x + box.width && y >= box.y && y < box.y + box.height;
 }
+
+/// How well expressions are located.
+struct GroundingMetrics {
+  std::int64_t expressions = 0;
+  std::int64_t pointed = 0;  ///< the highest pixel lies in the object
+  std::int64_t ranked = 0;   ///< expressions with candidates
+  std::int64_t found = 0;    ///< the best candidate overlaps the object by at least a half
+
+  /// Counts the map of one expression: the object it refers to, and the boxes to choose from.
+  void add(const PixelMap& map, const RealBox& object, std::span<const RealBox> candidates = {}) {
+    ++expressions;
+    pointed += points_into(map, object);
+    if (candidates.empty()) return;
+    ++ranked;
+    const int best = rank_boxes(map, candidates).front();
+    found += box_iou(candidates[static_cast<std::size_t>(best)], object) >= 0.5;
+  }
+  double pointing_accuracy() const { return share(pointed, expressions); }
+  double box_accuracy() const { return share(found, ranked); }
+
+ private:
+  static double share(std::int64_t n, std::int64_t of) {
+    return of ? static_cast<double>(n) / static_cast<double>(of) : 0;
+  }
+};
 
 }  // namespace albef
