@@ -60,7 +60,7 @@ int main(int argc, char** argv) {
   Arguments args;
   args.add_to(app);
   app.add_option("-d,--data", args.data, examples::data_help)->required();
-  app.add_option("--image-root", args.image_root, "folder of the pictures that .json files name");
+  app.add_option("--image-root", args.image_root, examples::image_root_help);
   app.add_option("-o,--output", args.output, "prefix of the files written")->required();
   app.add_option("--what", args.what, "image, text or both")
       ->check(CLI::IsMember({"image", "text", "both"}))

@@ -129,7 +129,7 @@ int main(int argc, char** argv) {
                  "data sets, each evaluated on its own: PATH or NAME=PATH. " +
                      std::string(examples::data_help))
       ->required();
-  app.add_option("--image-root", args.image_root, "folder of the pictures that .json files name");
+  app.add_option("--image-root", args.image_root, examples::image_root_help);
   app.add_option("-k,--k", args.k,
                  "candidates of each query that ITM re-ranks (the paper: 128 or 256)")
       ->capture_default_str();

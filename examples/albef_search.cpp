@@ -117,7 +117,7 @@ int main(int argc, char** argv) {
   Arguments args;
   args.add_to(app);
   app.add_option("-d,--data", args.data, examples::data_help)->required();
-  app.add_option("--image-root", args.image_root, "folder of the pictures that .json files name");
+  app.add_option("--image-root", args.image_root, examples::image_root_help);
   app.add_option("-t,--text", args.texts, "sentences; - reads them from the standard input");
   app.add_option("-i,--image", args.images, "picture files");
   app.add_option("--top", args.top, "answers shown per query")

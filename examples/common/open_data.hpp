@@ -1,4 +1,4 @@
-// Data sets from what a user types: `--data PATH...` and `--image-root FOLDER`.
+// Data sets from what a user types: `--data PATH...` and `--image-root PLACE`.
 #pragma once
 
 #include <charconv>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "albef/data/annotations.hpp"
+#include "albef/data/image_store.hpp"
 #include "albef/data/sources.hpp"
 #include "albef/data/webdataset.hpp"
 
@@ -17,11 +18,22 @@ inline constexpr const char* data_help =
     "Pictures with captions: a .json file (list of {\"image\", \"caption\"}) or WebDataset tar "
     "shards, one file or a quoted pattern such as 'train-{000..012}.tar'";
 
-/// Opens one data set: ALBEF annotations if the name ends in .json, else WebDataset shards.
+inline constexpr const char* image_root_help =
+    "where the pictures are that .json files name: a folder, or WebDataset shards; default: the "
+    "folder of each file";
+
+/// How annotations are read whose pictures are at a place that a user names (see image_root_help).
+inline albef::AnnotationOptions annotation_options(const std::string& image_root) {
+  albef::AnnotationOptions options;
+  if (!image_root.empty()) options.images = albef::open_images(image_root);
+  return options;
+}
+
+/// Opens one data set: ALBEF annotations if the name ends in .json or .json.gz, else WebDataset
+/// shards.
 inline albef::SourcePtr open_source(const std::string& path, const std::string& image_root = "") {
-  if (path.ends_with(".json"))
-    return std::make_shared<albef::JsonAnnotations>(
-        path, albef::AnnotationOptions{.image_root = image_root});
+  if (path.ends_with(".json") || path.ends_with(".json.gz"))
+    return std::make_shared<albef::JsonAnnotations>(path, annotation_options(image_root));
   return std::make_shared<albef::WebDataset>(path);
 }
 

@@ -24,8 +24,7 @@ void TrainArguments::add_to(CLI::App& app) {
   app.add_option("--data", data, std::string(data_help) + "; PATH=WEIGHT mixes several")
       ->capture_default_str()
       ->group(data_group);
-  app.add_option("--image-root", image_root, "folder of relative image paths in .json files")
-      ->group(data_group);
+  app.add_option("--image-root", image_root, image_root_help)->group(data_group);
   app.add_option("--vocab", vocab,
                  "BERT vocab.txt or Hugging Face tokenizer.json; without it a vocabulary is "
                  "learned from the captions")

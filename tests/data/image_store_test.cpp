@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "albef/data/annotations.hpp"
+#include "albef/data/codec.hpp"
+#include "albef/data/shard_writer.hpp"
 #include "data_files.hpp"
 
 using data_test::error_of;
@@ -67,4 +69,56 @@ TEST_CASE("annotations: pictures from a shard, another field for the text, packe
   const std::string packed = albef::read_file(path + ".gz");
   const auto cut = folder.write("cut.json.gz", packed.substr(0, packed.size() / 2));
   CHECK_CONTAINS(error_of([&] { albef::JsonAnnotations(cut, options); }), "cut.json.gz");
+}
+
+TEST_CASE("shard writer: what it writes is read, and appears when it is complete") {
+  const TemporaryFolder folder;
+  const auto write = [&](const char* name) {
+    albef::ShardWriter shard(folder / name);
+    for (int i = 0; i < 3; ++i) {
+      const std::string key = "train/" + std::to_string(i);
+      shard.add(key + ".png", data_test::png(static_cast<std::uint8_t>(i)));
+      shard.add(key + ".json", R"({"caption": "number )" + std::to_string(i) + "\"}");
+    }
+    CHECK(!std::filesystem::exists(folder / name));
+    shard.commit();
+  };
+  write("a.tar");
+  write("b.tar");
+  CHECK(albef::read_file(folder / "a.tar") == albef::read_file(folder / "b.tar"));
+  const albef::WebDataset data(folder / "a.tar");
+  REQUIRE(data.size() == 3);
+  CHECK(data.record(2).key == "train/2");
+  CHECK(data.record(2).captions == std::vector<std::string>{"number 2"});
+  std::vector<std::uint8_t> bytes;
+  data.read_image(1, bytes);
+  CHECK(bytes == data_test::png(1));
+
+  { albef::ShardWriter dropped(folder / "c.tar"); }
+  CHECK(!std::filesystem::exists(folder / "c.tar"));
+  CHECK_CONTAINS(error_of([&] { albef::ShardWriter(folder / "no/d.tar"); }), "no/d.tar");
+}
+
+TEST_CASE("png: opacity is kept when asked for") {
+  const std::string folder = ALBEF_TEST_DATA "/data/image_files/";
+  const auto rgba = [&](const char* name) {
+    const std::string bytes = albef::read_file(folder + name);
+    return albef::decode_png_rgba(
+        {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, name);
+  };
+  for (const char* name : {"rgba.png", "palette_transparent.png", "rgb.png"}) {
+    CAPTURE(name);
+    const albef::RgbaImage image = rgba(name);
+    const albef::Image plain = albef::load_image(folder + name);
+    const albef::Image white = albef::load_image(folder + name, {.over_white = true});
+    REQUIRE(image.rgba.size() / 4 == plain.rgb.size() / 3);
+    std::vector<std::uint8_t> over(white.rgb.size());
+    albef::detail::rgba_over_white(image.rgba.data(), over.size() / 3, over.data());
+    CHECK(over == white.rgb);
+    std::size_t equal = 0;
+    for (std::size_t i = 0; i < plain.rgb.size(); ++i)
+      equal += plain.rgb[i] == image.rgba[i / 3 * 4 + i % 3];
+    CHECK(equal == plain.rgb.size());
+  }
+  CHECK_CONTAINS(error_of([&] { rgba("color.jpg"); }), "'color.jpg': it is no PNG file");
 }

@@ -192,6 +192,25 @@ TEST_CASE("answers: a list of different answers; one that is missing is named") 
       "q.json: record 2 (c.png): field 'answer': 'mauve' is not among the 3 answers of ");
 }
 
+TEST_CASE("vqa: easy-VQA as it comes with the repository") {
+  const std::string folder = ALBEF_TEST_DATA "/../examples/data/easyvqa/";
+  const auto set = std::make_shared<VqaSet>(
+      folder + "easyvqa-test.json.gz",
+      albef::AnnotationOptions{.strict = true,
+                               .images = albef::open_images(folder + "easyvqa-test.tar.gz")});
+  CHECK(set->size() == 9673);
+  CHECK((*set)[0].question == "what is the red shape?");
+  CHECK((*set)[0].answers == Strings{"triangle"});
+  const AnswerList answers(folder + "answer_list.json");
+  CHECK(answers.size() == 13);
+  CHECK_NOTHROW(set->check_answers(answers));
+  VqaLoader loader(set, tokenizer(), EvalTransform{8}, albef::evaluation_options(options(500)));
+  const VqaBatch& batch = loader.next();
+  CHECK(batch.size == 500);
+  CHECK(batch.answers.count() == 500);
+  CHECK(loader.batches_per_epoch() == 20);
+}
+
 TEST_CASE("statements: labels become numbers, unknown ones are named") {
   const TemporaryFolder folder;
   const StatementSet pairs(folder.write("n.json", R"([
