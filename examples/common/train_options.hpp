@@ -13,6 +13,7 @@
 #include "albef/text/vocabulary.hpp"
 #include "albef/train/trainer.hpp"
 #include "albef/viz/plot.hpp"
+#include "common/device.hpp"
 #include "common/open_data.hpp"
 
 namespace examples {
@@ -23,7 +24,8 @@ struct TrainArguments {
   std::vector<std::string> data{"examples/data/emoji/emoji-train.tar"};
   std::string image_root, vocab;
   int vocab_size = 0, max_text_length = 25;
-  int batch_size = 0, queue_size = -1, workers = 1, threads = 0;
+  int batch_size = 0, queue_size = -1, workers = 1;
+  DeviceArguments compute;
   double max_bad_share = 0.01;
   std::vector<float> crop{0.2f, 1.0f};
   float flip = -1, temp_min = -1, negative_epsilon = -1;
@@ -78,6 +80,8 @@ struct TrainArguments {
         ->group(data_group);
     app.add_option("--noise-seed", noise.seed, "which captions are spoiled")->group(data_group);
 
+    compute.add_to(app, true, "Device");
+
     const auto run_group = "Training";
     app.add_option("--output", train.output, "folder for checkpoint, metrics and curves")
         ->capture_default_str()
@@ -113,7 +117,6 @@ struct TrainArguments {
     app.add_option("--seed", train.seed, "of weights, order, augmentation, masks and dropout")
         ->capture_default_str()
         ->group(run_group);
-    app.add_option("--threads", threads, "compute threads; 0: one per core")->group(run_group);
     app.add_option("--save-every", train.save_every,
                    "optimizer steps between checkpoints; 0: every epoch")
         ->group(run_group);

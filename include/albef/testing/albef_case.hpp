@@ -4,9 +4,9 @@
 #include <map>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <vector>
 
-#include "albef/cpu.hpp"
 #include "albef/io/checkpoint.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/models/retrieval.hpp"
@@ -24,16 +24,16 @@ bool matches_config(const nlohmann::json& config) {
 
 namespace detail {
 
-/// Runs one case: a store and context for a model, filled with the weights of the case.
-template <class Model>
+/// Runs one case on a device: a store and context for a model, filled with the case's weights.
+template <class Model, class Device>
 class CaseRunner {
  public:
-  using Store = ParamStore<Cpu, Fp32>;
-  using Ctx = Context<Cpu, Fp32>;
+  using Store = ParamStore<Device, Fp32>;
+  using Ctx = Context<Device, Fp32>;
   using Values = std::map<std::string, std::vector<float>>;
 
   CaseRunner(const GoldenCase& golden, const Model& model, Storage storage)
-      : golden_(golden), store_(cpu_, model, storage), ctx_(cpu_, store_) {
+      : golden_(golden), store_(device_, model, storage), ctx_(device_, store_) {
     for (const auto& p : store_.params()) {
       load(Plane::online, p, p.name);
       if (storage == Storage::momentum && p.twin) load(Plane::ema, p, momentum_name(p.name));
@@ -41,7 +41,7 @@ class CaseRunner {
     ctx_.begin_step(0);
   }
 
-  Cpu& cpu() { return cpu_; }
+  Device& device() { return device_; }
   Store& store() { return store_; }
   Ctx& ctx() { return ctx_; }
 
@@ -53,12 +53,21 @@ class CaseRunner {
       const auto& p = store_.params()[i];
       if (plane == Plane::grad && !store_.touched(static_cast<int>(i))) continue;
       if (plane == Plane::ema && !p.twin) continue;
-      const float* v = store_.data(plane) + p.offset;
-      out[plane == Plane::ema ? momentum_name(p.name) : p.name].assign(v, v + p.size);
+      out[plane == Plane::ema ? momentum_name(p.name) : p.name] =
+          read(store_.data(plane) + p.offset, p.size);
     }
     return out;
   }
 
+  /// Values in the device's memory.
+  std::vector<float> read(const float* from, std::int64_t count) const {
+    std::vector<float> out(static_cast<std::size_t>(count));
+    copy_to_host(store_.device(), out.data(), from, count);
+    return out;
+  }
+  std::vector<float> read(Mat<const float> m) const {
+    return read(m.data, std::int64_t{m.rows} * m.cols);
+  }
   /// An input as a variable of a width known to the compiler, grouped as `seq`.
   template <int W>
   auto variable(const std::string& name, Sequences seq) {
@@ -82,11 +91,11 @@ class CaseRunner {
     const auto values = golden_.weight(name).template as<float>();
     require(static_cast<std::int64_t>(values.size()) == p.size, golden_.folder, ": weight '", name,
             "' has ", values.size(), " values, expected ", p.size);
-    copy_to_device(cpu_, store_.data(plane) + p.offset, values.data(), p.size);
+    copy_to_device(device_, store_.data(plane) + p.offset, values.data(), p.size);
   }
 
   const GoldenCase& golden_;
-  Cpu cpu_;
+  Device device_;
   Store store_;
   Ctx ctx_;
 };
@@ -113,12 +122,6 @@ inline std::vector<float> unpadded(const GoldenTensor& t, const std::vector<int>
   return out;
 }
 
-inline std::vector<float> host(Mat<const float> m) {
-  std::vector<float> out;
-  for (int i = 0; i < m.rows; ++i) out.insert(out.end(), m.row(i), m.row(i) + m.cols);
-  return out;
-}
-
 /// The masked text of a step from its masked ids and labels (B, L), -100 = no loss.
 inline MaskedText masked_text(TextBatch text, const std::vector<std::int64_t>& labels,
                               const std::vector<int>& mask) {
@@ -141,10 +144,11 @@ inline MaskedText masked_text(TextBatch text, const std::vector<std::int64_t>& l
 }  // namespace detail
 
 /// kind `vit`: forward and backward of the vision transformer.
-template <class C>
+template <class C, class Device>
 void run_vit_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<Vit<C>>();
-  detail::CaseRunner run(golden, model, Storage::training);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(golden, model,
+                                                                       Storage::training);
   auto& ctx = run.ctx();
   const int batch = static_cast<int>(golden.input("image").shape[0]);
   const auto image =
@@ -159,10 +163,11 @@ void run_vit_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `text_encoder`: BertModel in mode 'text'.
-template <class C>
+template <class C, class Device>
 void run_text_encoder_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<Bert<C>>();
-  detail::CaseRunner run(golden, model, Storage::training);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(golden, model,
+                                                                       Storage::training);
   auto& ctx = run.ctx();
   const auto mask = golden.input("attention_mask").template as<int>();
   const TextBatch text = run.text("input_ids", "attention_mask");
@@ -176,10 +181,11 @@ void run_text_encoder_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `fusion`: BertModel in mode 'fusion'.
-template <class C>
+template <class C, class Device>
 void run_fusion_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<Bert<C>>();
-  detail::CaseRunner run(golden, model, Storage::training);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(golden, model,
+                                                                       Storage::training);
   auto& ctx = run.ctx();
   const auto mask = golden.input("attention_mask").template as<int>();
   const auto& embeds = golden.input("encoder_embeds");
@@ -207,10 +213,11 @@ void run_fusion_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `mlm`: BertForMaskedLM over all layers, hard and soft labels, at the labelled positions.
-template <class C>
+template <class C, class Device>
 void run_mlm_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<BertForMaskedLm<C>>();
-  detail::CaseRunner run(golden, model, Storage::training);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(golden, model,
+                                                                       Storage::training);
   auto& ctx = run.ctx();
   const double alpha = golden.hyper.at("alpha");
   const auto mask = golden.input("attention_mask").template as<int>();
@@ -252,19 +259,20 @@ void run_mlm_case(const GoldenCase& golden, GoldenReport& report) {
 
 /// kind `pretrain_step`: consecutive optimizer steps of the full objective, with the official
 /// order (moving average at the start of a forward pass) and given negatives and masks.
-template <class C>
+template <class C, class Device>
 void run_pretrain_step_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<Albef<C>>();
-  detail::CaseRunner run(golden, model, Storage::momentum);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(golden, model,
+                                                                       Storage::momentum);
   auto& ctx = run.ctx();
   auto& store = run.store();
   const auto& weights = golden.weights;
   const int queue_size = static_cast<int>(golden.weight("image_queue").shape.at(1));
   const double momentum = golden.config.value("momentum", 0.995);
   const double lr = golden.hyper.at("lr");
-  FeatureQueue<Cpu, float> queue(run.cpu(), queue_size, C::embed_dim);
-  load_transposed(golden.weight("image_queue").template as<float>(), queue.image());
-  load_transposed(golden.weight("text_queue").template as<float>(), queue.text());
+  FeatureQueue<Device, float> queue(run.device(), queue_size, C::embed_dim);
+  load_transposed(run.device(), golden.weight("image_queue").template as<float>(), queue.image());
+  load_transposed(run.device(), golden.weight("text_queue").template as<float>(), queue.text());
   if (weights.contains("queue_ptr"))
     queue.set_pointer(static_cast<int>(golden.weight("queue_ptr").values.at(0)));
   AdamW optimizer({.weight_decay = golden.hyper.at("weight_decay")});
@@ -295,8 +303,8 @@ void run_pretrain_step_case(const GoldenCase& golden, GoldenReport& report) {
     report.check_value(step + "loss_itm", static_cast<double>(ctx.item(r.loss_itm)));
     report.check_value(step + "loss_mlm", static_cast<double>(ctx.item(r.loss_mlm)));
     report.check(step + "itm_logits", ctx.read(r.itm_logits));
-    report.check(step + "weights_t2i", detail::host(r.negatives.image_weights));
-    report.check(step + "weights_i2t", detail::host(r.negatives.text_weights));
+    report.check(step + "weights_t2i", run.read(r.negatives.image_weights));
+    report.check(step + "weights_i2t", run.read(r.negatives.text_weights));
     ctx.backward(r.loss);
     const std::string grad = s == 1 ? "grad" : concat("grad_step", s);
     const auto has_group = [&](const std::string& group) {
@@ -307,11 +315,11 @@ void run_pretrain_step_case(const GoldenCase& golden, GoldenReport& report) {
     if (has_group(grad)) report.check_group(grad, run.values(Plane::grad));
     optimizer.step(store, lr);
     queue.push(r.image_m.mat(), r.text_m.mat());
-    report.check(step + "image_queue", transposed(queue.image()));
-    report.check(step + "text_queue", transposed(queue.text()));
+    report.check(step + "image_queue", read_transposed(run.device(), queue.image()));
+    report.check(step + "text_queue", read_transposed(run.device(), queue.text()));
     report.check_value(step + "queue_ptr", queue.pointer());
     report.check_value(step + "temp",
-                       static_cast<double>(store.data(Plane::online, model.temp)[0]));
+                       static_cast<double>(run.read(store.data(Plane::online, model.temp), 1)[0]));
     const std::string after = concat("after_step", s);
     if (has_group(after)) report.check_group(after, run.values(Plane::online));
     if (has_group(after + "_m")) report.check_group(after + "_m", run.values(Plane::ema));
@@ -319,7 +327,7 @@ void run_pretrain_step_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `retrieval_eval`: features, similarities, re-ranking and recall.
-template <class C>
+template <class C, class Device>
 void run_retrieval_eval_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<Albef<C>>();
   // The retrieval model names its text encoder without the masked-language-model wrapper and has
@@ -339,7 +347,8 @@ void run_retrieval_eval_case(const GoldenCase& golden, GoldenReport& report) {
   absent("transform.dense.bias", {d}, d);
   absent("transform.LayerNorm.weight", {d}, d);
   absent("transform.LayerNorm.bias", {d}, d);
-  detail::CaseRunner run(renamed, model, Storage::inference);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(renamed, model,
+                                                                       Storage::inference);
   auto& ctx = run.ctx();
   RetrievalPool pool(ctx, model);
   const int images = static_cast<int>(golden.input("image").shape[0]);
@@ -378,7 +387,8 @@ void run_retrieval_eval_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `adamw`: parameters of any names and shapes with given gradients.
-inline void run_adamw_case(const GoldenCase& golden, GoldenReport& report) {
+template <class Device>
+void run_adamw_case(const GoldenCase& golden, GoldenReport& report) {
   std::vector<ParamInfo> params;
   for (const auto& [name, tensor] : golden.weights) {
     ParamInfo p;
@@ -387,11 +397,11 @@ inline void run_adamw_case(const GoldenCase& golden, GoldenReport& report) {
     p.decay = decays(name, tensor.shape.size());
     params.push_back(std::move(p));
   }
-  Cpu cpu(1);
-  ParamStore<Cpu> store(cpu, params, Storage::training);
+  Device device;
+  ParamStore<Device> store(device, params, Storage::training);
   for (const auto& p : store.params()) {
     const auto values = golden.weight(p.name).as<float>();
-    copy_to_device(cpu, store.data(Plane::online) + p.offset, values.data(), p.size);
+    copy_to_device(device, store.data(Plane::online) + p.offset, values.data(), p.size);
   }
   const auto& hyper = golden.hyper;
   AdamW optimizer({.beta1 = hyper.at("betas").at(0),
@@ -407,12 +417,14 @@ inline void run_adamw_case(const GoldenCase& golden, GoldenReport& report) {
       if (grad == golden.inputs.end()) continue;
       store.touch({p.offset, p.size, static_cast<int>(i), 1});
       const auto values = grad->second.as<float>();
-      copy_to_device(cpu, store.data(Plane::grad) + p.offset, values.data(), p.size);
+      copy_to_device(device, store.data(Plane::grad) + p.offset, values.data(), p.size);
     }
     optimizer.step(store, hyper.at("lrs").at(static_cast<std::size_t>(s - 1)));
     for (const auto& p : store.params()) {
-      const float* v = store.data(Plane::online) + p.offset;
-      report.check(step + p.name, std::vector<float>(v, v + p.size));
+      std::vector<float> host(static_cast<std::size_t>(p.size));
+      copy_to_host(device, host.data(),
+                   static_cast<const float*>(store.data(Plane::online)) + p.offset, p.size);
+      report.check(step + p.name, host);
     }
   }
 }

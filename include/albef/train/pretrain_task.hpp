@@ -1,18 +1,22 @@
 // Pre-training as a task for the trainer: model values, queues, and one forward and backward pass.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "albef/cpu.hpp"
+#include "albef/core/readback.hpp"
 #include "albef/data/pair_batch.hpp"
 #include "albef/io/checkpoint.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/train/plateau.hpp"
 
 namespace albef {
+
+class Cpu;
 
 /// Everything ALBEF's pre-training with `Objectives` (a Pretrain<...>) needs on one device. The
 /// queue's size may differ from the configuration's.
@@ -40,14 +44,25 @@ class PretrainTask {
   Ctx& context() { return ctx_; }
   Queue& queue() { return queue_; }
 
-  /// Losses of a step by name, on the host; `loss` is their sum.
+  /// Losses of a pass by name, on the host; `loss` is their sum. And the temperature it used.
   struct Losses {
     std::vector<std::pair<std::string_view, double>> values;
-  };
+    double temperature = 0;
 
-  /// Forward and backward pass of one batch; the gradient is added to the store's. `number` names
-  /// the pass for its random draws, `alpha` is the weight of the soft targets.
-  void accumulate(const PairBatch& host, std::uint64_t number, double alpha, Losses& losses) {
+    bool finite() const {
+      for (const auto& [name, value] : values)
+        if (!std::isfinite(value)) return false;
+      return true;
+    }
+  };
+  /// Whether a device works on while the host does: the losses of a pass are best asked for after
+  /// the next one was started, and one that is not finite has been used by then.
+  static constexpr bool deferred = Readback<Device, Master>::deferred;
+
+  /// Starts the forward and backward pass of one batch, which adds to the store's gradient and
+  /// advances the queue. `number` names the pass for its random draws, `alpha` is the weight of the
+  /// soft targets. Unless `deferred`, a loss that is not finite leaves gradient and queue alone.
+  void start(const PairBatch& host, std::uint64_t number, double alpha) {
     ctx_.begin_step(number);
     PretrainBatch<Real, C> batch;
     batch.image = upload_images<C>(ctx_, std::span<const std::uint8_t>(host.images));
@@ -55,19 +70,40 @@ class PretrainTask {
     upload_masked<C>(ctx_, host.masked, batch);
     batch.identities = ctx_.upload(host.image_ids);
     const auto result = objectives_(ctx_, model, batch, queue_, alpha);
-    losses.values.clear();
-    const auto report = [&](std::string_view name, const Tensor<Master, 1>& t) {
-      if (t.data) losses.values.emplace_back(name, static_cast<double>(ctx_.item(t)));
+    Reading& reading = next_reading();
+    const auto fetch = [&](std::string_view name, const Tensor<Master, 1>& t) {
+      if (!t.data) return;
+      reading.names.push_back(name);
+      reading.values.fetch(t.data);
     };
-    report("loss", result.loss);
-    report("itc", result.loss_itc);
-    report("itm", result.loss_itm);
-    report("mlm", result.loss_mlm);
-    for (const auto& [name, value] : losses.values)
-      if (!std::isfinite(value)) return;  // the trainer stops; nothing is updated
+    fetch("loss", result.loss);
+    fetch("itc", result.loss_itc);
+    fetch("itm", result.loss_itm);
+    fetch("mlm", result.loss_mlm);
+    reading.values.fetch(store_.data(Plane::online, model.temp));
+    reading.values.close();
+    if constexpr (!deferred) {
+      for (const Master value : reading.values.wait())
+        if (!std::isfinite(value)) return;
+    }
     ctx_.backward(result.loss);
     if constexpr (Objectives::momentum_features)
       queue_.push(result.image_m.mat(), result.text_m.mat());
+  }
+  /// The losses of the earliest pass that was started and not yet asked for; waits for them.
+  void finish(Losses& losses) {
+    require(started_ > finished_, "[pretrain] no pass was started");
+    Reading& reading = *readings_[finished_++ % readings_.size()];
+    const auto& values = reading.values.wait();
+    losses.values.clear();
+    for (std::size_t i = 0; i < reading.names.size(); ++i)
+      losses.values.emplace_back(reading.names[i], static_cast<double>(values[i]));
+    losses.temperature = static_cast<double>(values.back());
+  }
+  /// Both: a pass and its losses.
+  void accumulate(const PairBatch& host, std::uint64_t number, double alpha, Losses& losses) {
+    start(host, number, alpha);
+    finish(losses);
   }
 
   double temperature() const {
@@ -91,10 +127,35 @@ class PretrainTask {
   }
 
  private:
+  /// The losses of one pass on their way to the host.
+  struct Reading {
+    explicit Reading(Device& device) : values(device, 5) {}
+    Readback<Device, Master> values;
+    std::vector<std::string_view> names;
+  };
+  /// The next of a ring, which grows while all of it is waited for.
+  Reading& next_reading() {
+    if (started_ - finished_ == readings_.size()) {
+      std::rotate(readings_.begin(),
+                  readings_.begin() + static_cast<std::ptrdiff_t>(
+                                          readings_.empty() ? 0 : finished_ % readings_.size()),
+                  readings_.end());
+      started_ -= finished_;
+      finished_ = 0;
+      readings_.push_back(std::make_unique<Reading>(store_.device()));
+    }
+    Reading& reading = *readings_[started_++ % readings_.size()];
+    reading.values.clear();
+    reading.names.clear();
+    return reading;
+  }
+
   Store store_;
   Ctx ctx_;
   Queue queue_;
   Objectives objectives_;
+  std::vector<std::unique_ptr<Reading>> readings_;
+  std::size_t started_ = 0, finished_ = 0;
 };
 
 }  // namespace albef
