@@ -400,7 +400,7 @@ void run_adamw_case(const GoldenCase& golden, GoldenReport& report) {
   Device device;
   ParamStore<Device> store(device, params, Storage::training);
   for (const auto& p : store.params()) {
-    const auto values = golden.weight(p.name).as<float>();
+    const auto values = golden.weight(p.name).template as<float>();
     copy_to_device(device, store.data(Plane::online) + p.offset, values.data(), p.size);
   }
   const auto& hyper = golden.hyper;
@@ -416,7 +416,7 @@ void run_adamw_case(const GoldenCase& golden, GoldenReport& report) {
       const auto grad = golden.inputs.find(step + "grad/" + p.name);
       if (grad == golden.inputs.end()) continue;
       store.touch({p.offset, p.size, static_cast<int>(i), 1});
-      const auto values = grad->second.as<float>();
+      const auto values = grad->second.template as<float>();
       copy_to_device(device, store.data(Plane::grad) + p.offset, values.data(), p.size);
     }
     optimizer.step(store, hyper.at("lrs").at(static_cast<std::size_t>(s - 1)));
