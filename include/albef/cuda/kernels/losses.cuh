@@ -14,9 +14,10 @@ inline constexpr int loss_threads = 512;
 /// sum = sum of exp(x - high) and weighted = sum of exp(x - high) * weight over the values seen.
 template <class A>
 struct OnlineSum {
-  A high = lowest<A>;  // finite: values may be -infinity
-  A sum = 0, weighted = 0;
+  A high, sum, weighted;
 
+  /// Of no values. A finite bound: values may be -infinity.
+  __device__ __forceinline__ static OnlineSum none() { return {lowest<A>, A(0), A(0)}; }
   /// Adds N values with their weights.
   template <int N>
   __device__ __forceinline__ void add(const Values<A, N>& x, const Values<A, N>& weight) {
@@ -72,14 +73,15 @@ __global__ void __launch_bounds__(loss_threads)
   const bool teaches = a.teacher.data != nullptr;
   const T* s = row_of(a.logits, i);
   const T* t = teaches ? row_of(a.teacher, i) : s;
-  OnlineSum<A> student, teacher;
+  OnlineSum<A> student = OnlineSum<A>::none(), teacher = student;
   for (int j = static_cast<int>(threadIdx.x) * N; j < cols; j += loss_threads * N) {
     const auto v = load<N>(s + j);
     student.add(v, Values<A, N>{});
     if (teaches) teacher.add(load<N>(t + j), v);
   }
-  student = block_reduce<loss_threads>(student, OnlineSum<A>{}, JoinOnlineSums{});
-  if (teaches) teacher = block_reduce<loss_threads>(teacher, OnlineSum<A>{}, JoinOnlineSums{});
+  student = block_reduce<loss_threads>(student, OnlineSum<A>::none(), JoinOnlineSums{});
+  if (teaches)
+    teacher = block_reduce<loss_threads>(teacher, OnlineSum<A>::none(), JoinOnlineSums{});
   if (threadIdx.x != 0) return;
   const A lse = a.lse[i] = student.log_sum_exp();
   const int label = a.labels ? a.labels[i] : i;
@@ -169,7 +171,7 @@ __global__ void __launch_bounds__(sample_warps* warp_size)
 
   A lse = 0;
   if (!a.uniform) {
-    OnlineSum<A> all;
+    OnlineSum<A> all = OnlineSum<A>::none();
     for (int j = lane; j < n; j += warp_size)
       all.add(load<1>(row_of(a.logits, i) + j), Values<A, 1>{});
     lse = warp_reduce(all, JoinOnlineSums{}).log_sum_exp();
