@@ -1,8 +1,10 @@
 // albef_pretrain: pre-trains ALBEF (ITC + ITM + MLM with momentum distillation) on image-text
 // pairs. The whole composition is in train(); everything else is options.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <string>
+#include <type_traits>
 
 #include "albef/train/pretrain_task.hpp"
 #include "albef/train/trainer.hpp"
@@ -49,7 +51,16 @@ int train(Arguments args, auto& device) {
                args.config.c_str(), static_cast<double>(parameter_count<Albef<C>>()) * 1e-6,
                source->size(), tokenizer.size(), static_cast<long long>(trainer.total_steps()),
                args.train.accumulate, args.batch_size, examples::describe(device).c_str());
-  const TrainSummary summary = trainer.run();
+  const TrainSummary summary = [&] {
+    try {
+      return trainer.run();
+    } catch (const OutOfMemory& error) {
+      const int pairs = task.fitting_pairs(loader.next());
+      fail(error.what(), "; a batch of ", args.batch_size, " does not fit, one of ", pairs,
+           " does. Use --batch-size ", std::max(2, pairs),
+           ", with --accumulate for the same steps, or --checkpointing");
+    }
+  }();
   tokenizer.save(args.train.output + "/vocab.txt");
   examples::write_loss_curves(args.train.output + "/losses.png", trainer.history(),
                               task.plateaus(args.batch_size));

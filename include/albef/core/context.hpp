@@ -153,6 +153,12 @@ class Context {
                    static_cast<const T*>(values_[static_cast<std::size_t>(t.id)].grad), t.size());
     return host;
   }
+  /// Gives the memory of activations and gradients back to the device, and forgets them.
+  void release() {
+    arena_.release();
+    gradients_.release();
+    begin_step(0);
+  }
   /// Bytes held for activations and gradients.
   std::size_t memory() const { return arena_.capacity() + gradients_.capacity(); }
 

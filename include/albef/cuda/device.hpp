@@ -31,12 +31,6 @@ inline void check(cublasStatus_t status, const char* what) {
        ")");
 }
 
-/// The device's memory does not suffice.
-class OutOfMemory : public Error {
- public:
-  using Error::Error;
-};
-
 namespace detail {
 
 /// Whether the program has code for the current GPU; cuda/device.cuh defines it, where there is

@@ -106,6 +106,18 @@ class PretrainTask {
     finish(losses);
   }
 
+  /// How many pairs of a batch fit into the device's memory: halves it until a pass succeeds; 0 if
+  /// not even two do. The gradient and the queue are of no use afterwards.
+  int fitting_pairs(const PairBatch& host) {
+    Losses losses;
+    for (int n = host.size; n >= 2; n /= 2) try {
+        ctx_.release();
+        accumulate(first_pairs(host, n), 0, 0.4, losses);
+        return n;
+      } catch (const OutOfMemory&) {}
+    return 0;
+  }
+
   double temperature() const {
     Master value;
     copy_to_host(store_.device(), &value,
