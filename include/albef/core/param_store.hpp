@@ -80,7 +80,7 @@ class ParamStore {
       : device_(device) {
     auto on_param = [&](std::string name, const auto& p) {
       ParamInfo info;
-      info.shape.assign(p.shape.begin(), p.shape.end());
+      for (const int n : p.shape) info.shape.push_back(n);
       info.offset = p.offset;
       info.size = p.size;
       info.init = p.init;
