@@ -5,6 +5,9 @@ the time of both, their ratio and their peak memory.
     python compare_step.py --torch-python <venv>/bin/python --config tiny --batch 64
     python compare_step.py --torch-python <venv>/bin/python --config base --batch 8 \\
         --alternate runs --rounds 3 --steps 2 --warmup 1
+    python compare_step.py --torch-python <venv>/bin/python --config base --batch 64 \\
+        --ours-args "--device cuda" \\
+        --torch-args "--set teacher_dropout=false --device cuda --precision bf16" [--compile]
 
 The machine may be busy or change its clock, so the programs alternate (A B, B A, A B, ...), each
 pair runs the same step numbers (the same caption lengths), and the ratio is taken per pair:
@@ -23,7 +26,9 @@ What a program must understand (benchmarks/pytorch/albef_step.py and the C++ ste
 The momentum model runs without dropout in both, which is this library's default; the official code
 leaves it on, so for that comparison switch it on in both.
 Standard error is passed through. Peak memory is what the operating system counted for the process
-(VmHWM or ru_maxrss), so both programs are measured in the same way.
+(VmHWM or ru_maxrss), so both programs are measured in the same way; of a program that reports
+"device_memory_mb" it is that (of PyTorch what its allocator has reserved, of this library all that is
+taken of the GPU's memory, the CUDA context included).
 """
 
 import argparse
@@ -62,7 +67,7 @@ class Live:
     def turn(self) -> float:
         answer = self._ask(self.steps)
         default = [1e3 * answer["seconds"] / self.steps] * self.steps
-        return self._add(answer.get("step_ms", default))
+        return self._add(answer.get("step_ms", default), answer.get("device_memory_mb", 0))
 
     def _ask(self, steps: int) -> dict:
         try:
@@ -72,8 +77,11 @@ class Live:
             sys.exit(f"{self.name}: ended with status {self.process.wait()}")
         return parse_line(self.process.stdout.readline(), self.name, "seconds")
 
-    def _add(self, times: list[float]) -> float:
+    def _add(self, times: list[float], device_mb: float) -> float:
         self.times += times
+        if device_mb:
+            self.peak_mb = device_mb  # on a GPU: what the program says it takes of its memory
+            return statistics.median(times)
         with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as file:
             peak = next(line for line in file if line.startswith("VmHWM"))
         self.peak_mb = int(peak.split()[1]) / 1024

@@ -1,4 +1,4 @@
-// Times whole ALBEF pre-training steps on the CPU with synthetic data, alone or on request of
+// Times whole ALBEF pre-training steps with synthetic data, alone or on request of
 // compare_step.py, which runs the same steps in PyTorch. See there for the protocol and the data.
 #include <sys/resource.h>
 
@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "albef/cpu.hpp"
+#include "../examples/common/device.hpp"
 #include "albef/data/pair_batch.hpp"
 #include "albef/text/masking.hpp"
 #include "albef/train/pretrain_task.hpp"
@@ -23,7 +23,8 @@ using nlohmann::json;
 
 struct Options {
   std::string config = "tiny";
-  int batch = 64, steps = 10, warmup = 2, threads = 0;
+  int batch = 64, steps = 10, warmup = 2;
+  examples::DeviceArguments compute;
   bool as_json = false, serve = false, checkpointing = false;
 };
 
@@ -33,12 +34,28 @@ double peak_rss_mb() {
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
+double device_memory_mb(Cpu&) { return 0; }
+#ifdef ALBEF_WITH_CUDA
+/// What is taken of the GPU's memory.
+double device_memory_mb(Cuda&) {
+  std::size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "asking for free memory");
+  return static_cast<double>(total - free) / (1 << 20);
+}
+#endif
+
+/// Floating-point operations of a step of the official code, which computes some things several
+/// times, per pair: what model FLOP utilisation is measured by (base, 256 pixels, 25 tokens).
+constexpr double official_flop_per_pair = 288.8e9;
+
 /// Runs numbered steps of configuration C on deterministic captions and random pixels.
-template <class C>
+template <class C, class Device, class Precision>
 class Stepper {
  public:
-  Stepper(Cpu& cpu, const Options& options, int text_low, int text_high)
-      : task_(cpu, 1), batch_(options.batch), low_(text_low), high_(text_high) {
+  using Task = PretrainTask<C, AlbefObjectives, Device, Precision>;
+
+  Stepper(Device& device, const Options& options, int text_low, int text_high)
+      : task_(device, 1), batch_(options.batch), low_(text_low), high_(text_high) {
     task_.context().set_checkpointing(options.checkpointing);
     host_.size = batch_;
     host_.image_size = C::image_res;
@@ -46,18 +63,30 @@ class Stepper {
     for (int i = 0; i < batch_; ++i) host_.image_ids.push_back(i);
   }
 
-  /// Milliseconds of each of the next n steps.
+  /// Milliseconds of each of the next n steps. A device that works on by itself is given the next
+  /// step before the losses of one are waited for, as in training; the time of a step then is that
+  /// from one arrival of losses to the next, and includes what the host does in between.
   std::vector<double> run(int n) {
     std::vector<double> times;
+    auto begin = std::chrono::steady_clock::now();
+    const auto arrived = [&] {
+      task_.finish(losses_);
+      const auto now = std::chrono::steady_clock::now();
+      times.push_back(std::chrono::duration<double, std::milli>(now - begin).count());
+      begin = now;
+    };
     for (int i = 0; i < n; ++i, ++step_) {
       make_batch();
-      const auto begin = std::chrono::steady_clock::now();
+      if (!Task::deferred || i == 0) begin = std::chrono::steady_clock::now();
       mask_tokens();
-      task_.accumulate(host_, static_cast<std::uint64_t>(step_), 0.4, losses_);
+      task_.start(host_, static_cast<std::uint64_t>(step_), 0.4);
+      if (Task::deferred && i > 0) arrived();
       optimizer_.step(task_.store(), 1e-5, 1, 0.995);
-      times.push_back(
-          std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
-              .count());
+      if (!Task::deferred) arrived();
+    }
+    if (Task::deferred && n > 0) {  // the last step ends with the optimizer
+      (void)task_.temperature();
+      arrived();
     }
     return times;
   }
@@ -65,11 +94,13 @@ class Stepper {
 
  private:
   void make_batch() {
-    RandomStream pixels(7, static_cast<std::uint64_t>(step_));
-    for (std::size_t i = 0; i + 4 <= host_.images.size(); i += 4) {
-      const auto bits = pixels.bits();
-      for (std::size_t k = 0; k < 4; ++k)
-        host_.images[i + k] = static_cast<std::uint8_t>(bits >> (8 * k));
+    if (!Task::deferred || step_ == 0) {  // elsewhere it would be timed
+      RandomStream pixels(7, static_cast<std::uint64_t>(step_));
+      for (std::size_t i = 0; i + 4 <= host_.images.size(); i += 4) {
+        const auto bits = pixels.bits();
+        for (std::size_t k = 0; k < 4; ++k)
+          host_.images[i + k] = static_cast<std::uint8_t>(bits >> (8 * k));
+      }
     }
     host_.text.clear();
     std::vector<std::int32_t> ids;
@@ -87,24 +118,25 @@ class Stepper {
     albef::mask_tokens(host_.text, masking_, random, draws_, host_.masked);
   }
 
-  PretrainTask<C> task_;
+  Task task_;
   AdamW optimizer_;
   PairBatch host_;
   MaskDraws draws_;
   MaskingOptions masking_{.vocab_size = C::vocab_size, .mask_id = 4, .pad_id = 0, .cls_id = 2};
-  typename PretrainTask<C>::Losses losses_;
+  typename Task::Losses losses_;
   int batch_;
   std::int64_t low_, high_, step_ = 0;
 };
 
-template <class C>
-int run(const Options& options, int text_low, int text_high) {
-  Cpu cpu(options.threads);
-  Stepper<C> stepper(cpu, options, text_low, text_high);
+template <class C, class Precision>
+int run(auto& device, const Options& options, int text_low, int text_high) {
+  using Device = std::remove_reference_t<decltype(device)>;
+  Stepper<C, Device, Precision> stepper(device, options, text_low, text_high);
   json about = {{"program", "albef"},
                 {"config", options.config},
                 {"batch", options.batch},
-                {"threads", cpu.threads()},
+                {"device", examples::describe(device)},
+                {"precision", std::is_same_v<Precision, Bf16> ? "bf16" : "fp32"},
                 {"parameters", parameter_count<Albef<C>>()}};
   const auto result = [&](const std::vector<double>& times) {
     double seconds = 0;
@@ -113,7 +145,8 @@ int run(const Options& options, int text_low, int text_high) {
                 {"seconds", seconds},
                 {"step_ms", times},
                 {"loss", stepper.loss()},
-                {"peak_rss_mb", peak_rss_mb()}};
+                {"peak_rss_mb", peak_rss_mb()},
+                {"device_memory_mb", device_memory_mb(device)}};
   };
   if (options.serve) {
     about["ready"] = true;
@@ -134,8 +167,13 @@ int run(const Options& options, int text_low, int text_high) {
     about.update(out);
     std::cout << about.dump() << std::endl;
   } else {
-    std::printf("median %.1f ms, %.1f pairs/s, peak memory %.0f MB, loss %.4f\n", median,
-                1e3 * options.batch / median, peak_rss_mb(), stepper.loss());
+    const double rate = 1e3 * options.batch / median;
+    std::printf("median %.1f ms, %.1f pairs/s, peak memory %.0f MB, loss %.4f\n", median, rate,
+                std::max(peak_rss_mb(), device_memory_mb(device)), stepper.loss());
+    if (std::is_same_v<C, Base> && !std::is_same_v<Device, Cpu>)
+      std::printf("%.1f TFLOP/s by the official count, %.1f %% of an H100's 989 in bf16\n",
+                  rate * official_flop_per_pair * 1e-12,
+                  100 * rate * official_flop_per_pair / 989e12);
   }
   return 0;
 }
@@ -149,16 +187,18 @@ int main(int argc, char** argv) {
   app.add_option("--batch", options.batch, "pairs per step")->capture_default_str();
   app.add_option("--steps", options.steps, "steps to time")->capture_default_str();
   app.add_option("--warmup", options.warmup, "steps before the clock starts");
-  app.add_option("--threads", options.threads, "0: one per core");
+  options.compute.add_to(app, true);
   app.add_flag("--checkpointing", options.checkpointing, "gradient checkpointing");
   app.add_flag("--json", options.as_json, "one line of JSON");
   app.add_flag("--serve", options.serve, "run steps on request from standard input");
   CLI11_PARSE(app, argc, argv);
   try {
-    if (options.config == "tiny") return run<Tiny>(options, 5, 9);
-    if (options.config == "small") return run<Small>(options, 3, 25);
-    if (options.config == "base") return run<Base>(options, 3, 25);
-    fail("--config ", options.config, ": expected tiny, small or base");
+    return examples::with_device_and_precision(options.compute, [&]<class P>(auto& device) {
+      if (options.config == "tiny") return run<Tiny, P>(device, options, 5, 9);
+      if (options.config == "small") return run<Small, P>(device, options, 3, 25);
+      if (options.config == "base") return run<Base, P>(device, options, 3, 25);
+      fail("--config ", options.config, ": expected tiny, small or base");
+    });
   } catch (const std::exception& error) {
     std::fprintf(stderr, "step_bench: %s\n", error.what());
     return 1;

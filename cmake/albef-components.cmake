@@ -1,12 +1,15 @@
 # The components of albef and what each needs. Shared by the build and by the installed package.
 
 # In order of dependency.
-set(albef_components core native cpu text io xtensor data viz train testing golden all)
+set(albef_components core native cpu cuda cuda_compiled text io xtensor data viz train testing golden
+                     all)
 # What a project gets that asks for nothing in particular.
 set(albef_components_by_default cpu)
 
 # Other components a component builds on.
 set(albef_needs_cpu core)
+set(albef_needs_cuda core)
+set(albef_needs_cuda_compiled cuda)
 set(albef_needs_text core)
 set(albef_needs_io core)
 set(albef_needs_xtensor core)
@@ -20,6 +23,7 @@ set(albef_needs_all cpu text io xtensor data viz train testing golden)
 # Third-party packages of a component: names for find_package.
 set(albef_packages_core Threads)
 set(albef_packages_cpu Eigen3)
+set(albef_packages_cuda CUDAToolkit)
 set(albef_packages_text Utf8proc nlohmann_json)
 set(albef_packages_io nlohmann_json)
 set(albef_packages_xtensor xtensor)
@@ -29,6 +33,7 @@ set(albef_packages_viz Cairo)
 # The target each package provides, and the Debian package to install when it is missing.
 set(albef_target_Threads Threads::Threads)
 set(albef_target_Eigen3 Eigen3::Eigen)
+set(albef_target_CUDAToolkit CUDA::cudart CUDA::cublasLt)
 set(albef_target_Utf8proc utf8proc::utf8proc)
 set(albef_target_nlohmann_json nlohmann_json::nlohmann_json)
 set(albef_target_xtensor xtensor)
@@ -39,6 +44,7 @@ set(albef_target_Cairo Cairo::Cairo)
 
 set(albef_debian_Threads libc6-dev)
 set(albef_debian_Eigen3 libeigen3-dev)
+set(albef_debian_CUDAToolkit cuda-toolkit)
 set(albef_debian_Utf8proc libutf8proc-dev)
 set(albef_debian_nlohmann_json nlohmann-json3-dev)
 set(albef_debian_xtensor libxtensor-dev)

@@ -11,7 +11,15 @@ set(ALBEF_SANITIZE "" CACHE STRING "Sanitizers of our own programs, e.g. address
 
 # Linked by every program of this repository.
 add_library(albef_dev INTERFACE)
-target_compile_options(albef_dev INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
+set(albef_warnings -Wall -Wextra -Wconversion -Wshadow)
+target_compile_options(albef_dev INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${albef_warnings};-Wpedantic>")
+# nvcc's own code trips over -Wpedantic.
+list(JOIN albef_warnings "," cuda_host_warnings)
+target_compile_options(albef_dev INTERFACE
+                       "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${cuda_host_warnings}>")
+if(TARGET albef_cuda_compiled)
+  target_compile_options(albef_cuda_compiled PRIVATE -Xcompiler=${cuda_host_warnings})
+endif()
 if(ALBEF_NATIVE)
   target_link_libraries(albef_dev INTERFACE albef::native)
 endif()

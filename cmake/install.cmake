@@ -16,7 +16,8 @@ foreach(component IN LISTS albef_added_components)
     install(TARGETS ${target} EXPORT albef-${component} FILE_SET HEADERS
             DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
   else()
-    install(TARGETS ${target} EXPORT albef-${component})
+    install(TARGETS ${target} EXPORT albef-${component}
+            ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
   endif()
   install(EXPORT albef-${component} NAMESPACE albef:: FILE albef-${component}.cmake
           DESTINATION "${albef_package_dir}")

@@ -3,6 +3,7 @@
 # The headers of each component, relative to include/albef.
 set(albef_headers_core albef.hpp core/* ops/* nn/* loss/* optim/* models/* io/file.hpp text/batch.hpp)
 set(albef_headers_cpu cpu.hpp cpu/*)
+set(albef_headers_cuda cuda.hpp cuda.cuh cuda/* cuda/kernels/*)
 set(albef_headers_text text/*)
 set(albef_headers_io io/*)
 set(albef_headers_xtensor io/xtensor.hpp)
@@ -15,6 +16,22 @@ set(albef_headers_golden testing/golden* testing/*_case.hpp)
 set(albef_elsewhere_io "/(file|xtensor)\\.hpp$")
 set(albef_elsewhere_text "/batch\\.hpp$")
 set(albef_elsewhere_testing "/(golden[^/]*|[^/]*_case)\\.hpp$")
+
+# The kernels as a library, so that programs in plain C++ can use the CUDA backend. Its GPUs are those
+# of CMAKE_CUDA_ARCHITECTURES, which a project sets before it enables CUDA.
+function(albef_add_compiled_cuda target)
+  get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
+  if(NOT CUDA IN_LIST languages)
+    message(FATAL_ERROR "albef: component 'cuda_compiled' is compiled by nvcc: enable_language(CUDA)")
+  endif()
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/cuda/*.cu")
+  add_library(${target} STATIC ${sources})
+  add_library(albef::cuda_compiled ALIAS ${target})
+  set_property(GLOBAL APPEND PROPERTY albef_component_targets ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME cuda_compiled POSITION_INDEPENDENT_CODE ON
+                                             CUDA_RUNTIME_LIBRARY Shared)
+  target_link_libraries(${target} PUBLIC albef::cuda)
+endfunction()
 
 # Adds the target of one component.
 function(albef_add_component component)
@@ -31,6 +48,10 @@ function(albef_add_component component)
     message(FATAL_ERROR "${missing}\nOr leave it out: set ALBEF_COMPONENTS to what you need.")
   endif()
 
+  if(component STREQUAL cuda_compiled)
+    albef_add_compiled_cuda(${target})
+    return()
+  endif()
   add_library(${target} INTERFACE)
   add_library(albef::${name} ALIAS ${target})
   set_property(GLOBAL APPEND PROPERTY albef_component_targets ${target})
@@ -53,6 +74,12 @@ function(albef_add_component component)
   foreach(package IN LISTS albef_packages_${component})
     target_link_libraries(${target} INTERFACE ${albef_target_${package}})
   endforeach()
+
+  if(component STREQUAL cuda)
+    # What CUDA sources need to be compiled with; plain C++ is not touched.
+    target_compile_options(
+      ${target} INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr>")
+  endif()
 
   if(NOT albef_headers_${component})
     return()

@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "albef/cpu.hpp"
 #include "albef/train/pretrain_task.hpp"
 #include "albef/train/retrieval.hpp"
 #include "albef/train/trainer.hpp"
@@ -48,21 +47,23 @@ struct Data {
 };
 
 /// ITM ranks the whole pool, since the first row has no similarities to choose candidates by.
-template <class C>
-RetrievalResult evaluate(Cpu& cpu, const std::string& checkpoint, const Data& data, bool momentum) {
-  InferenceModel<C, Cpu> model(cpu, checkpoint, {.momentum = momentum});
+template <class C, class Device>
+RetrievalResult evaluate(Device& device, const std::string& checkpoint, const Data& data,
+                         bool momentum) {
+  InferenceModel<C, Device> model(device, checkpoint, {.momentum = momentum});
   const int all = static_cast<int>(std::max(data.pool.images.size(), data.pool.texts.size()));
   return evaluate_retrieval(model, *data.test, data.pool, all);
 }
 
 /// Trains one row with one seed into `folder`, unless a finished run is there already.
-template <class C, class Objectives>
-double train(Cpu& cpu, Arguments args, const Data& data, std::uint64_t seed,
+template <class C, class Precision, class Device, class Objectives>
+double train(Device& device, Arguments args, const Data& data, std::uint64_t seed,
              const std::string& folder) {
   args.train.seed = seed;
   args.train.output = folder;
   Loader loader = args.loader(data.train, data.tokenizer, C::image_res);
-  PretrainTask<C, Objectives> task(cpu, seed, args.queue_size, args.objective_options());
+  PretrainTask<C, Objectives, Device, Precision> task(device, seed, args.queue_size,
+                                                      args.objective_options());
   Trainer trainer(task, loader, args.train,
                   {{"vocab", examples::vocabulary_text(data.tokenizer)},
                    {"max_text_length", concat(args.max_text_length)}});
@@ -72,20 +73,22 @@ double train(Cpu& cpu, Arguments args, const Data& data, std::uint64_t seed,
   return summary.seconds / 60;
 }
 
-template <class C>
-Score run_row(Cpu& cpu, const Arguments& args, const Data& data, int row, std::uint64_t seed) {
+template <class C, class Precision, class Device>
+Score run_row(Device& device, const Arguments& args, const Data& data, int row,
+              std::uint64_t seed) {
   // Rows 5 and 6 share their training.
   const std::string folder = concat(args.train.output, "/row", std::min(row, 5), "_seed", seed);
-  constexpr double (*train_row[])(Cpu&, Arguments, const Data&, std::uint64_t,
-                                  const std::string&) = {train<C, MlmItm>,
-                                                         train<C, WithItc>,
-                                                         train<C, WithHardNegatives>,
-                                                         train<C, WithItcDistillation>,
-                                                         train<C, Full>,
-                                                         train<C, FullMomentum>};
+  constexpr double (*train_row[])(Device&, Arguments, const Data&, std::uint64_t,
+                                  const std::string&) = {
+      train<C, Precision, Device, MlmItm>,
+      train<C, Precision, Device, WithItc>,
+      train<C, Precision, Device, WithHardNegatives>,
+      train<C, Precision, Device, WithItcDistillation>,
+      train<C, Precision, Device, Full>,
+      train<C, Precision, Device, FullMomentum>};
   Score score;
-  score.minutes = train_row[row - 1](cpu, args, data, seed, folder);
-  const auto result = evaluate<C>(cpu, folder + "/checkpoint.safetensors", data, row == 6);
+  score.minutes = train_row[row - 1](device, args, data, seed, folder);
+  const auto result = evaluate<C>(device, folder + "/checkpoint.safetensors", data, row == 6);
   score.itm = result.itm;
   if (row > 1) score.itc = result.itc;
   return score;
@@ -110,14 +113,14 @@ Spread spread(const std::vector<double>& values) {
   return s;
 }
 
-int run(Arguments args) {
+template <class Precision>
+int run(Arguments args, auto& device) {
   using C = Tiny;
   args.complete(true, C::vocab_size, C::queue_size, C::max_position_embeddings);
   for (const int row : args.rows)
     require(row >= 1 && row <= 6, "--rows ", row, ": expected 1 to 6");
   const SourcePtr train = args.source(), test = examples::open_data({args.test});
   const Data data{train, test, args.tokenizer(*train, C::vocab_size), retrieval_set(*test)};
-  Cpu cpu(args.threads);
 
   std::printf(
       "%zu training records, %.0f %% mismatched captions, %d epochs of batches of %d; pool "
@@ -130,7 +133,7 @@ int run(Arguments args) {
   for (const int row : args.rows) {
     std::vector<double> columns[5];
     for (const std::uint64_t seed : args.seeds) {
-      const Score s = run_row<C>(cpu, args, data, row, seed);
+      const Score s = run_row<C, Precision>(device, args, data, row, seed);
       const double values[] = {s.itm.tr_mean(), s.itm.ir_mean(), s.itc.tr_mean(), s.itc.ir_mean(),
                                s.minutes};
       for (std::size_t i = 0; i < 5; ++i) columns[i].push_back(values[i]);
@@ -181,5 +184,8 @@ int main(int argc, char** argv) {
   app.add_option("--rows", args.rows, "rows to run, 1 to 6")->capture_default_str();
   app.add_option("--json", args.output, "write the results to this file as well");
   args.add_to(app);
-  return examples::run_program(app, argc, argv, [&] { return run(args); });
+  return examples::run_program(app, argc, argv, [&] {
+    return examples::with_device_and_precision(
+        args.compute, [&]<class P>(auto& device) { return run<P>(args, device); });
+  });
 }

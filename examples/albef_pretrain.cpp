@@ -1,13 +1,15 @@
 // albef_pretrain: pre-trains ALBEF (ITC + ITM + MLM with momentum distillation) on image-text
 // pairs. The whole composition is in train(); everything else is options.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <string>
+#include <type_traits>
 
-#include "albef/cpu.hpp"
 #include "albef/train/pretrain_task.hpp"
 #include "albef/train/trainer.hpp"
 #include "common/config_dispatch.hpp"
+#include "common/device.hpp"
 #include "common/program.hpp"
 #include "common/train_options.hpp"
 
@@ -18,16 +20,17 @@ struct Arguments : examples::TrainArguments {
   bool resume = false;
 };
 
-template <class C>
-int train(Arguments args) {
+template <class C, class Precision>
+int train(Arguments args, auto& device) {
   using namespace albef;
+  using Device = std::remove_reference_t<decltype(device)>;
   args.complete(std::is_same_v<C, Tiny>, C::vocab_size, C::queue_size, C::max_position_embeddings);
   const SourcePtr source = args.source();
   const WordPiece tokenizer = args.tokenizer(*source, C::vocab_size);
   Loader loader = args.loader(source, tokenizer, C::image_res);
 
-  Cpu cpu(args.threads);
-  PretrainTask<C> task(cpu, args.train.seed, args.queue_size, args.objective_options());
+  PretrainTask<C, AlbefObjectives, Device, Precision> task(device, args.train.seed, args.queue_size,
+                                                           args.objective_options());
   task.context().set_checkpointing(args.checkpointing);
   Trainer trainer(task, loader, args.train,
                   {{"vocab", examples::vocabulary_text(tokenizer)},
@@ -44,11 +47,20 @@ int train(Arguments args) {
 
   std::fprintf(stderr,
                "%s: %.1f M parameters, %zu records, vocabulary %d, %lld steps of %d x %d pairs, "
-               "%d threads\n",
+               "%s\n",
                args.config.c_str(), static_cast<double>(parameter_count<Albef<C>>()) * 1e-6,
                source->size(), tokenizer.size(), static_cast<long long>(trainer.total_steps()),
-               args.train.accumulate, args.batch_size, cpu.threads());
-  const TrainSummary summary = trainer.run();
+               args.train.accumulate, args.batch_size, examples::describe(device).c_str());
+  const TrainSummary summary = [&] {
+    try {
+      return trainer.run();
+    } catch (const OutOfMemory& error) {
+      const int pairs = task.fitting_pairs(loader.next());
+      fail(error.what(), "; a batch of ", args.batch_size, " does not fit, one of ", pairs,
+           " does. Use --batch-size ", std::max(2, pairs),
+           ", with --accumulate for the same steps, or --checkpointing");
+    }
+  }();
   tokenizer.save(args.train.output + "/vocab.txt");
   examples::write_loss_curves(args.train.output + "/losses.png", trainer.history(),
                               task.plateaus(args.batch_size));
@@ -78,6 +90,9 @@ int main(int argc, char** argv) {
   app.add_option("--init", args.init, "start from the weights of a checkpoint (safetensors)");
   args.add_to(app);
   return examples::run_program(app, argc, argv, [&] {
-    return examples::with_config(args.config, [&]<class C>() { return train<C>(args); });
+    return examples::with_config(args.config, [&]<class C>() {
+      return examples::with_device_and_precision(
+          args.compute, [&]<class P>(auto& device) { return train<C, P>(args, device); });
+    });
   });
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds everything with warnings as errors, runs all tests, then runs the
-# tests of memory and threads again under sanitizers.
+# Installs what is missing, builds everything with warnings as errors, runs all tests, compiles the
+# CUDA backend where nvcc is found, then runs the tests of memory and threads again under sanitizers.
 # Usage: bash tests/run.sh [--quick] [--style] [--jobs N]
 #   --quick   leave the sanitizers out
 #   --style   also check formatting (clang-format) and compile the headers with clang++
@@ -101,6 +101,18 @@ configure ci "-DALBEF_CHECK_STYLE=$style"
 build ci all all_verify_interface_header_sets
 echo "== ci: built after $((SECONDS - begin)) s"
 run_tests ci
+# The CUDA backend: the library for all GPUs, and what runs without one.
+if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then
+  command -v nvcc >/dev/null || PATH=$PATH:/usr/local/cuda/bin
+  if [ -n "${CMAKE_CXX_COMPILER_LAUNCHER:-}" ]; then
+    export CMAKE_CUDA_COMPILER_LAUNCHER=$CMAKE_CXX_COMPILER_LAUNCHER
+  fi
+  configure cuda-compile-only
+  build cuda-compile-only albef_cuda_compiled test_gpu golden_check_gpu albef_pretrain albef_eval
+  run_tests cuda-compile-only --tests-regex '^(gpu|package/cuda)$'
+else
+  echo "== no nvcc: the CUDA backend is left out"
+fi
 if [ "$sanitize" = yes ]; then
   # Leaks are errors too; a race stops the program.
   export UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Times ALBEF pre-training steps in PyTorch on the CPU (fp32), eager or compiled.
+"""Times ALBEF pre-training steps in PyTorch, eager or compiled: on the CPU in fp32, or on a GPU in
+fp32 or bf16 autocast.
 
     python3 -m venv <dir>; <dir>/bin/pip install -r benchmarks/pytorch/requirements.txt
     python albef_step.py --config tiny --batch 64 --steps 20 --warmup 5 --json
     python albef_step.py --config base --batch 8 --steps 3 --warmup 1
     python albef_step.py --config base --set image_res=224 --set vision_depth=6 --batch 4
+    python albef_step.py --config base --device cuda --precision bf16 --compile
     python albef_step.py --check tests/golden/pretrain_step_nano    # same numbers as the official?
 
 A step is everything from the batch to the updated weights: forward of student and momentum model,
@@ -70,7 +72,8 @@ class Stepper:
     """Runs numbered steps and times each."""
 
     def __init__(self, args, config: m.Config):
-        self.model = m.Albef(config)
+        self.device, self.bf16 = args.device, args.precision == "bf16"
+        self.model = m.Albef(config).to(self.device)
         self.optimizer = m.make_optimizer(self.model, args.lr)
         self.data = SyntheticData(config, args.batch, args.text_lengths)
         if args.compile:
@@ -81,10 +84,15 @@ class Stepper:
         """Milliseconds of each step."""
         times = []
         for _ in range(steps):
-            batch = self.data(self.next_step)
+            batch = m.Batch(*(x.to(self.device) for x in self.data(self.next_step)))
+            if self.device == "cuda":
+                torch.cuda.synchronize()
             begin = time.perf_counter()
-            _, loss = m.train_step(self.model, self.optimizer, batch, self.alpha)
+            _, loss = m.train_step(self.model, self.optimizer, batch, self.alpha,
+                                   bf16=self.bf16)  # fmt: skip
             self.loss = loss.item()
+            if self.device == "cuda":
+                torch.cuda.synchronize()
             times.append(1e3 * (time.perf_counter() - begin))
             self.next_step += 1
         return times
@@ -92,6 +100,10 @@ class Stepper:
 
 def peak_rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def device_memory_mb() -> float:
+    return torch.cuda.max_memory_reserved() / 2**20 if torch.cuda.is_available() else 0.0
 
 
 def median(values: list[float]) -> float:
@@ -115,7 +127,8 @@ def serve(stepper: Stepper, about: dict) -> None:
             continue
         times = stepper.run(int(words[1]))
         emit({"steps": len(times), "seconds": sum(times) / 1e3, "step_ms": times,
-              "loss": stepper.loss, "peak_rss_mb": peak_rss_mb()})  # fmt: skip
+              "loss": stepper.loss, "peak_rss_mb": peak_rss_mb(),
+              "device_memory_mb": device_memory_mb()})  # fmt: skip
 
 
 def profile(stepper: Stepper) -> None:
@@ -136,6 +149,8 @@ def parse_arguments():
     p.add_argument("--steps", type=int, default=10)
     p.add_argument("--warmup", type=int, default=2)
     p.add_argument("--threads", type=int, default=0, help="0: one per core")
+    p.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    p.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     p.add_argument("--lr", type=float, default=1e-5)
     p.add_argument("--alpha", type=float, default=0.4, help="weight of the soft targets")
     p.add_argument("--seed", type=int, default=1)
@@ -176,7 +191,8 @@ def main() -> int:
     result = {**about, "steps": len(times), "seconds": sum(times) / 1e3, "step_ms": times,
               "median_ms": typical, "pairs_per_second": 1e3 * args.batch / typical,
               "warmup_seconds": warmup_seconds, "loss": stepper.loss,
-              "peak_rss_mb": peak_rss_mb()}  # fmt: skip
+              "peak_rss_mb": peak_rss_mb(),
+              "device_memory_mb": device_memory_mb()}  # fmt: skip
     if args.json:
         emit(result)
     else:

@@ -483,13 +483,14 @@ def make_optimizer(model: Albef, lr: float, weight_decay: float = 0.02) -> torch
 
 
 def train_step(model: Albef, optimizer, batch: Batch, alpha: float,
-               draws: Optional[Draws] = None) -> tuple[Output, Tensor]:  # fmt: skip
-    """One step in the official order."""
+               draws: Optional[Draws] = None, bf16: bool = False) -> tuple[Output, Tensor]:  # fmt: skip
+    """One step in the official order; with bf16 the forward pass runs under autocast."""
     optimizer.zero_grad(set_to_none=True)
     with torch.no_grad():
         model.temp.clamp_(0.001, 0.5)
     model.update_teacher()  # reads online weights only, so it may come before their forward
-    out = model(batch, alpha, draws)
+    with torch.autocast(batch.image.device.type, dtype=torch.bfloat16, enabled=bf16):
+        out = model(batch, alpha, draws)
     loss = out.loss_ita + out.loss_itm + out.loss_mlm
     loss.backward()
     optimizer.step()

@@ -4,11 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
+#include <type_traits>
 
-#include "albef/cpu.hpp"
 #include "albef/train/encode.hpp"
 #include "albef/train/inference_model.hpp"
 #include "config_dispatch.hpp"
+#include "device.hpp"
 
 namespace examples {
 
@@ -16,7 +17,7 @@ struct ModelArguments {
   std::string checkpoint, config;
   albef::InferenceOptions inference;
   albef::EncodingOptions encoding;
-  int threads = 0;
+  DeviceArguments compute;
 
   void add_to(CLI::App& app) {
     app.add_option("-m,--checkpoint", checkpoint, "a run's checkpoint.safetensors")->required();
@@ -35,8 +36,7 @@ struct ModelArguments {
         ->capture_default_str();
     app.add_option("--workers", encoding.workers, "threads that read pictures ahead")
         ->capture_default_str();
-    app.add_option("--threads", threads, "threads of the computation; 0: all")
-        ->capture_default_str();
+    compute.add_to(app);
   }
 };
 
@@ -46,11 +46,13 @@ template <class F>
 int with_model(const ModelArguments& args, F&& f) {
   const auto info = albef::SafeTensors::open(args.checkpoint).metadata();
   return with_config(args.checkpoint, info, args.config, [&]<class C>() {
-    albef::Cpu cpu(args.threads);
-    albef::InferenceModel<C, albef::Cpu> model(cpu, args.checkpoint, args.inference);
-    std::fprintf(stderr, "%s: %s model, %s\n", args.checkpoint.c_str(), config_name<C>,
-                 model.report().text().c_str());
-    return f(model);
+    return with_device(args.compute, [&](auto& device) {
+      using Device = std::remove_reference_t<decltype(device)>;
+      albef::InferenceModel<C, Device> model(device, args.checkpoint, args.inference);
+      std::fprintf(stderr, "%s: %s model, %s\n", args.checkpoint.c_str(), config_name<C>,
+                   model.report().text().c_str());
+      return f(model);
+    });
   });
 }
 

@@ -56,6 +56,8 @@ void TrainArguments::add_to(CLI::App& app) {
       ->group(data_group);
   app.add_option("--noise-seed", noise.seed, "which captions are spoiled")->group(data_group);
 
+  compute.add_to(app, true, "Device");
+
   const auto run_group = "Training";
   app.add_option("--output", train.output, "folder for checkpoint, metrics and curves")
       ->capture_default_str()
@@ -91,7 +93,6 @@ void TrainArguments::add_to(CLI::App& app) {
   app.add_option("--seed", train.seed, "of weights, order, augmentation, masks and dropout")
       ->capture_default_str()
       ->group(run_group);
-  app.add_option("--threads", threads, "compute threads; 0: one per core")->group(run_group);
   app.add_option("--save-every", train.save_every,
                  "optimizer steps between checkpoints; 0: every epoch")
       ->group(run_group);

@@ -12,6 +12,7 @@
 #include "albef/train/metrics.hpp"
 #include "albef/train/plateau.hpp"
 #include "albef/train/trainer.hpp"
+#include "common/device.hpp"
 
 namespace examples {
 
@@ -21,7 +22,8 @@ struct TrainArguments {
   std::vector<std::string> data{"examples/data/emoji/emoji-train.tar"};
   std::string image_root, vocab;
   int vocab_size = 0, max_text_length = 25;
-  int batch_size = 0, queue_size = -1, workers = 1, threads = 0;
+  int batch_size = 0, queue_size = -1, workers = 1;
+  DeviceArguments compute;
   double max_bad_share = 0.01;
   std::vector<float> crop;
   float flip = -1, temp_min = -1, negative_epsilon = -1;

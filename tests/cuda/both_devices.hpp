@@ -38,7 +38,7 @@ class Matrix {
  public:
   Matrix(int rows, int cols, int gap = 0)
       : rows_(rows), cols_(cols), stride_(cols + gap), start_(size(), sentinel) {
-    buffer_ = albef::Buffer<Cuda, T>(test_device(), static_cast<std::int64_t>(size()) + 1);
+    buffer_ = albef::Buffer<Cuda, T>(test_device(), static_cast<std::int64_t>(size()));
     set(0);
   }
   static Matrix random(int rows, int cols, int gap = 0, double scale = 1) {
@@ -126,7 +126,7 @@ template <class V>
 class Array {
  public:
   explicit Array(std::vector<V> values) : start_(std::move(values)), host_(start_) {
-    buffer_ = albef::Buffer<Cuda, V>(test_device(), static_cast<std::int64_t>(start_.size()) + 1);
+    buffer_ = albef::Buffer<Cuda, V>(test_device(), static_cast<std::int64_t>(start_.size()));
     restore();
   }
   void restore() {

@@ -78,8 +78,11 @@ struct Run {
 };
 
 bool equal(const Store& a, const Store& b, Plane plane) {
-  return std::memcmp(a.data(plane), b.data(plane),
-                     static_cast<std::size_t>(a.size()) * sizeof(float)) == 0;
+  for (const auto& p : a.params())
+    if (std::memcmp(a.data(plane) + p.offset, b.data(plane) + p.offset,
+                    static_cast<std::size_t>(p.size) * sizeof(float)) != 0)
+      return false;
+  return true;
 }
 /// Whether the momentum copies that exist are equal.
 bool twins_equal(const Store& a, const Store& b) {

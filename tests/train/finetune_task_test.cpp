@@ -55,7 +55,8 @@ std::pair<double, double> learn(T& task, const Batch& batch, int steps, double a
   typename T::Losses losses;
   double first = 0;
   for (int s = 0; s < steps; ++s) {
-    task.accumulate(batch, static_cast<std::uint64_t>(s), alpha, losses);
+    task.start(batch, static_cast<std::uint64_t>(s), alpha);
+    task.finish(losses);
     if (s == 0) first = losses.values.front().second;
     adamw.step(task.store(), 1e-3, 1, task.store().has(Plane::ema) ? 0.9 : 0);
   }
@@ -114,7 +115,8 @@ TEST_CASE("each task learns a batch by heart from the pre-training checkpoint") 
   albef::TextAssignmentTask<Nano> assign(cpu, 1);
   assign.start_from(golden);
   typename albef::TextAssignmentTask<Nano>::Losses losses;
-  assign.accumulate(pairs, 0, 0, losses);
+  assign.start(pairs, 0, 0);
+  assign.finish(losses);
   CHECK(losses.values.front().second == doctest::Approx(std::log(3.0)).epsilon(0.2));
 }
 
@@ -124,7 +126,8 @@ TEST_CASE("warm steps of the tasks allocate nothing; without distillation there 
     typename std::remove_reference_t<decltype(task)>::Losses losses;
     AdamW adamw{{}};
     const auto step = [&] {
-      task.accumulate(batch, 0, alpha, losses);
+      task.start(batch, 0, alpha);
+      task.finish(losses);
       adamw.step(task.store(), 1e-4);
     };
     step(), step();

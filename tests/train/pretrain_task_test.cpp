@@ -128,3 +128,18 @@ TEST_CASE("a loss that is not finite leaves gradients and queue alone") {
   CHECK(task.queue().pointer() == 0);
   CHECK_FALSE(task.store().touched(0));
 }
+
+TEST_CASE("the first pairs of a batch, and how many of them fit into memory") {
+  const auto data = batches(4, 1);
+  const albef::PairBatch two = albef::first_pairs(data[0], 2);
+  CHECK(two.size == 2);
+  CHECK(two.images.size() * 2 == data[0].images.size());
+  CHECK(two.text.count() == 2);
+  CHECK(two.masked.text.count() == 2);
+  CHECK(two.masked.masked() == data[0].masked.offsets[2]);
+  CHECK(two.masked.labels.size() == two.masked.rows.size());
+  Cpu cpu(1);
+  Task task(cpu, 1);
+  CHECK(task.fitting_pairs(data[0]) == 4);
+  CHECK(task.fitting_pairs(two) == 2);
+}

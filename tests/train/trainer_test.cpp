@@ -20,10 +20,9 @@ struct WatchedTask : Task {
   using Task::Task;
   std::function<void(std::uint64_t)> on_pass = [](std::uint64_t) {};
 
-  void accumulate(const albef::PairBatch& batch, std::uint64_t number, double alpha,
-                  Losses& losses) {
+  void start(const albef::PairBatch& batch, std::uint64_t number, double alpha) {
     on_pass(number);
-    Task::accumulate(batch, number, alpha, losses);
+    Task::start(batch, number, alpha);
   }
 };
 using Trainer = albef::Trainer<WatchedTask>;
@@ -106,6 +105,37 @@ TEST_CASE(
     REQUIRE(itm != nullptr);
     CHECK(itm->steps.size() == 6);  // those of the first part too
   }
+}
+
+namespace {
+
+// What a device that works on by itself makes the trainer do.
+struct LateTask : Task {
+  using Task::Task;
+  static constexpr bool deferred = true;
+};
+
+}  // namespace
+
+TEST_CASE("trainer: losses read a step later make the same run and the same metrics") {
+  TemporaryFolder folder;
+  const auto opts = [&](const char* name) {
+    TrainOptions o = options(folder / name);
+    o.accumulate = 2;
+    o.save_every = 3;
+    o.max_steps = 4;
+    return o;
+  };
+  Process now(opts("now"));
+  CHECK(now.trainer.run().steps == 4);
+  Cpu cpu(2);
+  LateTask task(cpu, 1);
+  albef::Loader data = loader(4);
+  albef::Trainer<LateTask> late(task, data, opts("late"));
+  CHECK(late.run().steps == 4);
+  CHECK(equal(now.task, task, Plane::online));
+  CHECK(albef::read_file(folder / "now/metrics.jsonl") ==
+        albef::read_file(folder / "late/metrics.jsonl"));
 }
 
 TEST_CASE("trainer: the files of a run") {

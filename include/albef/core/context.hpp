@@ -171,6 +171,12 @@ class Context {
     } guard{*this, arena_.mark()};
     return no_grad(std::forward<F>(f));
   }
+  /// Gives the memory of activations and gradients back to the device, and forgets them.
+  void release() {
+    arena_.release();
+    gradients_.release();
+    begin_step(0);
+  }
   /// Bytes held for activations and gradients.
   std::size_t memory() const { return arena_.capacity() + gradients_.capacity(); }
 

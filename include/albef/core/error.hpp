@@ -16,6 +16,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A device's memory does not suffice; the message says what was asked for and what there is.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
 namespace detail {
 
 inline void append(std::string& out, std::string_view part) { out += part; }

@@ -89,6 +89,11 @@ class Arena {
     }
     at_ = {};
   }
+  /// Gives all memory back to the device.
+  void release() {
+    chunks_.clear();
+    at_ = {};
+  }
   std::size_t capacity() const {
     std::size_t total = 0;
     for (const auto& c : chunks_) total += c.bytes();
@@ -138,6 +143,11 @@ class GradientPool {
     }
     free_.clear();
     for (auto& r : regions_) free_.push_back({r.data(), r.bytes()});
+  }
+  /// Gives all memory back to the device.
+  void release() {
+    regions_.clear();
+    free_.clear();
   }
   std::size_t capacity() const {
     std::size_t total = 0;

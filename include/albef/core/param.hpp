@@ -94,6 +94,13 @@ struct ModelNames {
   std::vector<RangeBuffer> ranges;
 };
 
+/// Where a parameter of `size` values starts at or behind `offset`: at a multiple of 64 if its size
+/// is one, else at once. So the matrices that GPUs multiply by are aligned, and parameters of equal
+/// size that follow each other have no gap between them.
+constexpr std::int64_t aligned_offset(std::int64_t offset, std::int64_t size) {
+  return size % 64 == 0 ? (offset + 63) / 64 * 64 : offset;
+}
+
 namespace detail {
 
 template <class>
@@ -107,15 +114,16 @@ struct IsArray<std::array<T, N>> : std::true_type {};
 
 /// Assigns offsets in the order in which fields() names the members.
 struct LayoutVisitor {
-  std::int64_t offset = 0;
+  std::int64_t offset = 0, values = 0;
   int index = 0;
 
   template <class M>
   constexpr void operator()(std::string_view, M& member, int = 0, int = 1) {
     if constexpr (IsParam<M>::value) {
-      member.offset = offset;
+      member.offset = aligned_offset(offset, M::size);
       member.index = index++;
-      offset += M::size;
+      offset = member.offset + M::size;
+      values += M::size;
     } else if constexpr (IsArray<M>::value) {
       for (auto& m : member) (*this)("", m);
     } else {
@@ -189,7 +197,7 @@ consteval std::int64_t parameter_count() {
   M model{};
   detail::LayoutVisitor visitor;
   visitor("", model);
-  return visitor.offset;
+  return visitor.values;
 }
 
 }  // namespace albef

@@ -75,15 +75,16 @@ class ParamStore {
              std::uint64_t seed = 42)
       : device_(device), params_(std::move(params)) {
     for (auto& p : params_) {
-      p.offset = size_;
       p.size = 1;
       for (const int n : p.shape) p.size *= n;
-      size_ += p.size;
+      p.offset = aligned_offset(size_, p.size);
+      size_ = p.offset + p.size;
     }
     allocate(storage, seed);
   }
 
   Device& device() const { return device_; }
+  /// Values of a plane, with the gaps between parameters (zeros).
   std::int64_t size() const { return size_; }
   const std::vector<ParamInfo>& params() const { return params_; }
   const std::vector<TiedName>& tied() const { return tied_; }

@@ -12,6 +12,8 @@ namespace albef {
 template <class Device, class T>
 class Readback {
  public:
+  static constexpr bool deferred = false;  ///< values are there when fetch() returns
+
   Readback(Device& device, int capacity) : device_(device) {
     values_.reserve(static_cast<std::size_t>(capacity));
   }

@@ -1,6 +1,7 @@
 // A batch of pictures with their captions: what a loader hands out and a pre-training model takes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -18,5 +19,26 @@ struct PairBatch {
   std::vector<std::int64_t> indices;    // (B) record numbers in the source
   std::int64_t epoch = 0, batch = 0;    // where in the run: batch number within the epoch
 };
+
+/// The first `n` pairs of a batch.
+inline PairBatch first_pairs(const PairBatch& batch, int n) {
+  const auto texts = [n](const TextBatch& from) {
+    TextBatch out;
+    for (int i = 0; i < n; ++i) out.add(from.text(i));
+    return out;
+  };
+  PairBatch out = batch;
+  const auto count = static_cast<std::size_t>(n), all = static_cast<std::size_t>(batch.size);
+  out.size = n;
+  out.images.resize(batch.images.size() / all * count);
+  out.text = texts(batch.text);
+  out.masked.text = texts(batch.masked.text);
+  out.masked.offsets.resize(count + 1);
+  out.masked.rows.resize(static_cast<std::size_t>(out.masked.offsets.back()));
+  out.masked.labels.resize(out.masked.rows.size());
+  out.image_ids.resize(count);
+  out.indices.resize(count);
+  return out;
+}
 
 }  // namespace albef

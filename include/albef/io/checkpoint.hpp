@@ -40,18 +40,27 @@ inline std::string pretrain_name(const std::string& name) {
 
 /// Official queues are (width, size), ours (size, width).
 template <class Real>
-std::vector<Real> transposed(Mat<Real> m) {
+std::vector<Real> transposed(const std::vector<Real>& values, int rows, int cols) {
   std::vector<Real> out;
-  out.reserve(static_cast<std::size_t>(m.rows) * static_cast<std::size_t>(m.cols));
-  for (int j = 0; j < m.cols; ++j)
-    for (int i = 0; i < m.rows; ++i) out.push_back(m.row(i)[j]);
+  out.reserve(values.size());
+  for (int j = 0; j < cols; ++j)
+    for (int i = 0; i < rows; ++i)
+      out.push_back(values[static_cast<std::size_t>(i) * static_cast<std::size_t>(cols) +
+                           static_cast<std::size_t>(j)]);
   return out;
 }
-template <class Real>
-void load_transposed(const std::vector<Real>& values, Mat<Real> m) {
-  auto v = values.begin();
-  for (int j = 0; j < m.cols; ++j)
-    for (int i = 0; i < m.rows; ++i) m.row(i)[j] = *v++;
+/// The transpose of a matrix on a device, on the host, and the way back.
+template <class Device, class Real>
+std::vector<Real> read_transposed(Device& device, Mat<Real> m) {
+  std::vector<Real> values(static_cast<std::size_t>(m.rows) * static_cast<std::size_t>(m.cols));
+  copy_to_host(device, values.data(), static_cast<const Real*>(m.data),
+               static_cast<std::int64_t>(values.size()));
+  return transposed(values, m.rows, m.cols);
+}
+template <class Device, class Real>
+void load_transposed(Device& device, const std::vector<Real>& values, Mat<Real> m) {
+  const auto rows = transposed(values, m.cols, m.rows);
+  copy_to_device(device, m.data, rows.data(), static_cast<std::int64_t>(rows.size()));
 }
 
 /// Where a run stands, and whatever else its program wants to keep: text by name, stored in the
@@ -136,8 +145,8 @@ class Checkpoint {
     std::vector<std::int64_t> identities;
     const std::int64_t pointer = queue_ ? queue_->pointer() : 0;
     if (queue_) {
-      image_queue = transposed(queue_->image());
-      text_queue = transposed(queue_->text());
+      image_queue = read_transposed(store_.device(), queue_->image());
+      text_queue = read_transposed(store_.device(), queue_->text());
       const std::vector<std::int64_t> shape{queue_->width(), queue_->size()};
       tensors.push_back({"image_queue", dtype_of<Real>(), shape, image_queue.data()});
       tensors.push_back({"text_queue", dtype_of<Real>(), shape, text_queue.data()});
@@ -202,6 +211,7 @@ class Checkpoint {
     if (optimizer_)
       if (const auto* entry = take("optimizer.steps"))
         optimizer_->set_steps(file.template read<std::int64_t>(*entry));
+    store_.refresh();
     if (queue_) load_queue(file, entries, take, report);
     for (const auto& [name, entry] : entries)
       if (!used.contains(name) && !expendable(name)) report.unexpected.push_back(name);
@@ -295,7 +305,7 @@ class Checkpoint {
       if (!entry) continue;
       require(entry->shape == shape, file.path(), ": tensor '", name, "' has shape ",
               shape_text(entry->shape), ", expected ", shape_text(shape));
-      load_transposed(file.template read<Real>(*entry), m);
+      load_transposed(store_.device(), file.template read<Real>(*entry), m);
       ++report.loaded;
     }
     if (const auto* entry = take("queue_ptr")) {

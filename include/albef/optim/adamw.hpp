@@ -95,7 +95,7 @@ class AdamW {
         if (store.touched(static_cast<int>(i)) != run.touched || steps_[i] != steps_[first] ||
             params[i].decay != params[first].decay)
           break;
-        run.size += params[i].size;
+        run.size = params[i].offset + params[i].size - run.offset;  // with the zeros in between
       }
       runs_.push_back(run);
     }

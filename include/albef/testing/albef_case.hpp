@@ -4,9 +4,9 @@
 #include <map>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <vector>
 
-#include "albef/cpu.hpp"
 #include "albef/io/checkpoint.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/models/retrieval.hpp"
@@ -24,16 +24,16 @@ bool matches_config(const nlohmann::json& config) {
 
 namespace detail {
 
-/// Runs one case: a store and context for a model, filled with the weights of the case.
-template <class Model>
+/// Runs one case on a device: a store and context for a model, filled with the case's weights.
+template <class Model, class Device>
 class CaseRunner {
  public:
-  using Store = ParamStore<Cpu, Fp32>;
-  using Ctx = Context<Cpu, Fp32>;
+  using Store = ParamStore<Device, Fp32>;
+  using Ctx = Context<Device, Fp32>;
   using Values = std::map<std::string, std::vector<float>>;
 
   CaseRunner(const GoldenCase& golden, const Model& model, Storage storage)
-      : golden_(golden), store_(cpu_, model, storage), ctx_(cpu_, store_) {
+      : golden_(golden), store_(device_, model, storage), ctx_(device_, store_) {
     for (const auto& p : store_.params()) {
       load(Plane::online, p, p.name);
       if (storage == Storage::momentum && p.twin) load(Plane::ema, p, momentum_name(p.name));
@@ -41,7 +41,7 @@ class CaseRunner {
     ctx_.begin_step(0);
   }
 
-  Cpu& cpu() { return cpu_; }
+  Device& device() { return device_; }
   Store& store() { return store_; }
   Ctx& ctx() { return ctx_; }
 
@@ -53,12 +53,21 @@ class CaseRunner {
       const auto& p = store_.params()[i];
       if (plane == Plane::grad && !store_.touched(static_cast<int>(i))) continue;
       if (plane == Plane::ema && !p.twin) continue;
-      const float* v = store_.data(plane) + p.offset;
-      out[plane == Plane::ema ? momentum_name(p.name) : p.name].assign(v, v + p.size);
+      out[plane == Plane::ema ? momentum_name(p.name) : p.name] =
+          read(store_.data(plane) + p.offset, p.size);
     }
     return out;
   }
 
+  /// Values in the device's memory.
+  std::vector<float> read(const float* from, std::int64_t count) const {
+    std::vector<float> out(static_cast<std::size_t>(count));
+    copy_to_host(store_.device(), out.data(), from, count);
+    return out;
+  }
+  std::vector<float> read(Mat<const float> m) const {
+    return read(m.data, std::int64_t{m.rows} * m.cols);
+  }
   /// An input as a variable of a width known to the compiler, grouped as `seq`.
   template <int W>
   auto variable(const std::string& name, Sequences seq) {
@@ -82,11 +91,11 @@ class CaseRunner {
     const auto values = golden_.weight(name).template as<float>();
     require(static_cast<std::int64_t>(values.size()) == p.size, golden_.folder, ": weight '", name,
             "' has ", values.size(), " values, expected ", p.size);
-    copy_to_device(cpu_, store_.data(plane) + p.offset, values.data(), p.size);
+    copy_to_device(device_, store_.data(plane) + p.offset, values.data(), p.size);
   }
 
   const GoldenCase& golden_;
-  Cpu cpu_;
+  Device device_;
   Store store_;
   Ctx ctx_;
 };
@@ -110,12 +119,6 @@ inline std::vector<float> unpadded(const GoldenTensor& t, const std::vector<int>
   for (std::size_t i = 0; i < mask.size(); ++i)
     for (std::size_t j = 0; mask[i] && j < width; ++j)
       out.push_back(static_cast<float>(t.values[i * width + j]));
-  return out;
-}
-
-inline std::vector<float> host(Mat<const float> m) {
-  std::vector<float> out;
-  for (int i = 0; i < m.rows; ++i) out.insert(out.end(), m.row(i), m.row(i) + m.cols);
   return out;
 }
 
@@ -162,27 +165,29 @@ GoldenCase with_pretrain_names(const GoldenCase& golden) {
 }
 
 /// The queues of a case, and what they must be after a step.
-template <class Queue>
-void load_queues(const GoldenCase& golden, Queue& queue) {
-  load_transposed(golden.weight("image_queue").template as<float>(), queue.image());
-  load_transposed(golden.weight("text_queue").template as<float>(), queue.text());
+template <class Device, class Queue>
+void load_queues(const GoldenCase& golden, Device& device, Queue& queue) {
+  load_transposed(device, golden.weight("image_queue").template as<float>(), queue.image());
+  load_transposed(device, golden.weight("text_queue").template as<float>(), queue.text());
   if (golden.weights.contains("queue_ptr"))
     queue.set_pointer(static_cast<int>(golden.weight("queue_ptr").values.at(0)));
 }
-template <class Queue>
-void check_queues(const std::string& step, const Queue& queue, GoldenReport& report) {
-  report.check(step + "image_queue", transposed(queue.image()));
-  report.check(step + "text_queue", transposed(queue.text()));
+template <class Device, class Queue>
+void check_queues(const std::string& step, Device& device, const Queue& queue,
+                  GoldenReport& report) {
+  report.check(step + "image_queue", read_transposed(device, queue.image()));
+  report.check(step + "text_queue", read_transposed(device, queue.text()));
   report.check_value(step + "queue_ptr", queue.pointer());
 }
 
 }  // namespace detail
 
 /// kind `vit`: forward and backward of the vision transformer.
-template <class C>
+template <class C, class Device>
 void run_vit_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<Vit<C>>();
-  detail::CaseRunner run(golden, model, Storage::training);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(golden, model,
+                                                                       Storage::training);
   auto& ctx = run.ctx();
   const int batch = static_cast<int>(golden.input("image").shape[0]);
   const auto image =
@@ -197,10 +202,11 @@ void run_vit_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `text_encoder`: BertModel in mode 'text'.
-template <class C>
+template <class C, class Device>
 void run_text_encoder_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<Bert<C>>();
-  detail::CaseRunner run(golden, model, Storage::training);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(golden, model,
+                                                                       Storage::training);
   auto& ctx = run.ctx();
   const auto mask = golden.input("attention_mask").template as<int>();
   const TextBatch text = run.text("input_ids", "attention_mask");
@@ -214,10 +220,11 @@ void run_text_encoder_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `fusion`: BertModel in mode 'fusion'.
-template <class C>
+template <class C, class Device>
 void run_fusion_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<Bert<C>>();
-  detail::CaseRunner run(golden, model, Storage::training);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(golden, model,
+                                                                       Storage::training);
   auto& ctx = run.ctx();
   const auto mask = golden.input("attention_mask").template as<int>();
   const auto& embeds = golden.input("encoder_embeds");
@@ -245,10 +252,11 @@ void run_fusion_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `mlm`: BertForMaskedLM over all layers, hard and soft labels, at the labelled positions.
-template <class C>
+template <class C, class Device>
 void run_mlm_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<BertForMaskedLm<C>>();
-  detail::CaseRunner run(golden, model, Storage::training);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(golden, model,
+                                                                       Storage::training);
   auto& ctx = run.ctx();
   const double alpha = golden.hyper.at("alpha");
   const auto mask = golden.input("attention_mask").template as<int>();
@@ -290,17 +298,18 @@ void run_mlm_case(const GoldenCase& golden, GoldenReport& report) {
 
 /// kind `pretrain_step`: consecutive optimizer steps of the full objective, with the official
 /// order (moving average at the start of a forward pass) and given negatives and masks.
-template <class C>
+template <class C, class Device>
 void run_pretrain_step_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<Albef<C>>();
-  detail::CaseRunner run(golden, model, Storage::momentum);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(golden, model,
+                                                                       Storage::momentum);
   auto& ctx = run.ctx();
   auto& store = run.store();
   const int queue_size = static_cast<int>(golden.weight("image_queue").shape.at(1));
   const double momentum = golden.config.value("momentum", 0.995);
   const double lr = golden.hyper.at("lr");
-  FeatureQueue<Cpu, float> queue(run.cpu(), queue_size, C::embed_dim);
-  detail::load_queues(golden, queue);
+  FeatureQueue<Device, float> queue(run.device(), queue_size, C::embed_dim);
+  detail::load_queues(golden, run.device(), queue);
   AdamW optimizer({.weight_decay = golden.hyper.at("weight_decay")});
   // The official draw: no epsilon, only the pair itself excluded.
   const AlbefObjectives objectives{{.negatives = {.epsilon = 0, .exclude_same_identity = false}}};
@@ -329,8 +338,8 @@ void run_pretrain_step_case(const GoldenCase& golden, GoldenReport& report) {
     report.check_value(step + "loss_itm", static_cast<double>(ctx.item(r.loss_itm)));
     report.check_value(step + "loss_mlm", static_cast<double>(ctx.item(r.loss_mlm)));
     report.check(step + "itm_logits", ctx.read(r.itm_logits));
-    report.check(step + "weights_t2i", detail::host(r.negatives.image_weights));
-    report.check(step + "weights_i2t", detail::host(r.negatives.text_weights));
+    report.check(step + "weights_t2i", run.read(r.negatives.image_weights));
+    report.check(step + "weights_i2t", run.read(r.negatives.text_weights));
     ctx.backward(r.loss);
     const std::string grad = s == 1 ? "grad" : concat("grad_step", s);
     const auto has_group = [&](const std::string& group) {
@@ -341,9 +350,9 @@ void run_pretrain_step_case(const GoldenCase& golden, GoldenReport& report) {
     if (has_group(grad)) report.check_group(grad, run.values(Plane::grad));
     optimizer.step(store, lr);
     queue.push(r.image_m.mat(), r.text_m.mat());
-    detail::check_queues(step, queue, report);
+    detail::check_queues(step, run.device(), queue, report);
     report.check_value(step + "temp",
-                       static_cast<double>(store.data(Plane::online, model.temp)[0]));
+                       static_cast<double>(run.read(store.data(Plane::online, model.temp), 1)[0]));
     const std::string after = concat("after_step", s);
     if (has_group(after)) report.check_group(after, run.values(Plane::online));
     if (has_group(after + "_m")) report.check_group(after + "_m", run.values(Plane::ema));
@@ -351,11 +360,12 @@ void run_pretrain_step_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `retrieval_eval`: features, similarities, re-ranking and recall.
-template <class C>
+template <class C, class Device>
 void run_retrieval_eval_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<Albef<C>>();
   const GoldenCase renamed = detail::with_pretrain_names<C>(golden);
-  detail::CaseRunner run(renamed, model, Storage::inference);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(renamed, model,
+                                                                       Storage::inference);
   auto& ctx = run.ctx();
   RetrievalPool pool(ctx, model);
   const int images = static_cast<int>(golden.input("image").shape[0]);
@@ -394,7 +404,8 @@ void run_retrieval_eval_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `adamw`: parameters of any names and shapes with given gradients.
-inline void run_adamw_case(const GoldenCase& golden, GoldenReport& report) {
+template <class Device>
+void run_adamw_case(const GoldenCase& golden, GoldenReport& report) {
   std::vector<ParamInfo> params;
   for (const auto& [name, tensor] : golden.weights) {
     ParamInfo p;
@@ -403,11 +414,11 @@ inline void run_adamw_case(const GoldenCase& golden, GoldenReport& report) {
     p.decay = decays(name, tensor.shape.size());
     params.push_back(std::move(p));
   }
-  Cpu cpu(1);
-  ParamStore<Cpu> store(cpu, params, Storage::training);
+  Device device;
+  ParamStore<Device> store(device, params, Storage::training);
   for (const auto& p : store.params()) {
-    const auto values = golden.weight(p.name).as<float>();
-    copy_to_device(cpu, store.data(Plane::online) + p.offset, values.data(), p.size);
+    const auto values = golden.weight(p.name).template as<float>();
+    copy_to_device(device, store.data(Plane::online) + p.offset, values.data(), p.size);
   }
   const auto& hyper = golden.hyper;
   AdamW optimizer({.beta1 = hyper.at("betas").at(0),
@@ -422,13 +433,15 @@ inline void run_adamw_case(const GoldenCase& golden, GoldenReport& report) {
       const auto grad = golden.inputs.find(step + "grad/" + p.name);
       if (grad == golden.inputs.end()) continue;
       store.touch({p.offset, p.size, static_cast<int>(i), 1});
-      const auto values = grad->second.as<float>();
-      copy_to_device(cpu, store.data(Plane::grad) + p.offset, values.data(), p.size);
+      const auto values = grad->second.template as<float>();
+      copy_to_device(device, store.data(Plane::grad) + p.offset, values.data(), p.size);
     }
     optimizer.step(store, hyper.at("lrs").at(static_cast<std::size_t>(s - 1)));
     for (const auto& p : store.params()) {
-      const float* v = store.data(Plane::online) + p.offset;
-      report.check(step + p.name, std::vector<float>(v, v + p.size));
+      std::vector<float> host(static_cast<std::size_t>(p.size));
+      copy_to_host(device, host.data(),
+                   static_cast<const float*>(store.data(Plane::online)) + p.offset, p.size);
+      report.check(step + p.name, host);
     }
   }
 }

@@ -66,17 +66,18 @@ void check_classifier(const GoldenCase& golden, Run& run, const Model& model, co
 }  // namespace detail
 
 /// kind `retrieval_step`: one training step of the retrieval model with given negatives.
-template <class C>
+template <class C, class Device>
 void run_retrieval_step_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<Albef<C>>();
   const GoldenCase renamed = detail::with_pretrain_names<C>(golden);
-  detail::CaseRunner run(renamed, model, Storage::momentum);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(renamed, model,
+                                                                       Storage::momentum);
   auto& ctx = run.ctx();
-  FeatureQueue<Cpu, float> queue(
-      run.cpu(), static_cast<int>(golden.weight("image_queue").shape.at(1)), C::embed_dim);
-  detail::load_queues(golden, queue);
+  FeatureQueue<Device, float> queue(
+      run.device(), static_cast<int>(golden.weight("image_queue").shape.at(1)), C::embed_dim);
+  detail::load_queues(golden, run.device(), queue);
   const auto known = golden.weight("idx_queue").template as<std::int64_t>();
-  copy_to_device(run.cpu(), queue.identities(), known.data(), queue.size());
+  copy_to_device(run.device(), queue.identities(), known.data(), queue.size());
 
   update_momentum(run.store(), golden.config.value("momentum", 0.995));
   PretrainBatch<float, C> batch;
@@ -93,8 +94,8 @@ void run_retrieval_step_case(const GoldenCase& golden, GoldenReport& report) {
   report.check_value("loss_ita", static_cast<double>(ctx.item(r.loss_itc)));
   report.check_value("loss_itm", static_cast<double>(ctx.item(r.loss_itm)));
   report.check("itm_logits", ctx.read(r.itm_logits));
-  report.check("weights_t2i", detail::host(r.negatives.image_weights));
-  report.check("weights_i2t", detail::host(r.negatives.text_weights));
+  report.check("weights_t2i", run.read(r.negatives.image_weights));
+  report.check("weights_i2t", run.read(r.negatives.text_weights));
   ctx.backward(r.loss);
   std::map<std::string, std::vector<float>> gradients;
   for (auto& [name, values] : run.values(Plane::grad)) {
@@ -104,16 +105,19 @@ void run_retrieval_step_case(const GoldenCase& golden, GoldenReport& report) {
   }
   report.check_group("grad", gradients);
   queue.push(r.image_m.mat(), r.text_m.mat(), batch.identities);
-  detail::check_queues("", queue, report);
-  report.check("idx_queue",
-               std::vector<std::int64_t>(queue.identities(), queue.identities() + queue.size()));
+  detail::check_queues("", run.device(), queue, report);
+  std::vector<std::int64_t> identities(static_cast<std::size_t>(queue.size()));
+  copy_to_host(run.device(), identities.data(),
+               static_cast<const std::int64_t*>(queue.identities()), queue.size());
+  report.check("idx_queue", identities);
 }
 
 /// kind `ve`: visual entailment.
-template <class C>
+template <class C, class Device>
 void run_ve_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<AlbefVe<C>>();
-  detail::CaseRunner run(golden, model, detail::Distillation(golden).storage());
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(
+      golden, model, detail::Distillation(golden).storage());
   VeInput<float, C> in;
   in.image = detail::case_images<C>(golden, run, "image");
   in.text = upload_tokens<C>(run.ctx(), run.text("input_ids", "attention_mask"));
@@ -122,10 +126,11 @@ void run_ve_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `nlvr`: reasoning on pairs of images.
-template <class C>
+template <class C, class Device>
 void run_nlvr_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<AlbefNlvr<C>>();
-  detail::CaseRunner run(golden, model, detail::Distillation(golden).storage());
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(
+      golden, model, detail::Distillation(golden).storage());
   auto& ctx = run.ctx();
   auto pixels = golden.input("image0").template as<float>();
   const auto second = golden.input("image1").template as<float>();
@@ -144,10 +149,11 @@ void run_nlvr_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `nlvr_pretrain`: text assignment with a given draw.
-template <class C>
+template <class C, class Device>
 void run_nlvr_pretrain_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<AlbefNlvrPretrain<C>>();
-  detail::CaseRunner run(golden, model, Storage::training);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(golden, model,
+                                                                       Storage::training);
   auto& ctx = run.ctx();
   const TextAssignment given{golden.input("image_idx0").template as<std::int32_t>(),
                              golden.input("image_idx1").template as<std::int32_t>(),
@@ -162,11 +168,12 @@ void run_nlvr_pretrain_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `vqa`: training loss, and ranking of an answer list as the official code does.
-template <class C>
+template <class C, class Device>
 void run_vqa_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<AlbefVqa<C>>();
   const detail::Distillation distill(golden);
-  detail::CaseRunner run(golden, model, distill.storage());
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(golden, model,
+                                                                       distill.storage());
   auto& ctx = run.ctx();
   VqaInput<float, C> in;
   in.image = detail::case_images<C>(golden, run, "image");
@@ -212,11 +219,12 @@ void run_vqa_case(const GoldenCase& golden, GoldenReport& report) {
 }
 
 /// kind `gradcam`: maps of the cross-attention (itm) and of the image encoder (itc).
-template <class C>
+template <class C, class Device>
 void run_gradcam_case(const GoldenCase& golden, GoldenReport& report) {
   static constexpr auto model = laid_out<Albef<C>>();
   const GoldenCase renamed = detail::with_pretrain_names<C>(golden);
-  detail::CaseRunner run(renamed, model, Storage::inference);
+  detail::CaseRunner<std::remove_const_t<decltype(model)>, Device> run(renamed, model,
+                                                                       Storage::inference);
   auto& ctx = run.ctx();
   const auto mask = golden.input("attention_mask").template as<int>();
   const auto length = static_cast<std::size_t>(golden.input("attention_mask").shape[1]);

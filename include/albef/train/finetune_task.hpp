@@ -15,6 +15,7 @@
 #include "albef/models/nlvr.hpp"
 #include "albef/models/ve.hpp"
 #include "albef/models/vqa.hpp"
+#include "albef/train/pass_losses.hpp"
 #include "albef/train/plateau.hpp"
 #include "albef/train/pretrain_task.hpp"
 
@@ -29,22 +30,26 @@ class FinetuneTask {
   using Store = ParamStore<Device, Precision>;
   using Ctx = Context<Device, Precision>;
   using Real = typename Ctx::Real;
+  using Master = typename Ctx::Master;
   static constexpr auto model = laid_out<M>();
 
   /// Without `distills` there are no momentum weights, and alpha must be 0.
   FinetuneTask(Device& device, std::uint64_t seed, bool distills = true)
       : store_(device, model, distills ? Storage::momentum : Storage::training, seed),
-        ctx_(device, store_, seed) {
+        ctx_(device, store_, seed),
+        losses_(device) {
     ctx_.set_dropout(true);
   }
 
   Store& store() { return store_; }
   Ctx& context() { return ctx_; }
 
-  /// Losses of a step by name, on the host.
-  struct Losses {
-    std::vector<std::pair<std::string_view, double>> values;
-  };
+  using Losses = PassLosses;
+  /// See LossReadings.
+  static constexpr bool deferred = LossReadings<Device, Master>::deferred;
+
+  /// The losses of the earliest pass that was started and not yet asked for; waits for them.
+  void finish(Losses& losses) { losses_.finish(losses); }
 
   /// Starts from a pre-training checkpoint; see load_pretrained().
   LoadReport start_from(const std::string& path, bool resize_positions = false) {
@@ -58,16 +63,17 @@ class FinetuneTask {
   std::vector<PlateauRule> plateaus(int) const { return {}; }
 
  protected:
-  /// Reports the loss; back-propagates it unless it is not finite (then the trainer stops).
-  void finish(const Tensor<Real, 1>& loss, Losses& losses) {
-    const auto value = static_cast<double>(ctx_.item(loss));
-    losses.values.clear();
-    losses.values.emplace_back("loss", value);
-    if (std::isfinite(value)) ctx_.backward(loss);
+  /// Reports the loss; back-propagates it unless it is known not to be finite (then the trainer
+  /// stops).
+  void learn(const Tensor<Master, 1>& loss) {
+    losses_.open();
+    losses_.fetch("loss", loss.data);
+    if (losses_.close()) ctx_.backward(loss);
   }
 
   Store store_;
   Ctx ctx_;
+  LossReadings<Device, Master> losses_;
 };
 
 /// Retrieval and grounding: pairs of pictures and texts; batch.image_ids says which pairs show the
@@ -83,15 +89,14 @@ class ClassifierTask : public FinetuneTask<M, Device, Precision> {
   using Base = FinetuneTask<M, Device, Precision>;
   using Base::Base;
 
-  /// Forward and backward pass of one batch; the gradient is added to the store's. `number` names
-  /// the pass for its random draws, `alpha` is the weight of the soft targets.
-  void accumulate(const ClassBatch& host, std::uint64_t number, double alpha,
-                  typename Base::Losses& losses) {
+  /// Starts the forward and backward pass of one batch, which adds to the store's gradient.
+  /// `number` names the pass for its random draws, `alpha` is the weight of the soft targets.
+  void start(const ClassBatch& host, std::uint64_t number, double alpha) {
     auto& ctx = this->ctx_;
     ctx.begin_step(number);
     const auto in = M::upload(ctx, host);
     require(in.labels != nullptr, "the batch has no labels to learn");
-    this->finish(classify(ctx, Base::model, in, alpha).loss, losses);
+    this->learn(classify(ctx, Base::model, in, alpha).loss);
   }
   std::vector<PlateauRule> plateaus(int) const {
     return {{"loss", std::log(static_cast<double>(M::classes))}};
@@ -109,13 +114,12 @@ class VqaTask : public FinetuneTask<AlbefVqa<C>, Device, Precision> {
   using Base = FinetuneTask<AlbefVqa<C>, Device, Precision>;
   using Base::Base;
 
-  /// As ClassifierTask::accumulate().
-  void accumulate(const VqaBatch& host, std::uint64_t number, double alpha,
-                  typename Base::Losses& losses) {
+  /// As ClassifierTask::start().
+  void start(const VqaBatch& host, std::uint64_t number, double alpha) {
     auto& ctx = this->ctx_;
     ctx.begin_step(number);
     const auto in = AlbefVqa<C>::upload(ctx, host, rows_);
-    this->finish(vqa_loss(ctx, Base::model, in, alpha), losses);
+    this->learn(vqa_loss(ctx, Base::model, in, alpha));
   }
 
  private:
@@ -131,15 +135,13 @@ class TextAssignmentTask : public FinetuneTask<AlbefNlvrPretrain<C>, Device, Pre
   TextAssignmentTask(Device& device, std::uint64_t seed, AssignmentOptions options = {})
       : Base(device, seed, false), options_(options) {}
 
-  /// As ClassifierTask::accumulate(); there is no distillation.
-  void accumulate(const PairBatch& host, std::uint64_t number, double,
-                  typename Base::Losses& losses) {
+  /// As ClassifierTask::start(); there is no distillation.
+  void start(const PairBatch& host, std::uint64_t number, double) {
     auto& ctx = this->ctx_;
     ctx.begin_step(number);
     const auto image = upload_images<C>(ctx, std::span<const std::uint8_t>(host.images));
     const auto text = upload_tokens<C>(ctx, host.text);
-    this->finish(assign_texts(ctx, Base::model, image, text, host.image_ids, options_).loss,
-                 losses);
+    this->learn(assign_texts(ctx, Base::model, image, text, host.image_ids, options_).loss);
   }
   std::vector<PlateauRule> plateaus(int) const { return {{"loss", std::log(3.0)}}; }
 

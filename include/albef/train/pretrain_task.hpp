@@ -1,18 +1,22 @@
 // Pre-training as a task for the trainer: model values, queues, and one forward and backward pass.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "albef/cpu.hpp"
 #include "albef/data/pair_batch.hpp"
 #include "albef/io/pretrained.hpp"
 #include "albef/models/inputs.hpp"
+#include "albef/train/pass_losses.hpp"
 #include "albef/train/plateau.hpp"
 
 namespace albef {
+
+class Cpu;
 
 /// Everything ALBEF's pre-training with `Objectives` (a Pretrain<...>) needs on one device. The
 /// queue's size may differ from the configuration's.
@@ -32,7 +36,8 @@ class PretrainTask {
       : store_(device, model, Storage::momentum, seed),
         ctx_(device, store_, seed),
         queue_(device, Objectives::momentum_features ? queue_size : 0, C::embed_dim, seed),
-        objectives_{options} {
+        objectives_{options},
+        losses_(device) {
     ctx_.set_dropout(true);
   }
 
@@ -45,14 +50,14 @@ class PretrainTask {
     return load_pretrained<Albef<C>>(store_, path, resize_positions);
   }
 
-  /// Losses of a step by name, on the host; `loss` is their sum.
-  struct Losses {
-    std::vector<std::pair<std::string_view, double>> values;
-  };
+  using Losses = PassLosses;
+  /// See LossReadings.
+  static constexpr bool deferred = LossReadings<Device, Master>::deferred;
 
-  /// Forward and backward pass of one batch; the gradient is added to the store's. `number` names
-  /// the pass for its random draws, `alpha` is the weight of the soft targets.
-  void accumulate(const PairBatch& host, std::uint64_t number, double alpha, Losses& losses) {
+  /// Starts the forward and backward pass of one batch, which adds to the store's gradient and
+  /// advances the queue. `number` names the pass for its random draws, `alpha` is the weight of the
+  /// soft targets. Unless `deferred`, a loss that is not finite leaves gradient and queue alone.
+  void start(const PairBatch& host, std::uint64_t number, double alpha) {
     ctx_.begin_step(number);
     PretrainBatch<Real, C> batch;
     batch.image = upload_images<C>(ctx_, std::span<const std::uint8_t>(host.images));
@@ -60,20 +65,36 @@ class PretrainTask {
     upload_masked<C>(ctx_, host.masked, batch);
     batch.identities = ctx_.upload(host.image_ids);
     const auto result = objectives_(ctx_, model, batch, queue_, alpha);
-    losses.values.clear();
-    const auto report = [&](std::string_view name, const Tensor<Master, 1>& t) {
-      if (t.data) losses.values.emplace_back(name, static_cast<double>(ctx_.item(t)));
-    };
-    report("loss", result.loss);
-    report("itc", result.loss_itc);
-    report("itm", result.loss_itm);
-    report("mlm", result.loss_mlm);
-    for (const auto& [name, value] : losses.values)
-      if (!std::isfinite(value)) return;  // the trainer stops; nothing is updated
+    losses_.open();
+    losses_.fetch("loss", result.loss.data);
+    losses_.fetch("itc", result.loss_itc.data);
+    losses_.fetch("itm", result.loss_itm.data);
+    losses_.fetch("mlm", result.loss_mlm.data);
+    losses_.fetch_temperature(store_.data(Plane::online, model.temp));
+    if (!losses_.close()) return;
     ctx_.backward(result.loss);
     if constexpr (Objectives::momentum_features)
       queue_.push(result.image_m.mat(), result.text_m.mat(),
                   Objectives::by_identity ? batch.identities : nullptr);
+  }
+  /// The losses of the earliest pass that was started and not yet asked for; waits for them.
+  void finish(Losses& losses) { losses_.finish(losses); }
+  /// Both: a pass and its losses.
+  void accumulate(const PairBatch& host, std::uint64_t number, double alpha, Losses& losses) {
+    start(host, number, alpha);
+    finish(losses);
+  }
+
+  /// How many pairs of a batch fit into the device's memory: halves it until a pass succeeds; 0 if
+  /// not even two do. The gradient and the queue are of no use afterwards.
+  int fitting_pairs(const PairBatch& host) {
+    Losses losses;
+    for (int n = host.size; n >= 2; n /= 2) try {
+        ctx_.release();
+        accumulate(first_pairs(host, n), 0, 0.4, losses);
+        return n;
+      } catch (const OutOfMemory&) {}
+    return 0;
   }
 
   double temperature() const {
@@ -101,6 +122,7 @@ class PretrainTask {
   Ctx ctx_;
   Queue queue_;
   Objectives objectives_;
+  LossReadings<Device, Master> losses_;
 };
 
 }  // namespace albef

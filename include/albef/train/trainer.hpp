@@ -150,16 +150,24 @@ class Trainer {
                             options_.plateau_steps);
     const std::int64_t pairs_before = summary_.pairs;
     started_ = Clock::now();
+    const auto report_step = [&](Step& s) { report(s, log, progress, plateau, pairs_before); };
     while (step_ < total_steps() && !stop.stop_requested()) {
-      one_step(log, progress, plateau, pairs_before);
+      Step& now = steps_[static_cast<std::size_t>(step_ % 2)];
+      one_step(now);
+      // The report of a step waits for its losses: where the device works on by itself, until the
+      // next step is under way, or the weights are written.
       const bool epoch_ends = step_ % steps_per_epoch() == 0;
-      if (epoch_ends) skip_rest_of_epoch();
-      if (epoch_ends && after_epoch_) progress.aside([&] { call_after_epoch(); });
       const bool due = options_.save_every > 0 ? step_ % options_.save_every == 0 : epoch_ends;
       const bool keeps = epoch_ends && options_.keep_epochs;
+      report_step(steps_[static_cast<std::size_t>(step_ % 2)]);
+      if (!Task::deferred || due || keeps || (epoch_ends && after_epoch_) || step_ == total_steps())
+        report_step(now);
+      if (epoch_ends) skip_rest_of_epoch();
+      if (epoch_ends && after_epoch_) progress.aside([&] { call_after_epoch(); });
       if (due || keeps) progress.aside([&] { save(); });
       if (keeps) keep(step_ / steps_per_epoch() - 1);
     }
+    report_step(steps_[static_cast<std::size_t>((step_ + 1) % 2)]);
     if (saved_step_ != step_) save();
     summary_.steps = step_;
     summary_.finished = step_ >= total_steps();
@@ -180,55 +188,90 @@ class Trainer {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void one_step(MetricsLog& log, Progress& progress, PlateauDetector& plateau,
-                std::int64_t pairs_before) {
-    const double rate = lr(step_), soft = alpha(step_);
-    sums_.clear();
+  /// Where a batch came from, for error messages.
+  struct Place {
+    std::int64_t epoch = 0, batch = 0;
+    std::vector<std::int64_t> records;
+  };
+  /// A step that was started, and what its report needs.
+  struct Step {
+    bool open = false;  ///< not yet reported
+    std::int64_t number = 0, pairs = 0;
+    double lr = 0, alpha = 0, norm = 0, temperature = 0;
+    std::vector<Place> places;
+    std::size_t finished = 0;  ///< passes whose losses are in `sums`
+    std::vector<double> sums;
+  };
+
+  void one_step(Step& s) {
+    s.open = true;
+    s.number = step_;
+    s.lr = lr(step_), s.alpha = alpha(step_);
+    s.finished = 0;
+    s.sums.clear();
+    s.places.resize(static_cast<std::size_t>(options_.accumulate));
     for (int i = 0; i < options_.accumulate; ++i) {
       const auto& batch = loader_.next();
       const auto pass = static_cast<std::uint64_t>(step_ * options_.accumulate + i);
-      task_.accumulate(batch, pass, soft, losses_);
-      check_finite(batch);
-      sums_.resize(losses_.values.size(), 0.0);
-      for (std::size_t k = 0; k < sums_.size(); ++k)
-        sums_[k] += losses_.values[k].second / options_.accumulate;
+      s.places[static_cast<std::size_t>(i)] = {batch.epoch, batch.batch, batch.indices};
+      task_.start(batch, pass, s.alpha);
+      if constexpr (!Task::deferred) finish_pass(s);
       summary_.pairs += batch.size;
     }
-    const double norm = optimizer_.step(task_.store(), rate, 1.0 / options_.accumulate,
-                                        task_.store().has(Plane::ema) ? options_.momentum : 0.0);
-    values_.clear();
-    for (std::size_t k = 0; k < sums_.size(); ++k)
-      values_.emplace_back(losses_.values[k].first, sums_[k]);
-    const std::size_t losses = values_.size();
-    values_.emplace_back("lr", rate);
-    values_.emplace_back("alpha", soft);
-    if constexpr (requires { task_.temperature(); })
-      values_.emplace_back("temp", task_.temperature());
-    if (options_.optimizer.max_norm > 0) values_.emplace_back("grad_norm", norm);
-    log.write(step_, values_);
-    for (std::size_t k = 0; k < losses; ++k) {
-      const std::string warning = plateau.observe(step_, values_[k].first, values_[k].second);
-      if (!warning.empty()) progress.message(warning);
-    }
+    s.pairs = summary_.pairs;
+    s.norm = optimizer_.step(task_.store(), s.lr, 1.0 / options_.accumulate,
+                             task_.store().has(Plane::ema) ? options_.momentum : 0.0);
     ++step_;
-    progress.update({.step = step_,
-                     .total_steps = total_steps(),
-                     .epoch = static_cast<int>((step_ - 1) / steps_per_epoch()) + 1,
-                     .epochs = options_.epochs,
-                     .pairs = summary_.pairs - pairs_before,
-                     .losses = std::span<const NamedValue>(values_).first(losses),
-                     .lr = rate});
   }
 
-  void check_finite(const auto& batch) const {
+  /// Takes the losses of the next pass of a step.
+  void finish_pass(Step& s) {
+    task_.finish(losses_);
+    check_finite(s, s.places[s.finished++]);
+    s.sums.resize(losses_.values.size(), 0.0);
+    for (std::size_t k = 0; k < s.sums.size(); ++k)
+      s.sums[k] += losses_.values[k].second / options_.accumulate;
+    s.temperature = losses_.temperature;
+  }
+
+  /// Metrics, warnings and progress of a step, once.
+  void report(Step& s, MetricsLog& log, Progress& progress, PlateauDetector& plateau,
+              std::int64_t pairs_before) {
+    if (!s.open) return;
+    while (s.finished < s.places.size()) finish_pass(s);
+    s.open = false;
+    values_.clear();
+    for (std::size_t k = 0; k < s.sums.size(); ++k)
+      values_.emplace_back(losses_.values[k].first, s.sums[k]);
+    const std::size_t losses = values_.size();
+    values_.emplace_back("lr", s.lr);
+    values_.emplace_back("alpha", s.alpha);
+    if (!std::isnan(s.temperature)) values_.emplace_back("temp", s.temperature);
+    if (options_.optimizer.max_norm > 0) values_.emplace_back("grad_norm", s.norm);
+    log.write(s.number, values_);
+    for (std::size_t k = 0; k < losses; ++k) {
+      const std::string warning = plateau.observe(s.number, values_[k].first, values_[k].second);
+      if (!warning.empty()) progress.message(warning);
+    }
+    progress.update({.step = s.number + 1,
+                     .total_steps = total_steps(),
+                     .epoch = static_cast<int>(s.number / steps_per_epoch()) + 1,
+                     .epochs = options_.epochs,
+                     .pairs = s.pairs - pairs_before,
+                     .losses = std::span<const NamedValue>(values_).first(losses),
+                     .lr = s.lr});
+  }
+
+  void check_finite(const Step& s, const Place& place) const {
     for (const auto& [name, value] : losses_.values) {
       if (std::isfinite(value)) continue;
       std::string records;
-      for (std::size_t i = 0; i < std::min<std::size_t>(8, batch.indices.size()); ++i)
-        records += (i ? ", " : "") + std::to_string(batch.indices[i]);
-      fail("step ", step_, ": the loss '", name, "' is not finite (epoch ", batch.epoch, ", batch ",
-           batch.batch, ", records ", records, batch.indices.size() > 8 ? ", ..." : "",
-           "); nothing was updated, the last checkpoint is ", checkpoint_path());
+      for (std::size_t i = 0; i < std::min<std::size_t>(8, place.records.size()); ++i)
+        records += (i ? ", " : "") + std::to_string(place.records[i]);
+      fail("step ", s.number, ": the loss '", name, "' is not finite (epoch ", place.epoch,
+           ", batch ", place.batch, ", records ", records, place.records.size() > 8 ? ", ..." : "",
+           "); nothing was ", Task::deferred ? "saved" : "updated", ", the last checkpoint is ",
+           checkpoint_path());
     }
   }
 
@@ -301,7 +344,7 @@ class Trainer {
   MetricHistory history_;
   Clock::time_point started_ = Clock::now();
   typename Task::Losses losses_;
-  std::vector<double> sums_;
+  Step steps_[2];  // the one under way, and the one before
   std::vector<NamedValue> values_;
 };
 

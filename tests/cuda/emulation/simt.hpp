@@ -234,6 +234,8 @@ inline float __uint_as_float(unsigned x) {
   std::memcpy(&y, &x, sizeof y);
   return y;
 }
+inline float __expf(float x) { return std::exp(x); }
+inline float __fdividef(float a, float b) { return a / b; }
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int min(int a, int b) { return b < a ? b : a; }

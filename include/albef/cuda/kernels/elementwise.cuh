@@ -83,18 +83,36 @@ struct ScaleElements {  // y = x * factor + beta y
   }
 };
 
+/// P(Z <= x) of a standard normal Z, and its density at x.
+template <class A>
+struct Normal {
+  A cdf, density;
+};
+template <class A>
+__device__ __forceinline__ Normal<A> normal(A x) {
+  return {A(0.5) * std::erfc(x * A(-0.707106781186547524)),
+          A(0.398942280401432678) * std::exp(A(-0.5) * x * x)};
+}
+/// In float one exponential serves both: Abramowitz & Stegun 7.1.26, absolute error below 1e-7.
+__device__ __forceinline__ Normal<float> normal(float x) {
+  const float e = __expf(-0.5f * x * x);
+  const float t = __fdividef(1.0f, 1.0f + 0.231641888f * fabsf(x));
+  const float series =
+      t * (0.127414796f +
+           t * (-0.142248368f + t * (0.7107068705f + t * (-0.7265760135f + t * 0.5307027145f))));
+  const float tail = series * e;
+  return {x < 0 ? tail : 1.0f - tail, 0.39894228f * e};
+}
+
 /// GELU (Hendrycks & Gimpel 2016) in its exact form x P(Z <= x), and its derivative.
 template <class A>
-__device__ __forceinline__ A normal_cdf(A x) {
-  return A(0.5) * (A(1) + std::erf(x * A(0.707106781186547524)));
-}
-template <class A>
 __device__ __forceinline__ A gelu(A x) {
-  return x * normal_cdf(x);
+  return x * normal(x).cdf;
 }
 template <class A>
 __device__ __forceinline__ A gelu_derivative(A x) {
-  return normal_cdf(x) + x * A(0.398942280401432678) * std::exp(A(-0.5) * x * x);
+  const Normal<A> n = normal(x);
+  return n.cdf + x * n.density;
 }
 
 template <class Z, class T>

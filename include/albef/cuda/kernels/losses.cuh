@@ -14,19 +14,27 @@ inline constexpr int loss_threads = 512;
 /// sum = sum of exp(x - high) and weighted = sum of exp(x - high) * weight over the values seen.
 template <class A>
 struct OnlineSum {
-  A high = -infinity<A>;
-  A sum = 0, weighted = 0;
+  A high, sum, weighted;
 
-  __device__ __forceinline__ void add(A x, A weight) {
-    if (x > high) {
-      const A factor = std::exp(high - x);
-      sum = sum * factor + A(1);
-      weighted = weighted * factor + weight;
-      high = x;
-    } else {
-      const A e = std::exp(x - high);
+  /// Of no values. A finite bound: values may be -infinity.
+  __device__ __forceinline__ static OnlineSum none() { return {lowest<A>, A(0), A(0)}; }
+  /// Adds N values with their weights.
+  template <int N>
+  __device__ __forceinline__ void add(const Values<A, N>& x, const Values<A, N>& weight) {
+    A top = high;
+#pragma unroll
+    for (int k = 0; k < N; ++k) top = x[k] > top ? x[k] : top;
+    if (top > high) {
+      const A factor = std::exp(high - top);
+      sum *= factor;
+      weighted *= factor;
+      high = top;
+    }
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+      const A e = std::exp(x[k] - high);
       sum += e;
-      weighted += e * weight;
+      weighted += e * weight[k];
     }
   }
   __device__ __forceinline__ A log_sum_exp() const { return high + std::log(sum); }
@@ -65,19 +73,15 @@ __global__ void __launch_bounds__(loss_threads)
   const bool teaches = a.teacher.data != nullptr;
   const T* s = row_of(a.logits, i);
   const T* t = teaches ? row_of(a.teacher, i) : s;
-  OnlineSum<A> student, teacher;
+  OnlineSum<A> student = OnlineSum<A>::none(), teacher = student;
   for (int j = static_cast<int>(threadIdx.x) * N; j < cols; j += loss_threads * N) {
     const auto v = load<N>(s + j);
-#pragma unroll
-    for (int k = 0; k < N; ++k) student.add(v[k], A(0));
-    if (teaches) {
-      const auto w = load<N>(t + j);
-#pragma unroll
-      for (int k = 0; k < N; ++k) teacher.add(w[k], v[k]);
-    }
+    student.add(v, Values<A, N>{});
+    if (teaches) teacher.add(load<N>(t + j), v);
   }
-  student = block_reduce<loss_threads>(student, OnlineSum<A>{}, JoinOnlineSums{});
-  if (teaches) teacher = block_reduce<loss_threads>(teacher, OnlineSum<A>{}, JoinOnlineSums{});
+  student = block_reduce<loss_threads>(student, OnlineSum<A>::none(), JoinOnlineSums{});
+  if (teaches)
+    teacher = block_reduce<loss_threads>(teacher, OnlineSum<A>::none(), JoinOnlineSums{});
   if (threadIdx.x != 0) return;
   const A lse = a.lse[i] = student.log_sum_exp();
   const int label = a.labels ? a.labels[i] : i;
@@ -167,8 +171,9 @@ __global__ void __launch_bounds__(sample_warps* warp_size)
 
   A lse = 0;
   if (!a.uniform) {
-    OnlineSum<A> all;
-    for (int j = lane; j < n; j += warp_size) all.add(static_cast<A>(row_of(a.logits, i)[j]), A(0));
+    OnlineSum<A> all = OnlineSum<A>::none();
+    for (int j = lane; j < n; j += warp_size)
+      all.add(load<1>(row_of(a.logits, i) + j), Values<A, 1>{});
     lse = warp_reduce(all, JoinOnlineSums{}).log_sum_exp();
   }
   double sum = 0;

@@ -18,6 +18,8 @@ inline constexpr unsigned all_lanes = 0xFFFFFFFFu;
 /// For device code, which may use constants of the host but not its functions.
 template <class A>
 inline constexpr A infinity = std::numeric_limits<A>::infinity();
+template <class A>
+inline constexpr A lowest = std::numeric_limits<A>::lowest();
 
 /// How many values of T a thread moves with one 16-byte access.
 template <class T>

@@ -1,0 +1,82 @@
+// --device, --precision and --threads of the programs, and the device they describe.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "albef/core/precision.hpp"
+#include "albef/cpu.hpp"
+#ifdef ALBEF_WITH_CUDA  // set by the build where it has the CUDA backend
+#include "albef/cuda.hpp"
+#endif
+
+namespace examples {
+
+struct DeviceArguments {
+  std::string device = "cpu", precision;
+  int threads = 0, gpu = 0;
+  bool tf32 = false;
+
+  /// `trains`: the program also takes --precision.
+  void add_to(CLI::App& app, bool trains = false, const std::string& group = "Options") {
+    app.add_option("--device", device, "cpu, or cuda where the program is built with it")
+        ->check(CLI::IsMember({"cpu", "cuda"}))
+        ->capture_default_str()
+        ->group(group);
+    app.add_option("--gpu", gpu, "number of the GPU")->capture_default_str()->group(group);
+    app.add_flag("--tf32", tf32, "single-precision products on the GPU may round to TF32")
+        ->group(group);
+    app.add_option("--threads", threads, "compute threads on the CPU; 0: one per core")
+        ->capture_default_str()
+        ->group(group);
+    if (trains)
+      app.add_option("--precision", precision, "fp32, or bf16 on the GPU, where it is the default")
+          ->check(CLI::IsMember({"fp32", "bf16"}))
+          ->group(group);
+  }
+};
+
+/// "4 threads" or the name of the GPU.
+inline std::string describe(const albef::Cpu& cpu) {
+  return albef::concat(cpu.threads(), " threads");
+}
+#ifdef ALBEF_WITH_CUDA
+inline std::string describe(const albef::Cuda& cuda) { return cuda.name(); }
+#endif
+
+namespace detail {
+
+template <class F>
+int with_cuda([[maybe_unused]] const DeviceArguments& args, [[maybe_unused]] F&& f) {
+#ifdef ALBEF_WITH_CUDA
+  albef::Cuda cuda({.index = args.gpu, .tf32 = args.tf32});
+  return f(cuda);
+#else
+  albef::fail("this program was built without the CUDA backend (configure with -DALBEF_CUDA=ON)");
+#endif
+}
+
+}  // namespace detail
+
+/// Returns f(device) for the device asked for, to compute in single precision.
+template <class F>
+int with_device(const DeviceArguments& args, F&& f) {
+  if (args.device == "cuda") return detail::with_cuda(args, f);
+  albef::Cpu cpu(args.threads);
+  return f(cpu);
+}
+
+/// Returns f.operator()<Precision>(device) for the device and precision asked for.
+template <class F>
+int with_device_and_precision(const DeviceArguments& args, F&& f) {
+  if (args.device == "cuda")
+    return detail::with_cuda(args, [&](auto& cuda) {
+      if (args.precision == "fp32") return f.template operator()<albef::Fp32>(cuda);
+      return f.template operator()<albef::Bf16>(cuda);
+    });
+  albef::require(args.precision != "bf16", "--precision bf16 needs --device cuda");
+  albef::Cpu cpu(args.threads);
+  return f.template operator()<albef::Fp32>(cpu);
+}
+
+}  // namespace examples
