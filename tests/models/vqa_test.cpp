@@ -178,6 +178,30 @@ TEST_CASE("VQA: ranking gives the likelihoods of the candidates; the double coun
   }
 }
 
+TEST_CASE("VQA: ranking of a list longer than what is scored at once") {
+  VqaBench b;
+  b.ctx.begin_step(0);
+  albef::TextBatch list;
+  for (std::int32_t u = 4; u < vocabulary; ++u) {
+    list.add(Ids{2, u, 3});
+    for (std::int32_t v = 4; v < vocabulary; ++v) list.add(Ids{2, u, v, 3});
+  }
+  const int n = list.count();
+  REQUIRE(3 * n > 128);
+  const auto ranked = albef::rank_answers(b.ctx, b.model.text_decoder, states(b), list, {.k = n});
+  for (int q = 0; q < 3; ++q) {
+    std::vector<double> scores;
+    for (int a = 0; a < n; ++a) scores.push_back(log_likelihood(b, q, list.text(a)));
+    const auto expected = albef::detail::largest(std::span<const double>(scores), n);
+    const auto& got = ranked[static_cast<std::size_t>(q)];
+    REQUIRE(static_cast<int>(got.size()) == n);
+    double sum = 0;
+    for (const auto& answer : got) sum += answer.probability;
+    CHECK(sum == doctest::Approx(1));
+    for (std::size_t i = 0; i < got.size(); ++i) CHECK(got[i].index == expected[i]);
+  }
+}
+
 TEST_CASE("VQA: greedy generation follows the best next word of the whole text") {
   VqaBench b;
   b.ctx.begin_step(0);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "albef/train/finetune_task.hpp"
 #include "albef/train/retrieval.hpp"
 #include "nano_data.hpp"
 
@@ -55,6 +56,27 @@ TEST_CASE("a model is loaded with its vocabulary, text length and the chosen wei
   CHECK(first(online, "vision_proj.weight") != 0.5f);
   CHECK(first(momentum, "vision_proj.weight") == 0.5f);
   CHECK(first(momentum, "temp") == first(online, "temp"));  // has no momentum twin
+}
+
+TEST_CASE("the model of a downstream task is loaded as well, and only that of its own checkpoint") {
+  train_test::TemporaryFolder folder;
+  const std::string path = folder / "ve.safetensors", pretrained = folder / "c.safetensors";
+  Cpu cpu(1);
+  albef::VeTask<Nano> task(cpu, 7);
+  std::fill_n(task.store().data(Plane::ema), task.store().size(), 0.5f);
+  CheckpointInfo info = task.info();
+  info["vocab"] = vocabulary();
+  task.checkpoint().save(path, info);
+  using Ve = albef::InferenceModel<Nano, Cpu, albef::AlbefVe<Nano>>;
+  Ve online(cpu, path), momentum(cpu, path, {.momentum = true});
+  for (const auto& p : online.store().params()) {
+    const float* v = online.store().data(Plane::online) + p.offset;
+    CHECK(std::equal(v, v + p.size, task.store().data(Plane::online) + p.offset));
+    CHECK(momentum.store().data(Plane::online)[p.offset] == 0.5f);
+  }
+  save(pretrained, {{"vocab", vocabulary()}});
+  CHECK_THROWS_AS(Ve(cpu, pretrained), Error);
+  CHECK_THROWS_AS(Model(cpu, path), Error);
 }
 
 TEST_CASE("checkpoints that cannot be used are refused") {

@@ -193,19 +193,21 @@ inline TextAssignment draw_assignments(std::span<const double> weights, int batc
   require(batch >= 3, "[text assignment] a batch of ", batch,
           " has no two negatives, expected at least 3");
   const auto draw = [&](int row, int other) {  // neither `row` nor `other`
+    bool even = false;
     const auto weight = [&](int j) {
-      return j == row || j == other ? 0.0 : weights[static_cast<std::size_t>(row * batch + j)];
+      if (j == row || j == other) return 0.0;
+      return even ? 1.0 : weights[static_cast<std::size_t>(row * batch + j)];
     };
-    double total = 0;
-    for (int j = 0; j < batch; ++j) total += weight(j);
-    const bool even = total <= 0;
-    double left = static_cast<double>(random.uniform()) * (even ? batch : total);
+    const auto total = [&] {
+      double sum = 0;
+      for (int j = 0; j < batch; ++j) sum += weight(j);
+      return sum;
+    };
+    even = total() <= 0;
+    double left = static_cast<double>(random.uniform()) * total();
     int chosen = -1;
-    for (int j = 0; j < batch && (chosen < 0 || left >= 0); ++j) {
-      if (j == row || j == other || (!even && weight(j) <= 0)) continue;
-      chosen = j;
-      left -= even ? batch / (batch - (other < 0 ? 1.0 : 2.0)) : weight(j);
-    }
+    for (int j = 0; j < batch && (chosen < 0 || left >= 0); ++j)
+      if (weight(j) > 0) chosen = j, left -= weight(j);
     return chosen;
   };
   TextAssignment out;
