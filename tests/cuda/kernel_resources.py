@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 
-SPILL_LIMIT = 16  # bytes
+SPILL_LIMIT = 32  # bytes
 MANY_REGISTERS = 96
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENTRY = re.compile(

@@ -9,11 +9,16 @@
 
 namespace albef::detail {
 
-// Copies happen when they are waited for: whoever reads too early sees old values.
+// Copies happen when they are waited for, so that whoever reads too early sees old values; in
+// reversed order at once, so that whoever still needs the old ones loses them.
 inline void copy_async(bfloat16* to, const bfloat16* from, bool valid) {
-  simt::machine.current().copies.push_back([=] {
+  const auto copy = [=] {
     for (int i = 0; i < 8; ++i) to[i] = valid ? from[i] : bfloat16(0);
-  });
+  };
+  if (simt::machine.reversed)
+    copy();
+  else
+    simt::machine.current().copies.push_back(copy);
 }
 inline void copy_group() {
   auto& f = simt::machine.current();
