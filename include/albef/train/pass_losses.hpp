@@ -76,6 +76,9 @@ class LossReadings {
     if (reading.temperature) losses.temperature = static_cast<double>(values.back());
   }
 
+  /// Nobody will ask for the passes that were started.
+  void forget() { finished_ = started_; }
+
  private:
   static constexpr int max_values = 5;
 

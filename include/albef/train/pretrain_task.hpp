@@ -90,7 +90,7 @@ class PretrainTask {
   int fitting_pairs(const PairBatch& host) {
     Losses losses;
     for (int n = host.size; n >= 2; n /= 2) try {
-        finished_ = started_;  // nobody will ask for what an interrupted pass left
+        losses_.forget();  // nobody will ask for what an interrupted pass left
         ctx_.release();
         accumulate(first_pairs(host, n), 0, 0.4, losses);
         return n;
