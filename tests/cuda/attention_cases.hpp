@@ -67,6 +67,22 @@ void check_attention_shape(const AttentionShape& shape) {
   out.set(undefined);
   compare<T>(
       bound, [&](auto on) { attention_forward(on.device, args(on)); }, out, lse);
+  for (int s = 0; s < static_cast<int>(shape.q.size()); ++s) {
+    const int t = shape.kv_index.empty() ? s : shape.kv_index[static_cast<std::size_t>(s)];
+    const int queries = shape.q[static_cast<std::size_t>(s)];
+    const int keys = shape.kv[static_cast<std::size_t>(t)];
+    if (queries == 0 || keys == 0) continue;
+    Matrix<T> maps(shape.heads * queries, keys);
+    for (const bool gradient : {false, true})
+      compare<T>(
+          bound,
+          [&](auto on) {
+            using R = typename decltype(on)::Real;
+            attention_probabilities(on.device, args(on), s, on.data(maps),
+                                    gradient ? Mat<const R>(on(d)) : Mat<const R>{});
+          },
+          maps);
+  }
   for (const float beta : {0.0f, 0.5f}) {
     const double old = beta == 0 ? undefined : 1.5;
     dq.set(old), dk.set(old), dv.set(old);

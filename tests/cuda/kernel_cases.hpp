@@ -53,6 +53,7 @@ ALBEF_CUDA_CASE("element-wise kernels") {
           scale_by(on.device, on(x), static_cast<const S*>(on.data(scalar)), kind, on(y),
                    on.sum(beta));
         });
+      op([&](auto on) { relu_backward(on.device, on(x), on(z), on(y), on.sum(beta)); });
       op([&](auto on) {
         dropout(on.device, on(x), on(y), on.sum(beta), 0.25f, albef::Philox{7}, 11);
       });
@@ -217,15 +218,26 @@ ALBEF_CUDA_CASE("soft cross entropy") {
     Matrix<A> loss(1, 1), lse(1, rows), teacher_lse(1, rows), dloss(1, 1), factor(1, 1);
     dloss.set(0.3), factor.set(1.7);
     Matrix<T> d(rows, cols, gap);
-    for (const int kind : {0, 1, 2, 3}) {  // hard, teacher, factor, and labels = row numbers
+    std::vector<std::int64_t> row_ids, column_ids;  // the last row has no positive column
+    for (int i = 0; i < rows; ++i) row_ids.push_back(i == rows - 1 ? -1 : i % 3);
+    for (int j = 0; j < cols; ++j) column_ids.push_back(j % 5);
+    Array<std::int64_t> row_identities(row_ids), column_identities(column_ids);
+    auto weights = Matrix<A>::random(1, rows);
+    Matrix<A> row_losses(1, rows);
+    // hard, teacher, factor, labels = row numbers, and identities with weights
+    for (const int kind : {0, 1, 2, 3, 4}) {
       if (kind == 3 && rows > cols) continue;
       CAPTURE(kind);
       const auto args = [&](auto on) {
         using R = typename decltype(on)::Real;
         albef::SoftTargetArgs<R> a;
         a.logits = on(logits);
-        if (kind != 3) a.labels = on(labels);
-        if (kind == 1 || kind == 2) a.teacher = on(teacher), a.alpha = 0.4f;
+        if (kind < 3) a.labels = on(labels);
+        if (kind == 4) {
+          a.row_identities = on(row_identities), a.column_identities = on(column_identities);
+          a.weights = on.data(weights), a.row_losses = on.data(row_losses);
+        }
+        if (kind == 1 || kind == 2 || kind == 4) a.teacher = on(teacher), a.alpha = 0.4f;
         if (kind == 2) a.factor = on.data(factor);
         a.scale = static_cast<typename decltype(on)::Sum>(1.0f / static_cast<float>(rows));
         a.lse = on.data(lse), a.teacher_lse = on.data(teacher_lse);
@@ -233,7 +245,8 @@ ALBEF_CUDA_CASE("soft cross entropy") {
       };
       compare<T>(
           20 * tolerance<A>,
-          [&](auto on) { soft_cross_entropy_forward(on.device, args(on), on.data(loss)); }, loss);
+          [&](auto on) { soft_cross_entropy_forward(on.device, args(on), on.data(loss)); }, loss,
+          row_losses);
       for_betas(d, [&](float beta) {
         compare<T>(
             bound,

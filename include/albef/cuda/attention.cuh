@@ -6,6 +6,7 @@
 
 #include "albef/cuda/kernels/attention_generic.cuh"
 #include "albef/cuda/kernels/attention_mma.cuh"
+#include "albef/cuda/kernels/attention_probabilities.cuh"
 #include "albef/cuda/launch.cuh"
 
 namespace albef {
@@ -143,6 +144,23 @@ void attention_backward(Cuda& cuda, const AttentionArgs<T>& args,
   launch(cuda, "[attention_backward]", attention_dkv_plain_kernel<T>, kv_grid.blocks,
          dim3(plain_threads), fitting(cuda, sizeof(A) * plain_shared(6, 2, dim), dim), args, d_out,
          kv_grid.tiles, counters, dropout, static_cast<const A*>(delta), dk, dv, beta_kv);
+}
+
+/// Probabilities of query sequence s after softmax and before dropout, (heads, queries, keys); with
+/// `d_out`, instead the gradient of the loss with respect to them. For inspection, not for speed.
+template <class T>
+void attention_probabilities(Cuda& cuda, const AttentionArgs<T>& args, int s,
+                             std::type_identity_t<T>* probabilities,
+                             Mat<const std::type_identity_t<T>> d_out = {}) {
+  using namespace detail;
+  check_cuda_attention(args);
+  require(s >= 0 && s < args.q_seq.count, "[attention] no query sequence ", s, " of ",
+          args.q_seq.count);
+  const auto dropout = DropoutFactors::of<accumulator_t<T>>(args.philox, args.stream, args.dropout);
+  launch(cuda, "[attention_probabilities]", attention_probabilities_kernel<T>,
+         dim3(static_cast<unsigned>(args.q_seq.max_length()), static_cast<unsigned>(args.heads)),
+         dim3(probability_threads), 0, args, s, d_out, dropout_counters(args), dropout,
+         probabilities);
 }
 
 }  // namespace albef

@@ -201,6 +201,17 @@ void gelu_backward(Cuda& cuda, Mat<D> dy, Mat<Z> z, Mat<T> dz) {
       GeluBackward<D, Z, T>{dy, z, dz});
 }
 
+/// dx = (dy where y > 0, else 0) + beta dx, y = max(x, 0)
+template <class T>
+void relu_backward(Cuda& cuda, ConstMat<T> dy, ConstMat<T> y, Mat<T> dx,
+                   std::type_identity_t<accumulator_t<T>> beta) {
+  using namespace detail;
+  for_elements<T>(
+      cuda, "[relu_backward]", dx.rows, dx.cols,
+      [&](int n) { return rows_aligned(dy, n) && rows_aligned(y, n) && rows_aligned(dx, n); },
+      ReluBackward<T>{dy, y, dx, beta});
+}
+
 /// y = x * mask / (1 - p) + beta y
 template <class X, class T>
 void dropout(Cuda& cuda, Mat<X> x, Mat<T> y, accumulator_t<T> beta, float p, const Philox& philox,

@@ -27,12 +27,19 @@ template <class T, class S>
 void soft_cross_entropy_backward(Cuda& cuda, const SoftTargetArgs<T>& a, const S* dloss, Mat<T> d,
                                  std::type_identity_t<accumulator_t<T>> beta) {
   using namespace detail;
+  int* positives = nullptr;
+  if (a.row_identities) {
+    const auto rows = static_cast<unsigned>(a.logits.rows);
+    positives = static_cast<int*>(cuda.scratch(sizeof(int) * rows));
+    launch(cuda, "[cross_entropy_backward]", count_positives_kernel<T>, dim3(rows),
+           dim3(loss_threads), 0, a, positives);
+  }
   for_elements<T>(
       cuda, "[cross_entropy_backward]", d.rows, d.cols,
       [&](int n) {
         return rows_aligned(a.logits, n) && rows_aligned(a.teacher, n) && rows_aligned(d, n);
       },
-      SoftCrossEntropyGradient<T, S>{a, dloss, d, beta});
+      SoftCrossEntropyGradient<T, S>{a, dloss, positives, d, beta});
 }
 
 template <class T>

@@ -143,6 +143,22 @@ struct GeluBackward {  // dz = dy * gelu'(z)
   }
 };
 
+template <class T>
+struct ReluBackward {  // dx = (dy where y > 0, else 0) + beta dx
+  Mat<const T> dy, y;
+  Mat<T> dx;
+  accumulator_t<T> beta;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    auto v = load<N>(row_of(dy, i) + j);
+    const auto out = load<N>(row_of(y, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k)
+      if (!(out[k] > 0)) v[k] = 0;
+    store_with_beta(row_of(dx, i) + j, v, beta);
+  }
+};
+
 template <class X, class T>
 struct DropoutElements {  // y = x * mask / (1 - p) + beta y
   Mat<X> x;

@@ -74,24 +74,52 @@ __global__ void __launch_bounds__(loss_threads)
   const T* s = row_of(a.logits, i);
   const T* t = teaches ? row_of(a.teacher, i) : s;
   OnlineSum<A> student = OnlineSum<A>::none(), teacher = student;
+  A positive = 0;  // sum of the logits of the row's identity, and their number
+  int positives = 0;
   for (int j = static_cast<int>(threadIdx.x) * N; j < cols; j += loss_threads * N) {
     const auto v = load<N>(s + j);
     student.add(v, Values<A, N>{});
     if (teaches) teacher.add(load<N>(t + j), v);
+    if (a.row_identities) {
+#pragma unroll
+      for (int k = 0; k < N; ++k)
+        if (a.column_identities[j + k] == a.row_identities[i]) positive += v[k], ++positives;
+    }
   }
   student = block_reduce<loss_threads>(student, OnlineSum<A>::none(), JoinOnlineSums{});
   if (teaches)
     teacher = block_reduce<loss_threads>(teacher, OnlineSum<A>::none(), JoinOnlineSums{});
+  if (a.row_identities) {
+    positive = block_reduce<loss_threads>(positive, A(0), Plus{});
+    positives = block_reduce<loss_threads>(positives, 0, Plus{});
+  }
   if (threadIdx.x != 0) return;
   const A lse = a.lse[i] = student.log_sum_exp();
   const int label = a.labels ? a.labels[i] : i;
   if (teaches) a.teacher_lse[i] = teacher.log_sum_exp();
   A value = 0;
   if (label >= 0) {
-    value = (A(1) - a.alpha) * (lse - static_cast<A>(s[label]));
+    if (a.row_identities)
+      value = positives > 0 ? lse - positive / static_cast<A>(positives) : A(0);
+    else
+      value = lse - static_cast<A>(s[label]);
+    value *= A(1) - a.alpha;
     if (teaches) value += a.alpha * (lse - teacher.weighted / teacher.sum);
   }
-  row_loss[i] = value;
+  if (a.row_losses) a.row_losses[i] = value;
+  row_loss[i] = a.weights ? a.weights[i] * value : value;
+}
+
+/// positives[i] = number of the columns whose identity is that of row i. One block per row.
+template <class T>
+__global__ void __launch_bounds__(loss_threads)
+    count_positives_kernel(SoftTargetArgs<T> a, int* positives) {
+  const int i = static_cast<int>(blockIdx.x);
+  int count = 0;
+  for (int j = static_cast<int>(threadIdx.x); j < a.logits.cols; j += loss_threads)
+    count += a.column_identities[j] == a.row_identities[i];
+  count = block_reduce<loss_threads>(count, 0, Plus{});
+  if (threadIdx.x == 0) positives[i] = count;
 }
 
 /// *loss = scale * factor * sum of the rows. One block.
@@ -109,11 +137,12 @@ __global__ void __launch_bounds__(loss_threads)
   *loss = static_cast<A>(static_cast<double>(a.scale) * factor * sum);
 }
 
-/// d = scale * factor * dloss * (softmax(logits) - target) + beta d
+/// d = scale * factor * weight * dloss * (softmax(logits) - target) + beta d
 template <class T, class S>
 struct SoftCrossEntropyGradient {
   SoftTargetArgs<T> a;
   const S* dloss;
+  const int* positives;  // of each row, with identities
   Mat<T> d;
   accumulator_t<T> beta;
   template <int N>
@@ -126,7 +155,10 @@ struct SoftCrossEntropyGradient {
       for (int k = 0; k < N; ++k) v[k] = 0;
       return store_with_beta(row_of(d, i) + j, v, beta);
     }
-    const A scale = a.scale * static_cast<A>(*dloss) * (a.factor ? *a.factor : A(1));
+    const A scale = a.scale * static_cast<A>(*dloss) * (a.factor ? *a.factor : A(1)) *
+                    (a.weights ? a.weights[i] : A(1));
+    const bool shared = a.row_identities != nullptr;
+    const A hard = (A(1) - a.alpha) / (shared ? static_cast<A>(max(positives[i], 1)) : A(1));
     const A lse = a.lse[i];
 #pragma unroll
     for (int k = 0; k < N; ++k) v[k] = std::exp(v[k] - lse);
@@ -138,7 +170,7 @@ struct SoftCrossEntropyGradient {
     }
 #pragma unroll
     for (int k = 0; k < N; ++k) {
-      if (j + k == label) v[k] -= A(1) - a.alpha;
+      if (shared ? a.column_identities[j + k] == a.row_identities[i] : j + k == label) v[k] -= hard;
       v[k] *= scale;
     }
     store_with_beta(row_of(d, i) + j, v, beta);
