@@ -38,6 +38,12 @@ TrainOptions options(const std::string& output) {
   return o;
 }
 
+/// What a device that works on by itself makes the trainer do.
+struct LateTask : Task {
+  using Task::Task;
+  static constexpr bool deferred = true;
+};
+
 std::string error_of(auto&& f) {
   try {
     f();
@@ -108,11 +114,6 @@ TEST_CASE(
 }
 
 TEST_CASE("trainer: losses read a step later make the same run and the same metrics") {
-  // What a device that works on by itself makes the trainer do.
-  struct LateTask : Task {
-    using Task::Task;
-    static constexpr bool deferred = true;
-  };
   TemporaryFolder folder;
   const auto opts = [&](const char* name) {
     TrainOptions o = options(folder / name);
