@@ -38,6 +38,12 @@ TrainOptions options(const std::string& output) {
   return o;
 }
 
+/// What a device that works on by itself makes the trainer do.
+struct LateTask : Task {
+  using Task::Task;
+  static constexpr bool deferred = true;
+};
+
 std::string error_of(auto&& f) {
   try {
     f();

@@ -131,7 +131,6 @@ class Machine {
       const auto n = static_cast<unsigned>(i);
       f.index = dim3(n % block.x, n / block.x % block.y, n / block.x / block.y);
       f.wait = Wait::none;
-      f.started = false;
       f.exchanges = 0;
     }
     for (;;) {
@@ -191,11 +190,14 @@ class Machine {
 
 inline Machine machine;
 
+/// A fiber lives on from block to block and from kernel to kernel.
 inline void Machine::enter() {
-  (*machine.kernel_)();
-  Fiber& f = machine.current();
-  if (!f.copies.empty() || !f.groups.empty()) stop("asynchronous copies are not waited for");
-  machine.wait(Wait::done);
+  for (;;) {
+    (*machine.kernel_)();
+    Fiber& f = machine.current();
+    if (!f.copies.empty() || !f.groups.empty()) stop("asynchronous copies are not waited for");
+    machine.wait(Wait::done);
+  }
 }
 
 }  // namespace simt
