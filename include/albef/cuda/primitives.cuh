@@ -48,6 +48,11 @@ void CudaPrimitives<T>::attention_backward(Cuda& d, const AttentionArgs<T>& a, I
   albef::attention_backward(d, a, d_out, dq, beta_q, dk, dv, beta_kv);
 }
 template <class T>
+void CudaPrimitives<T>::attention_probabilities(Cuda& d, const AttentionArgs<T>& a, int s,
+                                                T* probabilities, In d_out) {
+  albef::attention_probabilities(d, a, s, probabilities, d_out);
+}
+template <class T>
 void CudaPrimitives<T>::add(Cuda& d, In x, Out y, A beta) {
   albef::add(d, x, y, beta);
 }
@@ -82,6 +87,10 @@ void CudaPrimitives<T>::dot(Cuda& d, In a, In b, A* out, A alpha, A beta) {
 template <class T>
 void CudaPrimitives<T>::gelu_backward(Cuda& d, In dy, In z, Out dz) {
   albef::gelu_backward(d, dy, z, dz);
+}
+template <class T>
+void CudaPrimitives<T>::relu_backward(Cuda& d, In dy, In y, Out dx, A beta) {
+  albef::relu_backward(d, dy, y, dx, beta);
 }
 template <class T>
 void CudaPrimitives<T>::dropout(Cuda& d, In x, Out y, A beta, float p, const Philox& philox,

@@ -34,6 +34,8 @@ struct CudaPrimitives {
   static void attention_forward(Cuda&, const AttentionArgs<T>&);
   static void attention_backward(Cuda&, const AttentionArgs<T>&, In d_out, Out dq, A beta_q, Out dk,
                                  Out dv, A beta_kv);
+  static void attention_probabilities(Cuda&, const AttentionArgs<T>&, int s, T* probabilities,
+                                      In d_out);
   static void add(Cuda&, In x, Out y, A beta);
   static void set_rows(Cuda&, const T* row, Out y);
   static void add_row(Cuda&, const T* row, Out y);
@@ -43,6 +45,7 @@ struct CudaPrimitives {
   static void dot_rows(Cuda&, In a, In b, A* sum, A beta);
   static void dot(Cuda&, In a, In b, A* out, A alpha, A beta);
   static void gelu_backward(Cuda&, In dy, In z, Out dz);
+  static void relu_backward(Cuda&, In dy, In y, Out dx, A beta);
   static void dropout(Cuda&, In x, Out y, A beta, float p, const Philox&, std::uint64_t stream);
   static void layer_norm_forward(Cuda&, const LayerNormArgs<T>&);
   static void layer_norm_backward(Cuda&, const LayerNormGradArgs<T>&);
@@ -125,6 +128,11 @@ CudaDone<T> attention_backward(Cuda& d, const AttentionArgs<T>& a, ConstMat<T> d
   CudaPrimitives<T>::attention_backward(d, a, d_out, dq, beta_q, dk, dv, beta_kv);
 }
 template <class T>
+CudaDone<T> attention_probabilities(Cuda& d, const AttentionArgs<T>& a, int s,
+                                    std::type_identity_t<T>* probabilities, ConstMat<T> d_out) {
+  CudaPrimitives<T>::attention_probabilities(d, a, s, probabilities, d_out);
+}
+template <class T>
 CudaDone<T> add(Cuda& d, ConstMat<T> x, Mat<T> y, accumulator_t<T> beta) {
   CudaPrimitives<T>::add(d, x, y, beta);
 }
@@ -163,6 +171,11 @@ CudaDone<T> dot(Cuda& d, Mat<X> a, ConstMat<T> b, accumulator_t<T>* out, accumul
 template <class T>
 CudaDone<T> gelu_backward(Cuda& d, ConstMat<T> dy, ConstMat<T> z, Mat<T> dz) {
   CudaPrimitives<T>::gelu_backward(d, dy, z, dz);
+}
+template <class T>
+CudaDone<T> relu_backward(Cuda& d, ConstMat<T> dy, ConstMat<T> y, Mat<T> dx,
+                          accumulator_t<T> beta) {
+  CudaPrimitives<T>::relu_backward(d, dy, y, dx, beta);
 }
 template <class T>
 CudaDone<T> dropout(Cuda& d, ConstMat<T> x, Mat<T> y, accumulator_t<T> beta, float p,

@@ -26,10 +26,23 @@ struct WatchedAttention {
   template <class Ctx>
   std::vector<AttentionMap<Real>> read(Ctx& ctx) const {
     const Real* gradient = ctx.upload(ctx.gradient(out));
+    const auto copied = [&](const int* from, int count) {
+      std::vector<int> host(static_cast<std::size_t>(count));
+      copy_to_host(ctx.device(), host.data(), from, count);
+      return host;
+    };
+    const auto on_host = [&](Sequences seq, std::vector<int>& offsets) {
+      if (seq.offsets) offsets = copied(seq.offsets, seq.count + 1), seq.offsets = offsets.data();
+      return seq;
+    };
+    std::vector<int> q_offsets, kv_offsets, index;
+    const Sequences q_seq = on_host(args.q_seq, q_offsets),
+                    kv_seq = on_host(args.kv_seq, kv_offsets);
+    if (args.kv_index) index = copied(args.kv_index, args.q_seq.count);
     std::vector<AttentionMap<Real>> maps;
     for (int s = 0; s < args.q_seq.count; ++s) {
-      AttentionMap<Real> m{
-          args.heads, args.q_seq.length(s), args.kv_seq.length(args.key_sequence(s)), {}, {}};
+      const int t = args.kv_index ? index[static_cast<std::size_t>(s)] : s;
+      AttentionMap<Real> m{args.heads, q_seq.length(s), kv_seq.length(t), {}, {}};
       const std::int64_t size = std::int64_t{m.heads} * m.queries * m.keys;
       Real* values = ctx.allocate(size);
       const auto copy = [&](std::vector<Real>& host) {
