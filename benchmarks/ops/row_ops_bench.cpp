@@ -66,11 +66,12 @@ void column_sums(benchmark::State& state) {
 void adamw(benchmark::State& state) {  // reads four arrays, writes three
   measure(state, 7, [](Operands& o) {
     static std::vector<float> moments(std::size_t{2} * rows * width, 0.1f);
+    static constexpr AdamWRun all[] = {{.size = std::int64_t{rows} * width}};
     adamw_update(o.cpu, AdamWArgs<float>{.param = o.x.data(),
                                          .grad = o.y.data(),
                                          .exp_avg = moments.data(),
                                          .exp_avg_sq = moments.data() + rows * width,
-                                         .size = std::int64_t{rows} * width,
+                                         .runs = all,
                                          .lr = 1e-4});
   });
 }
