@@ -32,8 +32,7 @@ const auto fuse = [](auto& ctx, const auto& layer, const auto& x, const auto& im
 /// The same for the rows 0, 2 | 3 | of texts with 3, 1 and 2 rows.
 const auto fuse_rows = [](auto& ctx, const auto& layer, const auto& x, const auto& image) {
   const auto kv = layer.crossattention.keys_values(ctx, image);
-  const albef::RowSelection rows{ctx.upload(Indices{0, 2, 3}),
-                                 {3, 0, ctx.upload(Indices{0, 2, 3, 3})}};
+  const albef::RowSelection rows{ctx.upload(Indices{0, 2, 3}), ctx.sequences(Indices{0, 2, 3, 3})};
   return layer(ctx, x, kv, ctx.upload(Indices{1, 0, 1}), rows);
 };
 
