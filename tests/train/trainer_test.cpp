@@ -113,16 +113,6 @@ TEST_CASE(
   }
 }
 
-namespace {
-
-// What a device that works on by itself makes the trainer do.
-struct LateTask : Task {
-  using Task::Task;
-  static constexpr bool deferred = true;
-};
-
-}  // namespace
-
 TEST_CASE("trainer: losses read a step later make the same run and the same metrics") {
   TemporaryFolder folder;
   const auto opts = [&](const char* name) {
