@@ -191,10 +191,12 @@ int train(TrainArguments args, auto& device) {
   const TextBatch answers = encoded(list, tokenizer);
   VqaLoader loader(set, tokenizer, args.transform(C::image_res), args.loader());
   std::unique_ptr<VqaLoader> val_loader;
-  if (val)
+  if (val) {
     val_loader = std::make_unique<VqaLoader>(
         val, tokenizer, EvalTransform{C::image_res},
         question_options(args.validation_loader(C::max_position_embeddings)), false);
+    examples::check_first_batch(*val_loader);
+  }
 
   using Task = VqaTask<C, Device, Precision>;
   Task task(device, args.train.seed, args.distills());

@@ -131,9 +131,11 @@ int train_statements(const StatementTask& task, TaskArguments args, auto& device
   const WordPiece tokenizer = args.tokenizer(sentences(*set), C::vocab_size);
   StatementLoader loader(set, tokenizer, args.transform(C::image_res), args.loader());
   std::unique_ptr<StatementLoader> val_loader;
-  if (val)
+  if (val) {
     val_loader = std::make_unique<StatementLoader>(val, tokenizer, EvalTransform{C::image_res},
                                                    args.validation_loader(positions));
+    check_first_batch(*val_loader);
+  }
 
   using Task = ClassifierTask<Model<C>, Device, Precision>;
   Task trained(device, args.train.seed, args.distills());
@@ -193,7 +195,10 @@ int predict_statements(const StatementTask& task, const StatementQuestion& args,
   using namespace albef;
   using C = typename M::Config;
   std::vector<std::string> texts;
-  for (const std::string& statement : args.statements) texts.push_back(clean_caption(statement));
+  for (const std::string& statement : args.statements) {
+    texts.push_back(pre_caption(statement));
+    require(says_something(texts.back()), "--text '", statement, "' has no words");
+  }
   ClassBatch batch;
   fill_batch(batch, args.images, texts, C::image_res, model.tokenizer(),
              C::max_position_embeddings);

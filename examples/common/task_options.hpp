@@ -72,6 +72,13 @@ struct TaskArguments {
   albef::TrainTransform transform(int image_size) const;
 };
 
+/// Error now and not after the first epoch if the pictures of a validation set are elsewhere.
+template <class LoaderT>
+void check_first_batch(LoaderT& loader) {
+  loader.next();
+  loader.seek({});
+}
+
 /// The result of a validation: what the best epoch is chosen by, and all there is to say.
 struct Validation {
   double accuracy = 0;
