@@ -70,6 +70,7 @@ AnswerList answers_of(const VqaSet& set) {
     for (const std::string& answer : set[i].answers) ++counts[answer];
   std::vector<std::string> answers;
   for (const auto& [answer, count] : counts) answers.push_back(answer);
+  require(!answers.empty(), set.describe(0), ": field 'answer' is missing, here and everywhere");
   std::stable_sort(answers.begin(), answers.end(),
                    [&](const auto& a, const auto& b) { return counts.at(a) > counts.at(b); });
   return AnswerList(answers, "the training data");

@@ -190,6 +190,11 @@ albef::LoaderOptions TaskArguments::loader() const {
   options.mask_probability = 0;
   options.encode.max_length = max_text_length;
   options.max_bad_share = max_bad_share;
+  options.on_bad_record = [reported = 0](const std::string& message) mutable {
+    constexpr int limit = 5;
+    if (++reported <= limit) std::fprintf(stderr, "skipped %s\n", message.c_str());
+    if (reported == limit + 1) std::fprintf(stderr, "skipped more records\n");
+  };
   return options;
 }
 

@@ -72,7 +72,8 @@ struct TaskArguments {
   albef::TrainTransform transform(int image_size) const;
 };
 
-/// Error now and not after the first epoch if the pictures of a validation set are elsewhere.
+/// Error now, before a run leaves files or at the end of its first epoch, if the pictures of a data
+/// set are elsewhere.
 template <class LoaderT>
 void check_first_batch(LoaderT& loader) {
   loader.next();
@@ -131,6 +132,7 @@ int run_training(const std::string& name, const TaskArguments& args, Task& task,
                  const albef::WordPiece& tokenizer, albef::CheckpointInfo extra,
                  const std::function<Validation(typename Task::Ctx&)>& validate) {
   using namespace albef;
+  check_first_batch(loader);
   task.context().set_checkpointing(args.checkpointing);
   std::string vocabulary;
   for (const std::string& token : tokenizer.tokens())
