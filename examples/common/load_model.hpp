@@ -41,14 +41,14 @@ struct ModelArguments {
 };
 
 /// Loads the checkpoint and returns f(model), where model is an InferenceModel of the checkpoint's
-/// configuration.
-template <class F>
+/// configuration and of Model, e.g. AlbefVqa.
+template <template <class> class Model = albef::Albef, class F>
 int with_model(const ModelArguments& args, F&& f) {
   const auto info = albef::SafeTensors::open(args.checkpoint).metadata();
   return with_config(args.checkpoint, info, args.config, [&]<class C>() {
     return with_device(args.compute, [&](auto& device) {
       using Device = std::remove_reference_t<decltype(device)>;
-      albef::InferenceModel<C, Device> model(device, args.checkpoint, args.inference);
+      albef::InferenceModel<C, Device, Model<C>> model(device, args.checkpoint, args.inference);
       std::fprintf(stderr, "%s: %s model, %s\n", args.checkpoint.c_str(), config_name<C>,
                    model.report().text().c_str());
       return f(model);

@@ -1,0 +1,105 @@
+// albef_nlvr: natural language for visual reasoning (NLVR2). Is a statement true of two pictures?
+// Pre-trains the encoder of pairs by text assignment, trains, evaluates and asks the model.
+#include "common/open_data.hpp"
+#include "common/program.hpp"
+#include "common/statement_task.hpp"
+
+namespace {
+
+const examples::StatementTask task{
+    .name = "nlvr",
+    .title = "Statements about two pictures",
+    .format = albef::reasoning_format(),
+    .tiny = {.epochs = 20, .batch_size = 64, .alpha_epochs = 10, .lr = 1e-3, .min_lr = 1e-5},
+    .paper = {.epochs = 10, .batch_size = 16}};
+const examples::TaskDefaults assign_tiny{
+    .epochs = 10, .batch_size = 64, .lr = 1e-3, .min_lr = 1e-5, .max_text_length = 25};
+const examples::TaskDefaults assign_paper{
+    .epochs = 1, .batch_size = 64, .warmup = 1000, .min_lr = 1e-5, .max_text_length = 25};
+
+/// Learns which of two pictures a caption belongs to, if any.
+template <class C, class Precision>
+int assign(examples::TaskArguments args, auto& device) {
+  using namespace albef;
+  using Device = std::remove_reference_t<decltype(device)>;
+  args.complete(std::is_same_v<C, Tiny>, assign_tiny, assign_paper, C::max_position_embeddings);
+  const SourcePtr source = examples::open_data(args.data, args.image_root);
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < source->size(); ++i)
+    for (const auto& caption : source->record(i).captions) try {
+        texts.push_back(pre_caption(caption));
+      } catch (const Error&) {  // the loader will report the record
+      }
+  const WordPiece tokenizer = args.tokenizer(texts, C::vocab_size);
+  Loader loader(source, tokenizer, args.transform(C::image_res), args.loader());
+  using Task = TextAssignmentTask<C, Device, Precision>;
+  Task trained(device, args.train.seed);
+  return examples::run_training("text assignment", args, trained, loader, tokenizer, {},
+                                std::function<examples::Validation(typename Task::Ctx&)>{});
+}
+
+const char* const data_help =
+    "JSON files: lists of {\"images\": [left, right], \"sentence\", \"label\"}, where the label is "
+    "True or False";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Reasoning about pairs of pictures: is a statement true of them?", "albef_nlvr"};
+  app.require_subcommand(1)->fallthrough();
+  app.footer(
+      "Examples:\n"
+      "  albef_nlvr assign --init pretrained/checkpoint.safetensors --data captions.json \\\n"
+      "    --image-root images --output assigned\n"
+      "  albef_nlvr train --init assigned/checkpoint.safetensors --data nlvr_train.json \\\n"
+      "    --val nlvr_dev.json --image-root images --output nlvr\n"
+      "  albef_nlvr evaluate -m nlvr/checkpoint_best.safetensors --data nlvr_test.json \\\n"
+      "    --image-root images --output results.json --sheet sheet.png\n"
+      "  albef_nlvr predict -m nlvr/checkpoint_best.safetensors --images left.jpg right.jpg \\\n"
+      "    --text 'both images contain a cat'");
+
+  examples::TaskArguments assigning;
+  auto* const assign_command = app.add_subcommand(
+      "assign",
+      "pre-train with captions, before `train`: which of two pictures does a caption belong to, or "
+      "neither?");
+  assigning.add_to(*assign_command, examples::data_help, false, false);
+
+  examples::TaskArguments training;
+  auto* const train = app.add_subcommand(
+      "train",
+      "fine-tune; the output folder gets checkpoint.safetensors (to resume), "
+      "checkpoint_best.safetensors and results.json (of the best epoch on --val), metrics.jsonl, "
+      "validation.jsonl, losses.png, summary.json, vocab.txt");
+  training.add_to(*train, data_help);
+
+  examples::EvaluateArguments evaluation;
+  auto* const evaluate = app.add_subcommand("evaluate", "accuracy, by label, of a trained model");
+  evaluation.add_to(*evaluate, data_help);
+
+  examples::StatementQuestion question;
+  auto* const predict = app.add_subcommand("predict", "what the model says about two pictures");
+  question.add_to(*predict);
+  predict->add_option("-i,--images", question.images, "two picture files (PNG or JPEG)")
+      ->required()
+      ->expected(2);
+  predict->add_option("-t,--text", question.statements, "statements")->required();
+  predict->add_option("-o,--output", question.output, "write pictures and verdicts to this PNG");
+
+  return examples::run_program(app, argc, argv, [&] {
+    if (*assign_command)
+      return examples::with_training(assigning, [&]<class C, class P>(auto& device) {
+        return assign<C, P>(assigning, device);
+      });
+    if (*train)
+      return examples::with_training(training, [&]<class C, class P>(auto& device) {
+        return examples::train_statements<albef::AlbefNlvr, C, P>(task, training, device);
+      });
+    if (*evaluate)
+      return examples::with_model<albef::AlbefNlvr>(evaluation, [&](auto& model) {
+        return examples::evaluate_statements(task, evaluation, model);
+      });
+    return examples::with_model<albef::AlbefNlvr>(
+        question, [&](auto& model) { return examples::predict_statements(task, question, model); });
+  });
+}

@@ -1,0 +1,343 @@
+#include "common/task_options.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <utility>
+
+#include "albef/data/codec.hpp"
+#include "albef/io/file.hpp"
+#include "albef/text/tokenizer_json.hpp"
+#include "albef/text/vocabulary.hpp"
+#include "albef/viz/plot.hpp"
+#include "common/open_data.hpp"
+
+namespace examples {
+
+TaskArguments::TaskArguments() {
+  train.epochs = 0;
+  train.lr = train.min_lr = train.warmup_lr = train.optimizer.weight_decay = -1;
+  train.warmup = train.alpha_epochs = -1;
+  train.momentum = -1;
+}
+
+void TaskArguments::add_to(CLI::App& app, const std::string& data_what, bool validates,
+                           bool distills) {
+  const auto model_group = "Model";
+  app.add_option("--init", init,
+                 "start from this checkpoint, of pre-training or of the task: its configuration "
+                 "and vocabulary are taken over; without it the model is new")
+      ->group(model_group);
+  app.add_option("--config", config,
+                 "configuration of a new model (default: tiny), or of a checkpoint that does not "
+                 "name its own (official ones): " +
+                     config_names(Configs{}))
+      ->group(model_group);
+  app.add_option("--vocab", vocab,
+                 "BERT vocab.txt or Hugging Face tokenizer.json; default: the checkpoint's, or one "
+                 "learned from the texts")
+      ->group(model_group);
+  app.add_flag("--resize-positions", resize_positions,
+               "accept a starting checkpoint of another image size")
+      ->group(model_group);
+
+  const auto data_group = "Data";
+  app.add_option("-d,--data", data, data_what)->required()->group(data_group);
+  if (validates)
+    app.add_option("--val", val, "validation set of the same kind, to keep the best epoch")
+        ->group(data_group);
+  app.add_option("--image-root", image_root, image_root_help)->group(data_group);
+  app.add_option("--max-text-length", max_text_length,
+                 "tokens kept of a text, [CLS] included; 0: the task's default")
+      ->capture_default_str()
+      ->group(data_group);
+  app.add_option("--crop", crop, "share of the picture that a random crop keeps, low and high")
+      ->expected(2)
+      ->group(data_group);
+  app.add_option("--flip", flip,
+                 "probability of mirroring a picture; choose 0 where texts say left and right")
+      ->group(data_group);
+  app.add_option("--augment", augment, "RandAugment operations per picture, 0 for none")
+      ->group(data_group);
+  app.add_option("--workers", workers, "threads that prepare batches")
+      ->capture_default_str()
+      ->group(data_group);
+  app.add_option("--max-bad-share", max_bad_share,
+                 "share of unusable records at which the run stops")
+      ->capture_default_str()
+      ->group(data_group);
+
+  compute.add_to(app, true, "Device");
+
+  const auto run_group = "Training";
+  app.add_option("-o,--output", train.output, "folder for checkpoints, metrics and curves")
+      ->capture_default_str()
+      ->group(run_group);
+  app.add_flag("--resume", resume, "continue the run in the output folder exactly")
+      ->group(run_group);
+  app.add_option("--epochs", train.epochs, "passes over the data")->group(run_group);
+  app.add_option("--max-steps", train.max_steps, "stop after this many optimizer steps")
+      ->group(run_group);
+  app.add_option("--batch-size", batch_size, "examples per batch")->group(run_group);
+  app.add_option("--accumulate", train.accumulate, "batches per optimizer step")
+      ->capture_default_str()
+      ->group(run_group);
+  app.add_option("--lr", train.lr, "peak learning rate")->group(run_group);
+  app.add_option("--min-lr", train.min_lr, "learning rate at the end")->group(run_group);
+  app.add_option("--warmup-lr", train.warmup_lr, "learning rate at the start")->group(run_group);
+  app.add_option("--warmup", train.warmup, "iterations until the peak")->group(run_group);
+  app.add_option("--weight-decay", train.optimizer.weight_decay, "of AdamW")->group(run_group);
+  app.add_option("--max-norm", train.optimizer.max_norm, "clip the gradient norm; 0: off")
+      ->group(run_group);
+  if (distills) {
+    app.add_option("--momentum", train.momentum, "of the momentum model")->group(run_group);
+    app.add_option("--alpha", train.alpha, "weight of the momentum model's soft targets")
+        ->check(CLI::Range(0.0, 1.0))
+        ->capture_default_str()
+        ->group(run_group);
+    app.add_option("--alpha-epochs", train.alpha_epochs,
+                   "epochs over which the soft targets gain their weight; 0: at once")
+        ->group(run_group);
+    app.add_flag("--no-distill", no_distill, "no soft targets and no momentum model (alpha 0)")
+        ->group(run_group);
+  } else {
+    no_distill = true;
+  }
+  app.add_option("--seed", train.seed, "of weights, order, augmentation and dropout")
+      ->capture_default_str()
+      ->group(run_group);
+  app.add_option("--save-every", train.save_every,
+                 "optimizer steps between checkpoints; 0: every epoch")
+      ->group(run_group);
+  app.add_flag("--checkpointing", checkpointing,
+               "keep only block inputs and compute blocks again in the backward pass: less "
+               "memory, a third more time")
+      ->group(run_group);
+}
+
+void TaskArguments::complete(bool is_tiny, const TaskDefaults& tiny, const TaskDefaults& paper,
+                             int model_positions) {
+  const TaskDefaults& standard = is_tiny ? tiny : paper;
+  const auto set = [](auto& value, auto otherwise) {
+    if (value < 0) value = otherwise;
+  };
+  if (train.epochs == 0) train.epochs = standard.epochs;
+  if (batch_size <= 0) batch_size = standard.batch_size;
+  set(train.lr, standard.lr);
+  set(train.min_lr, std::min(standard.min_lr, train.lr));
+  set(train.warmup_lr, std::min(1e-5, train.lr));
+  set(train.warmup, standard.warmup);
+  set(train.alpha_epochs, standard.alpha_epochs);
+  set(train.optimizer.weight_decay, 0.02);
+  set(train.momentum, is_tiny ? 0.98 : 0.995);
+  if (no_distill) train.alpha = 0;
+  set(flip, is_tiny ? 0.0f : 0.5f);
+  set(augment, is_tiny ? 0 : 2);
+  if (crop.empty()) crop = is_tiny ? std::vector{0.9f, 1.0f} : std::vector{0.5f, 1.0f};
+  if (max_text_length == 0)
+    max_text_length = standard.max_text_length > 0
+                          ? std::min(standard.max_text_length, model_positions)
+                          : model_positions;
+  albef::require(max_text_length >= 2 && max_text_length <= model_positions, "--max-text-length ",
+                 max_text_length, ": expected 2 to ", model_positions, ", the model's positions");
+}
+
+albef::WordPiece TaskArguments::tokenizer(const std::vector<std::string>& texts,
+                                          int model_vocabulary) const {
+  const std::string from = start();
+  const bool learned = vocab.empty() && from.empty();
+  const albef::WordPiece given = [&] {
+    if (!vocab.empty()) return albef::load_wordpiece(vocab);
+    if (!learned) return albef::detail::vocab_of(from, albef::SafeTensors::open(from).metadata());
+    return albef::WordPiece::from_vocab(albef::learn_vocabulary(texts, model_vocabulary),
+                                        "learned vocabulary");
+  }();
+  const std::string place = vocab.empty() ? from : vocab;
+  albef::require(given.size() <= model_vocabulary, place, ": ", given.size(),
+                 " tokens, the model has room for ", model_vocabulary);
+  if (learned) return given;
+
+  std::vector<std::string> tokens = given.tokens();
+  const std::size_t room = static_cast<std::size_t>(model_vocabulary);
+  std::size_t unknown = 0;
+  std::string example;
+  for (const auto& word : albef::detail::count_words(texts, given.options().normalization)) {
+    const auto ids = given.ids(word.text);
+    if (std::find(ids.begin(), ids.end(), given.unk_id()) == ids.end()) continue;
+    if (unknown++ == 0) example = word.text;
+    if (tokens.size() < room) tokens.push_back(word.text);
+  }
+  if (unknown == 0) return given;
+  const std::size_t added = tokens.size() - static_cast<std::size_t>(given.size());
+  std::fprintf(stderr,
+               "%s: the vocabulary cannot spell %zu words of the texts, e.g. '%s'; %zu were added "
+               "to it\n",
+               place.c_str(), unknown, example.c_str(), added);
+  return albef::WordPiece::from_vocab(std::move(tokens), place, given.options());
+}
+
+albef::AnnotationOptions TaskArguments::annotations(bool strict) const {
+  auto options = annotation_options(image_root);
+  options.strict = strict;
+  return options;
+}
+
+albef::LoaderOptions TaskArguments::loader() const {
+  albef::LoaderOptions options;
+  options.batch_size = batch_size;
+  options.workers = workers;
+  options.seed = train.seed;
+  options.mask_probability = 0;
+  options.encode.max_length = max_text_length;
+  options.max_bad_share = max_bad_share;
+  options.on_bad_record = [reported = 0](const std::string& message) mutable {
+    constexpr int limit = 5;
+    if (++reported <= limit) std::fprintf(stderr, "skipped %s\n", message.c_str());
+    if (reported == limit + 1) std::fprintf(stderr, "skipped more records\n");
+  };
+  return options;
+}
+
+namespace {
+
+/// Every record in order; one that is unusable is an Error and needs no message before.
+albef::LoaderOptions in_order(albef::LoaderOptions options, int model_positions) {
+  options = albef::evaluation_options(std::move(options));
+  options.encode.max_length = model_positions;
+  options.on_bad_record = nullptr;
+  return options;
+}
+
+}  // namespace
+
+albef::LoaderOptions TaskArguments::validation_loader(int model_positions) const {
+  return in_order(loader(), model_positions);
+}
+
+albef::TrainTransform TaskArguments::transform(int image_size) const {
+  albef::TrainTransform transform{.size = image_size};
+  transform.crop.scale_low = crop.at(0);
+  transform.crop.scale_high = crop.at(1);
+  transform.flip = flip;
+  transform.augment.count = augment;
+  return transform;
+}
+
+BestEpoch::BestEpoch(const std::string& folder, std::int64_t next_step, bool validates)
+    : folder_(folder) {
+  const std::string log = folder + "/validation.jsonl";
+  if (next_step == 0)
+    for (const std::string& old : {log, checkpoint_path(), folder + "/results.json"})
+      std::filesystem::remove(old);
+  if (!validates) return;
+  log_ = std::make_unique<albef::MetricsLog>(log, next_step);
+  const auto* epochs = log_->history().find("epoch");
+  const auto* accuracies = log_->history().find("accuracy");
+  if (!epochs || !accuracies) return;
+  for (std::size_t i = 0; i < std::min(epochs->values.size(), accuracies->values.size()); ++i)
+    if (accuracies->values[i] > accuracy_) {
+      accuracy_ = accuracies->values[i];
+      epoch_ = static_cast<int>(epochs->values[i]);
+    }
+}
+
+bool BestEpoch::add(int epoch, std::int64_t step, const Validation& validation) {
+  const albef::MetricsLog::Value values[] = {{"epoch", static_cast<double>(epoch)},
+                                             {"accuracy", validation.accuracy}};
+  log_->write(step, values);
+  if (validation.accuracy <= accuracy_) return false;
+  epoch_ = epoch;
+  accuracy_ = validation.accuracy;
+  Json results = {{"epoch", epoch}};
+  results.update(validation.results);
+  albef::write_file(folder_ + "/results.json", results.dump(2) + '\n');
+  return true;
+}
+
+std::string BestEpoch::text() const {
+  return epoch_ == 0 ? "" : albef::concat("best epoch ", epoch_, ": ", percent(accuracy_));
+}
+
+void write_task_curve(const std::string& path, const std::string& title,
+                      const albef::MetricHistory& history,
+                      const std::vector<albef::PlateauRule>& plateaus) {
+  const auto* loss = history.find("loss");
+  if (!loss || loss->steps.empty()) return;
+  const albef::PlotSeries curve[] = {{"loss", loss->steps, loss->values}};
+  albef::PlotOptions options{.title = title};
+  for (const auto& rule : plateaus)
+    options.plateaus.push_back({"nothing learned", rule.value, rule.loss});
+  albef::write_plot(path, curve, options);
+}
+
+void EvaluateArguments::add_to(CLI::App& app, const std::string& data_what) {
+  ModelArguments::add_to(app);
+  app.add_option("-d,--data", data, data_what)->required();
+  app.add_option("--image-root", image_root, image_root_help);
+  app.add_option("-o,--output", output, "write the results to this JSON file");
+  app.add_option("--by", by, "field of the annotations whose values are also scored one by one")
+      ->capture_default_str();
+  app.add_option("--sheet", sheet, "write a PNG with examples and what the model says");
+  app.add_option("--sheet-entries", sheet_entries, "pictures, or pairs of them, on the sheet")
+      ->check(CLI::Range(1, 200))
+      ->capture_default_str();
+}
+
+albef::AnnotationOptions EvaluateArguments::annotations() const {
+  auto options = annotation_options(image_root);
+  options.strict = true;
+  return options;
+}
+
+albef::LoaderOptions EvaluateArguments::loader(int model_positions) const {
+  albef::LoaderOptions options;
+  options.batch_size = encoding.batch_size;
+  options.workers = encoding.workers;
+  return in_order(options, model_positions);
+}
+
+void fill_batch(albef::TaskBatch& batch, const std::vector<std::string>& pictures,
+                const std::vector<std::string>& texts, int image_size,
+                const albef::WordPiece& tokenizer, int max_length) {
+  batch.size = static_cast<int>(texts.size());
+  batch.image_size = image_size;
+  const albef::EvalTransform transform{image_size};
+  albef::TransformBuffers buffers;
+  const auto side = static_cast<std::size_t>(image_size);
+  std::vector<std::uint8_t> pixels(side * side * 3);
+  for (const std::string& path : pictures) {
+    transform(albef::load_image(path), pixels, buffers);
+    for (std::size_t i = 0; i < texts.size(); ++i)
+      batch.images.insert(batch.images.end(), pixels.begin(), pixels.end());
+  }
+  for (const std::string& text : texts)
+    batch.text.add(tokenizer.encode(text, {.max_length = max_length}));
+}
+
+void GroupScores::add(const std::string& group, double score) {
+  Group& g = groups_[group];
+  g.sum += score;
+  ++g.count;
+}
+
+void GroupScores::print() const {
+  for (const auto& [name, g] : groups_)
+    std::printf("  %-20s %8s %7lld\n", name.c_str(),
+                percent(g.sum / static_cast<double>(g.count)).c_str(),
+                static_cast<long long>(g.count));
+}
+
+Json GroupScores::json() const {
+  Json json = Json::object();
+  for (const auto& [name, g] : groups_)
+    json[name] = {{"accuracy", g.sum / static_cast<double>(g.count)}, {"count", g.count}};
+  return json;
+}
+
+std::string percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f %%", 100 * share);
+  return text;
+}
+
+}  // namespace examples

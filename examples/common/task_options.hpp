@@ -1,0 +1,225 @@
+// What the programs of the downstream tasks share: the options of a fine-tuning run, its start from
+// a checkpoint or from nothing, the run itself, and the options of an evaluation.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "albef/data/batch_loader.hpp"
+#include "albef/data/json_records.hpp"
+#include "albef/data/transform.hpp"
+#include "albef/models/task_batch.hpp"
+#include "albef/text/wordpiece.hpp"
+#include "albef/train/metrics.hpp"
+#include "albef/train/plateau.hpp"
+#include "albef/train/trainer.hpp"
+#include "common/config_dispatch.hpp"
+#include "common/device.hpp"
+#include "common/load_model.hpp"
+
+namespace examples {
+
+using Json = nlohmann::ordered_json;
+
+/// What a task takes where the user says nothing.
+struct TaskDefaults {
+  int epochs = 10, batch_size = 32, warmup = 100;
+  int alpha_epochs = 1;  // epochs over which the soft targets gain their weight
+  double lr = 2e-5, min_lr = 1e-6;
+  int max_text_length = 0;  // tokens of a text; 0: the model's positions
+};
+
+/// What a user may set of a fine-tuning run. Unset numbers (0 or below) take the task's default;
+/// see complete().
+struct TaskArguments {
+  std::vector<std::string> data, val;
+  std::string image_root, init, config, vocab;
+  int batch_size = 0, workers = 1, max_text_length = 0;
+  std::vector<float> crop;
+  float flip = -1;
+  int augment = -1;
+  double max_bad_share = 0.01;
+  albef::TrainOptions train;
+  DeviceArguments compute;
+  bool no_distill = false, resume = false, resize_positions = false, checkpointing = false;
+
+  TaskArguments();
+  /// `data_what` says what --data is; `validates`: the task has --val, `distills`: a momentum
+  /// model.
+  void add_to(CLI::App& app, const std::string& data_what, bool validates = true,
+              bool distills = true);
+  /// Fills in what was not set: `tiny` for the configuration of that name, else the paper's.
+  void complete(bool is_tiny, const TaskDefaults& tiny, const TaskDefaults& paper,
+                int model_positions);
+
+  bool distills() const { return train.alpha > 0; }
+  /// The checkpoint that the run starts from or goes on with; empty: a new model.
+  std::string start() const { return resume ? train.output + "/checkpoint.safetensors" : init; }
+  /// The given vocabulary, the starting checkpoint's, or one learned from the texts. Words it
+  /// cannot spell are added to the end of it while the model has room.
+  albef::WordPiece tokenizer(const std::vector<std::string>& texts, int model_vocabulary) const;
+  albef::AnnotationOptions annotations(bool strict) const;
+  albef::LoaderOptions loader() const;
+  /// Of a validation set; texts are cut where the model has no more positions.
+  albef::LoaderOptions validation_loader(int model_positions) const;
+  albef::TrainTransform transform(int image_size) const;
+};
+
+/// Error now, before a run leaves files or at the end of its first epoch, if the pictures of a data
+/// set are elsewhere.
+template <class LoaderT>
+void check_first_batch(LoaderT& loader) {
+  loader.next();
+  loader.seek({});
+}
+
+/// The result of a validation: what the best epoch is chosen by, and all there is to say.
+struct Validation {
+  double accuracy = 0;
+  Json results;
+};
+
+/// Keeps validation.jsonl, and says which epoch is the best. A new run removes the results of an
+/// older one in its folder.
+class BestEpoch {
+ public:
+  /// `next_step`: the first optimizer step that is not done yet.
+  BestEpoch(const std::string& folder, std::int64_t next_step, bool validates);
+  /// Whether the epoch is the best so far; its results are then in results.json.
+  bool add(int epoch, std::int64_t step, const Validation& validation);
+  std::string checkpoint_path() const { return folder_ + "/checkpoint_best.safetensors"; }
+  /// "best epoch 3: 0.912", or nothing before the first.
+  std::string text() const;
+
+ private:
+  std::string folder_;
+  std::unique_ptr<albef::MetricsLog> log_;
+  int epoch_ = 0;
+  double accuracy_ = -1;
+};
+
+/// Draws the loss of a run.
+void write_task_curve(const std::string& path, const std::string& title,
+                      const albef::MetricHistory& history,
+                      const std::vector<albef::PlateauRule>& plateaus);
+
+/// Calls f.operator()<C, Precision>(device) with the configuration of the checkpoint to start from
+/// or, without one, of --config.
+template <class F>
+int with_training(const TaskArguments& args, F&& f) {
+  const auto on_device = [&]<class C>() {
+    return with_device_and_precision(args.compute, [&]<class Precision>(auto& device) {
+      return f.template operator()<C, Precision>(device);
+    });
+  };
+  const std::string start = args.start();
+  if (start.empty()) return with_config(args.config.empty() ? "tiny" : args.config, on_device);
+  return with_config(start, albef::SafeTensors::open(start).metadata(), args.config, on_device);
+}
+
+/// Trains a task (see FinetuneTask) to the end and returns the exit status. `validate`, unless
+/// empty, is called with a context for inference after each epoch. `extra` is kept in the
+/// checkpoints beside the vocabulary.
+template <class Task, class LoaderT>
+int run_training(const std::string& name, const TaskArguments& args, Task& task, LoaderT& loader,
+                 const albef::WordPiece& tokenizer, albef::CheckpointInfo extra,
+                 const std::function<Validation(typename Task::Ctx&)>& validate) {
+  using namespace albef;
+  check_first_batch(loader);
+  task.context().set_checkpointing(args.checkpointing);
+  std::string vocabulary;
+  for (const std::string& token : tokenizer.tokens())
+    vocabulary += (vocabulary.empty() ? "" : "\n") + token;
+  extra["task"] = name;
+  extra["vocab"] = vocabulary;
+  extra["max_text_length"] = concat(args.max_text_length);
+
+  Trainer trainer(task, loader, args.train, extra);
+  if (args.resume) {
+    require(trainer.resume(), trainer.checkpoint_path(), ": nothing to resume from");
+  } else if (!args.init.empty()) {
+    const LoadReport report = task.start_from(args.init, args.resize_positions);
+    std::fprintf(stderr, "%s: %s\n", args.init.c_str(), report.text().c_str());
+  }
+  const std::int64_t next_step =
+      args.resume ? loader.position().epoch * trainer.steps_per_epoch() + 1 : 0;
+  BestEpoch best(args.train.output, next_step, static_cast<bool>(validate));
+  typename Task::Ctx inference(task.store().device(), task.store());
+  if (validate)
+    trainer.after_epoch([&](int epoch) {
+      const Validation validation = validate(inference);
+      std::fprintf(stderr, "epoch %d: validation accuracy %.4f\n", epoch, validation.accuracy);
+      if (!best.add(epoch, epoch * trainer.steps_per_epoch(), validation)) return;
+      CheckpointInfo info = task.info();
+      info.insert(extra.begin(), extra.end());
+      info["epoch"] = concat(epoch);
+      info["validation.accuracy"] = concat(validation.accuracy);
+      task.checkpoint().save(best.checkpoint_path(), info);
+    });
+
+  std::fprintf(stderr, "%s: %.1f M parameters, vocabulary %d, %lld steps of %d x %d examples, %s\n",
+               name.c_str(), static_cast<double>(task.store().size()) * 1e-6, tokenizer.size(),
+               static_cast<long long>(trainer.total_steps()), args.train.accumulate,
+               args.batch_size, describe(task.store().device()).c_str());
+  const TrainSummary summary = [&] {
+    try {
+      return trainer.run();
+    } catch (const OutOfMemory& error) {
+      fail(error.what(), "; use a --batch-size below ", args.batch_size,
+           ", with --accumulate for the same steps, or --checkpointing");
+    }
+  }();
+  tokenizer.save(args.train.output + "/vocab.txt");
+  write_task_curve(args.train.output + "/losses.png", name, trainer.history(),
+                   task.plateaus(args.batch_size));
+  std::fprintf(stderr, "%s after %lld steps: %.0f s, %.1f examples/s; %s%s%s\n",
+               summary.finished ? "finished" : "stopped", static_cast<long long>(summary.steps),
+               summary.seconds, summary.pairs_per_second(), trainer.checkpoint_path().c_str(),
+               best.text().empty() ? "" : "; ", best.text().c_str());
+  return summary.signal ? 128 + summary.signal : 0;
+}
+
+/// The options of `evaluate`.
+struct EvaluateArguments : ModelArguments {
+  std::vector<std::string> data;
+  std::string image_root, output, sheet, by = "type";
+  int sheet_entries = 12;
+
+  void add_to(CLI::App& app, const std::string& data_what);
+  albef::AnnotationOptions annotations() const;
+  albef::LoaderOptions loader(int model_positions) const;
+};
+
+/// A batch with one row per cleaned text, all about the same picture files.
+void fill_batch(albef::TaskBatch& batch, const std::vector<std::string>& pictures,
+                const std::vector<std::string>& texts, int image_size,
+                const albef::WordPiece& tokenizer, int max_length);
+
+/// Mean scores of groups of examples, e.g. of the types of questions.
+class GroupScores {
+ public:
+  void add(const std::string& group, double score);
+  bool empty() const { return groups_.empty(); }
+  /// One row per group: its name, percentage and size.
+  void print() const;
+  Json json() const;
+
+ private:
+  struct Group {
+    double sum = 0;
+    std::int64_t count = 0;
+  };
+  std::map<std::string, Group> groups_;
+};
+
+/// "91.2 %" for a share.
+std::string percent(double share);
+
+}  // namespace examples
