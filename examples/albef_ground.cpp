@@ -131,6 +131,7 @@ int train(TrainArguments args, auto& device) {
                            args.val_image_root.empty() ? args.image_root : args.val_image_root);
     targets = args.targets.open();
     refs = expression_refs(*val, *targets);
+    examples::check_pictures(*val);
   }
   const auto validate = [&](auto& model) {
     const EncodingOptions options{.workers = args.workers};

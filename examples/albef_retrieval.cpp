@@ -25,6 +25,7 @@ int train(TrainArguments args, auto& device) {
     val = examples::open_source(
         args.val, args.val_image_root.empty() ? args.image_root : args.val_image_root);
     pool = retrieval_set(*val);
+    examples::check_pictures(*val);
   }
   const auto validate = [&](auto& model) {
     const auto r = evaluate_retrieval(model, *val, pool, args.k, 0, {.workers = args.workers});

@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "albef/io/file.hpp"
 #include "albef/train/inference_model.hpp"
@@ -21,7 +23,8 @@ void PairTrainArguments::add_to(CLI::App& app) {
                  "vocabulary");
   app.add_option("--config", config,
                  "model, where --init does not say it (default: tiny): " + config_names(Configs{}));
-  app.add_flag("--resume", resume, "continue the run in the output folder exactly");
+  app.add_flag("--resume", resume,
+               "continue the run in the output folder exactly, with the same options");
   TrainArguments::add_to(app);
   app.get_option("--data")->required()->default_str("");
   app.add_flag("--no-distill", no_distill,
@@ -51,6 +54,11 @@ albef::WordPiece PairTrainArguments::tokenizer(const albef::Source& source,
   albef::require(own.size() <= model_vocabulary, init, ": ", own.size(),
                  " tokens, the model has room for ", model_vocabulary);
   return own;
+}
+
+void check_pictures(const albef::Source& source) {
+  std::vector<std::uint8_t> bytes;
+  for (std::size_t i = 0; i < source.size(); ++i) source.read_image(i, bytes);
 }
 
 ValidationLog::ValidationLog(std::string path, bool resume) : path_(std::move(path)) {

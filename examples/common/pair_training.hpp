@@ -60,6 +60,10 @@ class ValidationLog {
   nlohmann::ordered_json results_;
 };
 
+/// Reads every picture of a validation set once, so that one that cannot be read is reported (as an
+/// Error) before the training and not after its first epoch.
+void check_pictures(const albef::Source& source);
+
 /// Returns f.operator()<C>() for the configuration of the model to start from, or the one chosen.
 template <class F>
 int with_start_config(const PairTrainArguments& args, F&& f) {
