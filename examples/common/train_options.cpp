@@ -166,6 +166,7 @@ albef::Loader TrainArguments::loader(albef::SourcePtr source, const albef::WordP
   albef::TrainTransform transform{.size = image_size};
   transform.crop.scale_low = crop.at(0);
   transform.crop.scale_high = crop.at(1);
+  transform.use_crop = use_crop;
   transform.flip = flip;
   transform.augment.count = augment;
   if (official) transform.augment.compat = albef::AugmentCompat::official;
@@ -174,6 +175,7 @@ albef::Loader TrainArguments::loader(albef::SourcePtr source, const albef::WordP
   options.workers = workers;
   options.seed = train.seed;
   options.encode.max_length = max_text_length;
+  options.mask_probability = mask_probability;
   options.max_bad_share = max_bad_share;
   return albef::Loader(std::move(source), tokenizer, transform, options);
 }
@@ -197,9 +199,9 @@ std::string vocabulary_text(const albef::WordPiece& tokenizer) {
 }
 
 void write_loss_curves(const std::string& path, const albef::MetricHistory& history,
-                       const std::vector<albef::PlateauRule>& plateaus) {
+                       const std::vector<albef::PlateauRule>& plateaus, const std::string& title) {
   std::vector<albef::PlotSeries> curves;
-  albef::PlotOptions options{.title = "Pre-training losses"};
+  albef::PlotOptions options{.title = title};
   for (const char* name : {"itc", "itm", "mlm"})
     if (const auto* series = history.find(name))
       curves.push_back({name, series->steps, series->values});

@@ -28,6 +28,8 @@ struct TrainArguments {
   std::vector<float> crop;
   float flip = -1, temp_min = -1, negative_epsilon = -1;
   int augment = -1;
+  bool use_crop = true;            // else the whole picture is resized
+  float mask_probability = 0.15f;  // of a token; 0: no masked copies
   albef::CaptionNoise noise;
   albef::TrainOptions train;
   bool checkpointing = false, official = false;
@@ -52,6 +54,7 @@ std::string vocabulary_text(const albef::WordPiece& tokenizer);
 
 /// Draws the loss curves of a run with the levels at which nothing is learned.
 void write_loss_curves(const std::string& path, const albef::MetricHistory& history,
-                       const std::vector<albef::PlateauRule>& plateaus);
+                       const std::vector<albef::PlateauRule>& plateaus,
+                       const std::string& title = "Pre-training losses");
 
 }  // namespace examples

@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "albef/models/gradcam.hpp"
 #include "albef/train/finetune_task.hpp"
 #include "albef/train/retrieval.hpp"
+#include "albef/train/task_model.hpp"
 #include "nano_data.hpp"
 
 using albef::CheckpointInfo;
@@ -138,6 +140,49 @@ TEST_CASE("features and evaluation do not depend on the batches") {
   CHECK(ranked(result.itm_t2i) == 7 * 4);
   CHECK_THROWS_AS(albef::evaluate_retrieval(model, *source, set, 0), Error);
   CHECK_THROWS_AS(albef::evaluate_retrieval(model, *source, {}, 4), Error);
+}
+
+TEST_CASE(
+    "a model in the middle of training is evaluated as its checkpoint, and trains on as if "
+    "nobody had looked") {
+  train_test::TemporaryFolder folder;
+  const std::string path = folder / "c.safetensors";
+  Cpu cpu(1);
+  train_test::Task looked_at(cpu, 7), alone(cpu, 7);
+  albef::AdamW optimizer_a, optimizer_b;
+  auto loader = train_test::loader(4);
+  const albef::EncodeOptions encoding{.max_length = 9, .add_sep = false};
+  albef::TaskModel<train_test::Task> model(looked_at, train_test::tokenizer(), encoding);
+  const auto source = train_test::pictures(7);
+  const auto set = albef::retrieval_set(*source);
+  for (std::uint64_t step = 0; step < 3; ++step) {
+    const auto& batch = loader.next();
+    albef::PassLosses losses;
+    looked_at.accumulate(batch, step, 0.4, losses);
+    alone.accumulate(batch, step, 0.4, losses);
+    optimizer_a.step(looked_at.store(), 1e-2, 1, 0.9);
+    optimizer_b.step(alone.store(), 1e-2, 1, 0.9);
+
+    const auto result = albef::evaluate_retrieval(model, *source, set, 4);
+    CheckpointInfo info = looked_at.info();
+    info.insert({{"vocab", vocabulary()}, {"max_text_length", "9"}});
+    looked_at.checkpoint().save(path, info);
+    Model saved(cpu, path);
+    const auto expected = albef::evaluate_retrieval(saved, *source, set, 4);
+    CHECK(result.similarities == expected.similarities);
+    CHECK(result.itm_i2t == expected.itm_i2t);
+
+    auto& ctx = model.context();
+    ctx.begin_step(0);
+    const auto maps = albef::itm_attention(
+        ctx, model.model,
+        albef::upload_images<Nano>(ctx, std::span<const std::uint8_t>(batch.images)),
+        albef::upload_tokens<Nano>(ctx, batch.text), Nano::fusion_layer);
+    CHECK(maps.size() == 4);
+    model.store().clear_gradients();
+  }
+  for (const Plane plane : {Plane::online, Plane::ema})
+    CHECK(train_test::equal(looked_at, alone, plane));
 }
 
 TEST_CASE("a search finds what an evaluation ranks first") {

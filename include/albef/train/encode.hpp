@@ -1,4 +1,5 @@
-// Runs the encoders of a trained model over a data set: features, and pools for retrieval.
+// Runs the encoders of a trained model over a data set: features, and pools for retrieval. `Model`
+// is an InferenceModel, or a TaskModel in the middle of training.
 #pragma once
 
 #include <algorithm>
@@ -22,10 +23,10 @@ struct EncodingOptions {
 
 /// Calls f(images) with the pictures of the given records in order, as normalised tensors
 /// (B, 3, S, S) that live until the next call. Error naming the first picture that cannot be read.
-template <class C, class Device, class F>
-void for_each_image_tensor(InferenceModel<C, Device>& m, const Source& source,
-                           std::span<const std::uint32_t> records, const EncodingOptions& options,
-                           F&& f) {
+template <class Model, class F>
+void for_each_image_tensor(Model& m, const Source& source, std::span<const std::uint32_t> records,
+                           const EncodingOptions& options, F&& f) {
+  using C = typename Model::Config;
   auto& ctx = m.context();
   for_each_image_batch(source, records, EvalTransform{C::image_res}, options.batch_size,
                        options.workers, [&](const ImageBatch& batch) {
@@ -36,9 +37,10 @@ void for_each_image_tensor(InferenceModel<C, Device>& m, const Source& source,
 
 /// Calls f(tokens, offsets) with the texts in order: tokens on the device (B, L), and the host's
 /// copy of their packing.
-template <class C, class Device, class F>
-void for_each_token_batch(InferenceModel<C, Device>& m, std::span<const std::string> texts,
+template <class Model, class F>
+void for_each_token_batch(Model& m, std::span<const std::string> texts,
                           const EncodingOptions& options, F&& f) {
+  using C = typename Model::Config;
   require(options.batch_size > 0, "batch_size is ", options.batch_size, ", expected at least 1");
   const auto batch = static_cast<std::size_t>(options.batch_size);
   auto& ctx = m.context();
@@ -51,11 +53,11 @@ void for_each_token_batch(InferenceModel<C, Device>& m, std::span<const std::str
 }
 
 /// Normalised features of pictures, (records, embed_dim).
-template <class C, class Device>
-auto image_features(InferenceModel<C, Device>& m, const Source& source,
-                    std::span<const std::uint32_t> records, const EncodingOptions& options = {}) {
+template <class Model>
+auto image_features(Model& m, const Source& source, std::span<const std::uint32_t> records,
+                    const EncodingOptions& options = {}) {
   auto& ctx = m.context();
-  std::vector<typename InferenceModel<C, Device>::Ctx::Master> features;
+  std::vector<typename Model::Ctx::Master> features;
   for_each_image_tensor(m, source, records, options, [&](const auto& images) {
     const auto feature = ctx.no_grad(
         [&] { return m.model.image_feature(ctx, m.model.visual_encoder(ctx, images)); });
@@ -66,11 +68,11 @@ auto image_features(InferenceModel<C, Device>& m, const Source& source,
 }
 
 /// Normalised features of texts, (texts, embed_dim).
-template <class C, class Device>
-auto text_features(InferenceModel<C, Device>& m, std::span<const std::string> texts,
+template <class Model>
+auto text_features(Model& m, std::span<const std::string> texts,
                    const EncodingOptions& options = {}) {
   auto& ctx = m.context();
-  std::vector<typename InferenceModel<C, Device>::Ctx::Master> features;
+  std::vector<typename Model::Ctx::Master> features;
   for_each_token_batch(m, texts, options, [&](const Tokens& tokens, auto) {
     const auto feature = ctx.no_grad(
         [&] { return m.model.text_feature(ctx, m.model.text_encoder.bert.text(ctx, tokens)); });
@@ -81,22 +83,22 @@ auto text_features(InferenceModel<C, Device>& m, std::span<const std::string> te
 }
 
 /// An empty pool of a model.
-template <class C, class Device>
-auto retrieval_pool(InferenceModel<C, Device>& m) {
-  return RetrievalPool<typename InferenceModel<C, Device>::Ctx, C>(m.context(), m.model);
+template <class Model>
+auto retrieval_pool(Model& m) {
+  return RetrievalPool<typename Model::Ctx, typename Model::Config>(m.context(), m.model);
 }
 
 /// Encodes the pictures of the given records into the pool.
-template <class C, class Device, class Pool>
-void add_images(InferenceModel<C, Device>& m, Pool& pool, const Source& source,
-                std::span<const std::uint32_t> records, const EncodingOptions& options = {}) {
+template <class Model, class Pool>
+void add_images(Model& m, Pool& pool, const Source& source, std::span<const std::uint32_t> records,
+                const EncodingOptions& options = {}) {
   for_each_image_tensor(m, source, records, options,
                         [&](const auto& images) { pool.add_images(images); });
 }
 
 /// Encodes texts into the pool.
-template <class C, class Device, class Pool>
-void add_texts(InferenceModel<C, Device>& m, Pool& pool, std::span<const std::string> texts,
+template <class Model, class Pool>
+void add_texts(Model& m, Pool& pool, std::span<const std::string> texts,
                const EncodingOptions& options = {}) {
   for_each_token_batch(m, texts, options, [&](const Tokens& tokens, auto offsets) {
     pool.add_texts(tokens, offsets);

@@ -27,9 +27,9 @@ struct RetrievalResult {
 /// Evaluates image-text retrieval as the official code does (Retrieval.py): the pool is the data
 /// set's pictures and captions, and for every query the `k` most similar candidates are re-ranked
 /// by image-text matching, plus `similarity_weight` times the similarity (official: 0).
-template <class C, class Device>
-RetrievalResult evaluate_retrieval(InferenceModel<C, Device>& m, const Source& source,
-                                   const RetrievalSet& set, int k, double similarity_weight = 0,
+template <class Model>
+RetrievalResult evaluate_retrieval(Model& m, const Source& source, const RetrievalSet& set, int k,
+                                   double similarity_weight = 0,
                                    const EncodingOptions& options = {}) {
   require(!set.images.empty() && !set.texts.empty(), "retrieval: got ", set.images.size(),
           " pictures and ", set.texts.size(), " texts, expected at least one of each");

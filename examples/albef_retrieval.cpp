@@ -1,0 +1,109 @@
+// albef_retrieval: fine-tunes ALBEF for image-text retrieval (ITC with several captions per
+// picture, ITM), evaluates it, and searches data sets with it.
+#include <string>
+
+#include "albef/train/retrieval.hpp"
+#include "common/pair_training.hpp"
+#include "common/program.hpp"
+#include "common/retrieval_commands.hpp"
+
+namespace {
+
+using namespace albef;
+
+struct TrainArguments : examples::PairTrainArguments {
+  std::string val, val_image_root;
+  int k = 32;
+};
+
+template <class C, class Precision>
+int train(TrainArguments args, auto& device) {
+  args.complete(std::is_same_v<C, Tiny>, C::vocab_size, C::queue_size, C::max_position_embeddings);
+  SourcePtr val;
+  RetrievalSet pool;
+  if (!args.val.empty()) {
+    val = examples::open_source(
+        args.val, args.val_image_root.empty() ? args.image_root : args.val_image_root);
+    pool = retrieval_set(*val);
+    examples::check_pictures(*val);
+  }
+  const auto validate = [&](auto& model) {
+    const auto r = evaluate_retrieval(model, *val, pool, args.k, 0, {.workers = args.workers});
+    examples::Validation found{r.itm.mean(), examples::to_json(r.itm)};
+    found.numbers["itc_mean"] = r.itc.mean();
+    return found;
+  };
+  return examples::train_pairs<C, Precision>(args, device, args.source(), val != nullptr, validate);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Image-text retrieval with ALBEF: fine-tuning of a pre-trained model (or from scratch), "
+      "evaluation, search. `albef_retrieval train --help` tells about the first, and so on.",
+      "albef_retrieval"};
+  app.require_subcommand(1);
+
+  TrainArguments train_args;
+  CLI::App& train_command = *app.add_subcommand(
+      "train",
+      "Fine-tunes for retrieval. Captions of the same picture (equal image_id or path) are right "
+      "answers of each other. Writes to the output folder: checkpoint.safetensors (the last state, "
+      "to resume), best.safetensors (the best epoch by mean recall on --val), metrics.jsonl, "
+      "losses.png, results.json, vocab.txt.");
+  train_command.footer(
+      "Example:\n"
+      "  make_scenes --easy --scenes 2000 --output scenes\n"
+      "  albef_retrieval train --init pretrained/checkpoint.safetensors \\\n"
+      "    --data scenes/retrieval_train.json --image-root scenes/train.tar \\\n"
+      "    --val scenes/retrieval_val.json --val-image-root scenes/val.tar --output retrieval");
+  train_args.add_to(train_command);
+  train_command
+      .add_option("--val", train_args.val,
+                  "data set evaluated after each epoch to keep the best weights")
+      ->group("Validation");
+  train_command
+      .add_option("--val-image-root", train_args.val_image_root,
+                  "where its pictures are; default: --image-root")
+      ->group("Validation");
+  train_command
+      .add_option("-k,--k", train_args.k, "candidates of each query that ITM re-ranks there")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group("Validation");
+
+  examples::EvaluateArguments evaluate_args;
+  CLI::App& evaluate_command = *app.add_subcommand(
+      "evaluate", std::string("Evaluates a trained model. ") + examples::evaluate_help);
+  evaluate_command.footer(
+      "Example:\n"
+      "  albef_retrieval evaluate -m retrieval/best.safetensors -d scenes/retrieval_test.json \\\n"
+      "    --image-root scenes/test.tar --output results.json --sheet retrieval.png");
+  evaluate_args.add_to(evaluate_command);
+
+  examples::SearchArguments search_args;
+  CLI::App& predict_command =
+      *app.add_subcommand("predict", std::string("Searches a data set. ") + examples::search_help);
+  predict_command.footer(
+      "Examples:\n"
+      "  albef_retrieval predict -m retrieval/best.safetensors -d scenes/retrieval_test.json \\\n"
+      "    --image-root scenes/test.tar --text \"a banana to the left of a key\" --sheet "
+      "found.png\n"
+      "  albef_retrieval predict -m retrieval/best.safetensors -d captions.json --image cat.jpg");
+  search_args.add_to(predict_command);
+
+  return examples::run_program(app, argc, argv, [&] {
+    if (train_command)
+      return examples::with_start_config(train_args, [&]<class C>() {
+        return examples::with_device_and_precision(train_args.compute, [&]<class P>(auto& device) {
+          return train<C, P>(train_args, device);
+        });
+      });
+    if (evaluate_command)
+      return examples::with_model(
+          evaluate_args, [&](auto& model) { return examples::evaluate(model, evaluate_args); });
+    return examples::with_model(search_args,
+                                [&](auto& model) { return examples::search(model, search_args); });
+  });
+}

@@ -1,0 +1,136 @@
+// Fine-tuning on pairs of pictures and texts (RetrievalTask), for retrieval and grounding: options,
+// start from a pre-trained model, validation after each epoch, the best weights kept.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <type_traits>
+
+#include "albef/train/finetune_task.hpp"
+#include "albef/train/task_model.hpp"
+#include "albef/train/trainer.hpp"
+#include "common/config_dispatch.hpp"
+#include "common/device.hpp"
+#include "common/train_options.hpp"
+
+namespace examples {
+
+struct PairTrainArguments : TrainArguments {
+  std::string config, init;
+  bool resume = false, no_distill = false;
+
+  PairTrainArguments();
+  void add_to(CLI::App& app);
+  /// The numbers for fine-tuning where none were given: tiny's from short trials on scenes, those
+  /// of the others from the paper (configs/Retrieval_flickr.yaml).
+  void complete(bool tiny, int model_vocabulary, int model_queue, int model_positions);
+
+  /// The given vocabulary, that of the model to start from, or one learned from the texts.
+  albef::WordPiece tokenizer(const albef::Source& source, int model_vocabulary) const;
+  std::string best_path() const { return train.output + "/best.safetensors"; }
+};
+
+/// What a validation found: the number by which epochs are compared, and all of them.
+struct Validation {
+  double score = 0;
+  nlohmann::ordered_json numbers = {};
+};
+
+/// The validations of a run in its results.json: which epoch was the best, and what each scored.
+class ValidationLog {
+ public:
+  /// `resume`: goes on with the file that is there.
+  ValidationLog(std::string path, bool resume);
+  /// Keeps an epoch (counted from 1), in place of what was known of it and those after it; returns
+  /// whether none before was as good.
+  bool add(int epoch, const Validation& validation);
+  /// Adds how the run ended.
+  void finish(const albef::TrainSummary& summary);
+  /// "epoch 3, score 71.2"; empty without validations.
+  std::string best() const;
+
+ private:
+  bool note_best(const nlohmann::ordered_json& entry);
+  void write() const;
+
+  std::string path_;
+  nlohmann::ordered_json results_;
+};
+
+/// Reads every picture of a validation set once, so that one that cannot be read is reported (as an
+/// Error) before the training and not after its first epoch.
+void check_pictures(const albef::Source& source);
+
+/// Returns f.operator()<C>() for the configuration of the model to start from, or the one chosen.
+template <class F>
+int with_start_config(const PairTrainArguments& args, F&& f) {
+  if (args.init.empty()) return with_config(args.config.empty() ? "tiny" : args.config, f);
+  const auto info = albef::SafeTensors::open(args.init).metadata();
+  return with_config(args.init, info, args.config, f);
+}
+
+/// Fine-tunes on `source` and writes the run's files. validate(model) returns a Validation of the
+/// weights so far, for a TaskModel; it is not called unless `validates`.
+template <class C, class Precision, class Device, class Validate>
+int train_pairs(const PairTrainArguments& args, Device& device, const albef::SourcePtr& source,
+                bool validates, Validate&& validate) {
+  using namespace albef;
+  using Task = RetrievalTask<C, Device, Precision>;
+  const WordPiece tokenizer = args.tokenizer(*source, C::vocab_size);
+  Loader loader = args.loader(source, tokenizer, C::image_res);
+  Task task(device, args.train.seed, args.queue_size, args.objective_options());
+  task.context().set_checkpointing(args.checkpointing);
+  const CheckpointInfo extra{{"vocab", vocabulary_text(tokenizer)},
+                             {"max_text_length", concat(args.max_text_length)}};
+  Trainer trainer(task, loader, args.train, extra);
+  if (args.resume)
+    require(trainer.resume(), trainer.checkpoint_path(), ": nothing to resume from");
+  else if (!args.init.empty())
+    std::fprintf(stderr, "%s: %s\n", args.init.c_str(), task.start_from(args.init).text().c_str());
+
+  ValidationLog log(args.train.output + "/results.json", args.resume);
+  TaskModel<Task> model(task, tokenizer, {.max_length = args.max_text_length, .add_sep = false});
+  if (validates)
+    trainer.after_epoch([&](int epoch) {
+      const Validation validation = validate(model);
+      task.store().clear_gradients();
+      const bool best = log.add(epoch, validation);
+      std::fprintf(stderr, "epoch %d: %s%s\n", epoch, validation.numbers.dump().c_str(),
+                   best ? ", the best so far" : "");
+      if (!best) return;
+      CheckpointInfo info = task.info();
+      info.insert(extra.begin(), extra.end());
+      info["epoch"] = concat(epoch);
+      Checkpoint<Device, Precision>(task.store()).save(args.best_path(), info);
+    });
+
+  std::fprintf(stderr, "%s model, %zu records, vocabulary %d, %lld steps of %d x %d pairs, %s\n",
+               config_name<C>, source->size(), tokenizer.size(),
+               static_cast<long long>(trainer.total_steps()), args.train.accumulate,
+               args.batch_size, describe(device).c_str());
+  const TrainSummary summary = [&] {
+    try {
+      return trainer.run();
+    } catch (const OutOfMemory& error) {
+      const int pairs = task.fitting_pairs(loader.next());
+      fail(error.what(), "; a batch of ", args.batch_size, " does not fit, one of ", pairs,
+           " does. Use --batch-size ", std::max(2, pairs),
+           ", with --accumulate for the same steps, or --checkpointing");
+    }
+  }();
+  log.finish(summary);
+  tokenizer.save(args.train.output + "/vocab.txt");
+  write_loss_curves(args.train.output + "/losses.png", trainer.history(),
+                    task.plateaus(args.batch_size), "Fine-tuning losses");
+  std::fprintf(stderr, "%s after %lld steps: %.0f s, %.1f pairs/s; %s\n",
+               summary.finished ? "finished" : "stopped", static_cast<long long>(summary.steps),
+               summary.seconds, summary.pairs_per_second(), trainer.checkpoint_path().c_str());
+  if (!log.best().empty())
+    std::fprintf(stderr, "best: %s; %s\n", log.best().c_str(), args.best_path().c_str());
+  return summary.signal ? 128 + summary.signal : 0;
+}
+
+}  // namespace examples

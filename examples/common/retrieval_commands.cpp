@@ -1,0 +1,140 @@
+#include "common/retrieval_commands.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <iostream>
+#include <span>
+
+#include "albef/io/file.hpp"
+
+namespace examples {
+
+using namespace albef;
+using Json = nlohmann::ordered_json;
+
+void EvaluateArguments::add_to(CLI::App& app) {
+  ModelArguments::add_to(app);
+  app.add_option(
+         "-d,--data", data,
+         "data sets, each evaluated on its own: PATH or NAME=PATH. " + std::string(data_help))
+      ->required();
+  app.add_option("--image-root", image_root, image_root_help);
+  app.add_option("-k,--k", k, "candidates of each query that ITM re-ranks (the paper: 128 or 256)")
+      ->capture_default_str();
+  app.add_option("--similarity-weight", similarity_weight,
+                 "add this multiple of the similarity to the matching score (ALBEF: 0, BLIP: 1; 1 "
+                 "over the temperature weighs both as log-probabilities)")
+      ->capture_default_str();
+  app.add_option("-o,--output", output, "write the results to this JSON file");
+  app.add_option("--summary", summary,
+                 "JSON file whose members are added to the results (a run's summary.json)");
+  app.add_option("--sheet", sheet,
+                 "write a PNG with queries of the first data set and their five best answers");
+  app.add_option("--sheet-rows", sheet_rows, "queries per direction on the sheet")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+}
+
+void SearchArguments::add_to(CLI::App& app) {
+  ModelArguments::add_to(app);
+  app.add_option("-d,--data", data, data_help)->required();
+  app.add_option("--image-root", image_root, image_root_help);
+  app.add_option("-t,--text", texts, "sentences; - reads them from the standard input");
+  app.add_option("-i,--image", images, "picture files");
+  app.add_option("--top", top, "answers shown per query")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  app.add_option("-k,--k", k, "candidates that the matching head orders")->capture_default_str();
+  app.add_option("--sheet", sheet, "write queries and answers to this PNG");
+}
+
+std::pair<std::string, std::string> named(const std::string& argument) {
+  const auto at = argument.find('=');
+  if (at != std::string::npos) return {argument.substr(0, at), argument.substr(at + 1)};
+  return {std::filesystem::path(argument).stem().string(), argument};
+}
+
+Json to_json(const Recall& r) {
+  return {{"tr1", r.tr1}, {"tr5", r.tr5}, {"tr10", r.tr10},
+          {"ir1", r.ir1}, {"ir5", r.ir5}, {"ir10", r.ir10}};
+}
+
+void print_table_head() {
+  std::printf("%-16s %6s  %-4s %6s %6s %6s   %6s %6s %6s\n", "data set", "pool", "by", "TR@1",
+              "TR@5", "TR@10", "IR@1", "IR@5", "IR@10");
+}
+
+void print_table_row(const std::string& name, const RetrievalResult& r) {
+  for (const bool itm : {false, true}) {
+    const Recall& a = itm ? r.itm : r.itc;
+    std::printf("%-16s %6d  %-4s %6.1f %6.1f %6.1f   %6.1f %6.1f %6.1f", itm ? "" : name.c_str(),
+                r.images, itm ? "ITM" : "ITC", a.tr1, a.tr5, a.tr10, a.ir1, a.ir5, a.ir10);
+    if (itm) std::printf("  %6.1f s", r.seconds);
+    std::printf("\n");
+  }
+  std::fflush(stdout);
+}
+
+void write_sheet(const EvaluateArguments& args, const std::string& name, const Source& source,
+                 const RetrievalSet& set, const RetrievalResult& r) {
+  PoolItems items(source, set);
+  SheetSection by_text{"Text to image"}, by_image{"Image to text"};
+  const auto best = [](const std::vector<float>& scores, int query, int pool) {
+    const auto n = static_cast<std::size_t>(pool);
+    return best_answers(std::span(scores).subspan(static_cast<std::size_t>(query) * n, n), 5);
+  };
+  const int rows = std::min({args.sheet_rows, r.texts, r.images});
+  const auto query = [&](int place, int pool) {
+    return static_cast<int>(std::int64_t{pool} * place / (2 * rows));
+  };
+  for (int row = 0; row < rows; ++row) {
+    const int text = query(2 * row, r.texts), image = query(2 * row + 1, r.images);
+    by_text.queries.push_back(
+        items.pictures_for(items.text(text), best(r.itm_t2i, text, r.images), text));
+    by_image.queries.push_back(
+        items.texts_for(items.image(image), best(r.itm_i2t, image, r.texts), image));
+  }
+  const SheetSection sections[] = {std::move(by_text), std::move(by_image)};
+  write_contact_sheet(args.sheet, sections,
+                      {.title = concat("Retrieval among ", r.images, " pictures of ", name)});
+}
+
+Json read_summary(const EvaluateArguments& args) {
+  if (args.summary.empty()) return Json::object();
+  try {
+    Json summary = Json::parse(read_file(args.summary));
+    require(summary.is_object(), args.summary, ": expected a JSON object");
+    return summary;
+  } catch (const nlohmann::json::exception& error) { fail(args.summary, ": ", error.what()); }
+}
+
+std::vector<std::string> read_sentences(const std::vector<std::string>& arguments) {
+  std::vector<std::string> out;
+  for (const std::string& argument : arguments) {
+    if (argument != "-") out.push_back(clean_caption(argument));
+    if (argument == "-")
+      for (std::string line; std::getline(std::cin, line);)
+        if (!line.empty()) out.push_back(clean_caption(line));
+  }
+  return out;
+}
+
+MemorySource read_pictures(const std::vector<std::string>& paths) {
+  MemorySource source;
+  for (const std::string& path : paths) {
+    const std::string bytes = read_file(path);
+    source.add({.key = path}, {bytes.begin(), bytes.end()});
+  }
+  return source;
+}
+
+void print_answers(const std::string& query, const std::vector<Answer>& answers,
+                   const std::vector<std::string>& names) {
+  std::printf("%s\n", query.c_str());
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    std::printf("  %zu. match %6.2f  similarity %5.2f  %s\n", i + 1,
+                static_cast<double>(answers[i].score), static_cast<double>(answers[i].similarity),
+                names[i].c_str());
+}
+
+}  // namespace examples
