@@ -3,7 +3,7 @@
 
 usage: kernel_resources.py [--arch 90] [--nvcc nvcc] [--type bfloat16 ...] [--all]
 
-Compiles src/cuda/primitives_<type>.cu and prints the kernels that use many registers or any stack
+Compiles cmake/cuda/primitives_<type>.cu and prints the kernels that use many registers or any stack
 (--all: every kernel). Exit status 1 if one spills more than a few registers.
 """
 import argparse
