@@ -48,26 +48,26 @@ step "retrieval, $out/retrieval"
   --image-root "$scenes/train.tar" --output "$out/retrieval" --epochs 4
 "$bin/albef_retrieval" evaluate -m "$out/retrieval/checkpoint.safetensors" \
   --data "$scenes/retrieval_test.json" --image-root "$scenes/test.tar" \
-  --output "$out/retrieval/results.json" --sheet "$out/retrieval.png"
+  --output "$out/retrieval/test.json" --sheet "$out/retrieval.png"
 
 step "visual question answering, $out/vqa"
 "$bin/albef_vqa" train --init "$init" --data "$scenes/vqa_train.json" \
   --image-root "$scenes/train.tar" --output "$out/vqa" --epochs 4
 "$bin/albef_vqa" evaluate -m "$out/vqa/checkpoint.safetensors" --data "$scenes/vqa_test.json" \
   --answers "$scenes/answer_list.json" --image-root "$scenes/test.tar" \
-  --output "$out/vqa/results.json" --sheet "$out/vqa.png"
+  --output "$out/vqa/test.json" --sheet "$out/vqa.png"
 
 step "visual entailment, $out/ve"
 "$bin/albef_ve" train --init "$init" --data "$scenes/ve_train.json" \
   --image-root "$scenes/train.tar" --output "$out/ve" --epochs 4
 "$bin/albef_ve" evaluate -m "$out/ve/checkpoint.safetensors" --data "$scenes/ve_test.json" \
-  --image-root "$scenes/test.tar" --output "$out/ve/results.json" --sheet "$out/ve.png"
+  --image-root "$scenes/test.tar" --output "$out/ve/test.json" --sheet "$out/ve.png"
 
 step "reasoning on pairs of pictures, $out/nlvr"
 "$bin/albef_nlvr" train --init "$init" --data "$scenes/nlvr_train.json" \
   --image-root "$scenes/train.tar" --output "$out/nlvr" --epochs 4
 "$bin/albef_nlvr" evaluate -m "$out/nlvr/checkpoint.safetensors" --data "$scenes/nlvr_test.json" \
-  --image-root "$scenes/test.tar" --output "$out/nlvr/results.json" --sheet "$out/nlvr.png"
+  --image-root "$scenes/test.tar" --output "$out/nlvr/test.json" --sheet "$out/nlvr.png"
 
 step "grounding, $out/ground"
 "$bin/albef_ground" train --init "$init" --data "$scenes/grounding_train.json" \
@@ -75,6 +75,26 @@ step "grounding, $out/ground"
 "$bin/albef_ground" evaluate -m "$out/ground/checkpoint.safetensors" \
   --data "$scenes/grounding_test.json" --image-root "$scenes/test.tar" \
   --refs "$scenes/refs.json" --instances "$scenes/instances.json" \
-  --detections "$scenes/dets.json" --output "$out/ground/results.json" --sheet "$out/ground.png"
+  --detections "$scenes/dets.json" --output "$out/ground/test.json" --sheet "$out/boxes.png" \
+  --heat-maps "$out/heat_maps.png"
 
-step "results"
+# The first number called KEY in a JSON file, behind the first line that names AFTER: [FACTOR x] it.
+number() {
+  awk -v key="\"$2\":" -v after="\"${3:-}\"" -v factor="${4:-1}" '
+    after == "\"\"" || index($0, after) { seen = 1 }
+    seen && (at = index($0, key)) {
+      value = substr($0, at + length(key)); sub(/,.*/, "", value)
+      printf "%.1f", factor * value; exit
+    }' "$out/$1/test.json"
+}
+
+step "results on scenes never seen, per cent"
+row() { printf '%-48s %6s   %s\n' "$1" "$2" "$3"; }
+row "task" "" "pictures in $out/"
+row "retrieval: right scene of 400 first (IR@1)" "$(number retrieval ir1 itm)" retrieval.png
+row "visual question answering" "$(number vqa accuracy "" 100)" vqa.png
+row "visual entailment (of three)" "$(number ve accuracy "" 100)" ve.png
+row "statements about two scenes (of two)" "$(number nlvr accuracy "" 100)" nlvr.png
+row "grounding: pointing into the object" "$(number ground pointing_accuracy "" 100)" heat_maps.png
+row "grounding: the right box" "$(number ground box_accuracy "" 100)" boxes.png
+echo "took $((SECONDS / 60)) min $((SECONDS % 60)) s"
