@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* layer_help =
     "BERT layer whose cross-attention is looked at, counted from 0 with the text layers; default: "
-    "the third of six fusion layers as in the official code (8), or its counterpart";
+    "the third fusion layer as in the official code (8 of 12), or the last where there are fewer";
 constexpr const char* expressions_help =
     "expressions: JSON lists of {\"image\", \"text\", \"ref_id\"}";
 

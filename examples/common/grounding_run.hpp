@@ -2,9 +2,9 @@
 // ranked boxes.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <numeric>
 #include <span>
 #include <string>
@@ -28,11 +28,11 @@ struct GroundedText {
   albef::HeatMap sentence;           ///< their mean
 };
 
-/// The cross-attention layer whose maps locate best in the official model, the third of six fusion
-/// layers (Grounding.py, block_num 8), and its counterpart in other configurations.
+/// The third fusion layer, whose maps locate best in the official model (Grounding.py, block_num
+/// 8), or the last where there are fewer.
 template <class C>
 constexpr int default_layer() {
-  return C::fusion_layer + (C::num_hidden_layers - C::fusion_layer + 1) / 2 - 1;
+  return std::min(C::fusion_layer + 2, C::num_hidden_layers - 1);
 }
 
 /// Calls f(i, GroundedText) for each record of `expressions` in order, by the cross-attention of

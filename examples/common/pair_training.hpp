@@ -24,8 +24,8 @@ struct PairTrainArguments : TrainArguments {
 
   PairTrainArguments();
   void add_to(CLI::App& app);
-  /// The numbers for fine-tuning where none were given: tiny's from short trials on scenes, those
-  /// of the others from the paper (configs/Retrieval_flickr.yaml).
+  /// The numbers for fine-tuning where none were given: tiny's from a short trial on the emoji
+  /// data, those of the others from the paper (configs/Retrieval_flickr.yaml).
   void complete(bool tiny, int model_vocabulary, int model_queue, int model_positions);
 
   /// The given vocabulary, that of the model to start from, or one learned from the texts.

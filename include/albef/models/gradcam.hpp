@@ -52,7 +52,7 @@ auto itm_attention(Ctx& ctx, const Albef<C>& model, const ImageTensor<typename C
     x = bert.fusion_layers[i](ctx, x, kv[i], nullptr);
   const auto logits = model.itm_head(ctx, first(ctx, x));  // (B, 2)
   std::vector<Real> match(static_cast<std::size_t>(logits.size()));
-  for (std::size_t i = 1; i < match.size(); i += 2) match[i] = 1;
+  for (std::size_t i = 1; i < match.size(); i += 2) match[i] = Real(1);
   ctx.backward(weighted_sum(ctx, logits, ctx.upload(match)));
   return attention.read(ctx);
 }
