@@ -67,7 +67,7 @@ void TaskArguments::add_to(CLI::App& app, const std::string& data_what, bool val
       ->capture_default_str()
       ->group(data_group);
 
-  compute.add_to(app, true, "Device");
+  compute.add_to(app, false, "Device");
 
   const auto run_group = "Training";
   app.add_option("-o,--output", train.output, "folder for checkpoints, metrics and curves")
