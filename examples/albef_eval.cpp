@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
       "Example:\n"
       "  albef_eval --checkpoint run/checkpoint.safetensors --output results.json \\\n"
       "    --data test_comp=examples/data/emoji/emoji-test_comp.tar --sheet retrieval.png");
-  examples::EvaluateArguments args;
+  examples::RecallArguments args;
   args.add_to(app);
   return examples::run_program(app, argc, argv, [&] {
     return examples::with_model(args, [&](auto& model) { return examples::evaluate(model, args); });

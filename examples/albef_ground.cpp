@@ -136,7 +136,7 @@ int train(TrainArguments args, auto& device) {
   const auto validate = [&](auto& model) {
     const EncodingOptions options{.workers = args.workers};
     auto all = locate(model, *val, refs, *targets, layer, options, [](auto&&...) {})["all"];
-    return examples::Validation{100 * (all.ranked ? all.box_accuracy() : all.pointing_accuracy()),
+    return examples::EpochScore{100 * (all.ranked ? all.box_accuracy() : all.pointing_accuracy()),
                                 to_json(all)};
   };
   return examples::train_pairs<C, Precision>(
@@ -303,7 +303,8 @@ int main(int argc, char** argv) {
   CLI::App& train_command = *app.add_subcommand(
       "train",
       "Fine-tunes on expressions (ITC and ITM, pictures are not cropped). Writes to the output "
-      "folder: checkpoint.safetensors (the last state, to resume), best.safetensors (the best "
+      "folder: checkpoint.safetensors (the last state, to resume), checkpoint_best.safetensors "
+      "(the best "
       "epoch on --val by chosen boxes, or by pointing without --detections), metrics.jsonl, "
       "losses.png, results.json, vocab.txt.");
   train_command.footer(
@@ -324,7 +325,8 @@ int main(int argc, char** argv) {
       "by at least a half (found).");
   evaluate_command.footer(
       "Example:\n"
-      "  albef_ground evaluate -m grounding/best.safetensors -d scenes/grounding_test.json \\\n"
+      "  albef_ground evaluate -m grounding/checkpoint_best.safetensors -d "
+      "scenes/grounding_test.json \\\n"
       "    --image-root scenes/test.tar --refs scenes/refs.json --instances scenes/instances.json "
       "\\\n"
       "    --detections scenes/dets.json --sheet boxes.png --heat-maps words.png");
@@ -351,7 +353,7 @@ int main(int argc, char** argv) {
       "boxes where some are given.");
   predict_command.footer(
       "Example:\n"
-      "  albef_ground predict -m grounding/best.safetensors --image table.jpg \\\n"
+      "  albef_ground predict -m grounding/checkpoint_best.safetensors --image table.jpg \\\n"
       "    --text \"the cup to the left of the book\" --output words.png \\\n"
       "    --box 12,40,80,96 --box 130,38,77,90 --sheet boxes.png");
   predict_args.add_to(predict_command);

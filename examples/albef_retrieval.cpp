@@ -29,7 +29,7 @@ int train(TrainArguments args, auto& device) {
   }
   const auto validate = [&](auto& model) {
     const auto r = evaluate_retrieval(model, *val, pool, args.k, 0, {.workers = args.workers});
-    examples::Validation found{r.itm.mean(), examples::to_json(r.itm)};
+    examples::EpochScore found{r.itm.mean(), examples::to_json(r.itm)};
     found.numbers["itc_mean"] = r.itc.mean();
     return found;
   };
@@ -50,7 +50,8 @@ int main(int argc, char** argv) {
       "train",
       "Fine-tunes for retrieval. Captions of the same picture (equal image_id or path) are right "
       "answers of each other. Writes to the output folder: checkpoint.safetensors (the last state, "
-      "to resume), best.safetensors (the best epoch by mean recall on --val), metrics.jsonl, "
+      "to resume), checkpoint_best.safetensors (the best epoch by mean recall on --val), "
+      "metrics.jsonl, "
       "losses.png, results.json, vocab.txt.");
   train_command.footer(
       "Example:\n"
@@ -73,12 +74,13 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->group("Validation");
 
-  examples::EvaluateArguments evaluate_args;
+  examples::RecallArguments evaluate_args;
   CLI::App& evaluate_command = *app.add_subcommand(
       "evaluate", std::string("Evaluates a trained model. ") + examples::evaluate_help);
   evaluate_command.footer(
       "Example:\n"
-      "  albef_retrieval evaluate -m retrieval/best.safetensors -d scenes/retrieval_test.json \\\n"
+      "  albef_retrieval evaluate -m retrieval/checkpoint_best.safetensors -d "
+      "scenes/retrieval_test.json \\\n"
       "    --image-root scenes/test.tar --output results.json --sheet retrieval.png");
   evaluate_args.add_to(evaluate_command);
 
@@ -87,10 +89,12 @@ int main(int argc, char** argv) {
       *app.add_subcommand("predict", std::string("Searches a data set. ") + examples::search_help);
   predict_command.footer(
       "Examples:\n"
-      "  albef_retrieval predict -m retrieval/best.safetensors -d scenes/retrieval_test.json \\\n"
+      "  albef_retrieval predict -m retrieval/checkpoint_best.safetensors -d "
+      "scenes/retrieval_test.json \\\n"
       "    --image-root scenes/test.tar --text \"a banana to the left of a key\" --sheet "
       "found.png\n"
-      "  albef_retrieval predict -m retrieval/best.safetensors -d captions.json --image cat.jpg");
+      "  albef_retrieval predict -m retrieval/checkpoint_best.safetensors -d captions.json --image "
+      "cat.jpg");
   search_args.add_to(predict_command);
 
   return examples::run_program(app, argc, argv, [&] {

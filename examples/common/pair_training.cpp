@@ -74,7 +74,7 @@ ValidationLog::ValidationLog(std::string path, bool resume) : path_(std::move(pa
   } catch (const nlohmann::json::exception& error) { albef::fail(path_, ": ", error.what()); }
 }
 
-bool ValidationLog::add(int epoch, const Validation& validation) {
+bool ValidationLog::add(int epoch, const EpochScore& validation) {
   const auto before = std::exchange(results_, {});
   results_["validation"] = nlohmann::ordered_json::array();
   for (const auto& entry : before["validation"])

@@ -30,11 +30,11 @@ struct PairTrainArguments : TrainArguments {
 
   /// The given vocabulary, that of the model to start from, or one learned from the texts.
   albef::WordPiece tokenizer(const albef::Source& source, int model_vocabulary) const;
-  std::string best_path() const { return train.output + "/best.safetensors"; }
+  std::string best_path() const { return train.output + "/checkpoint_best.safetensors"; }
 };
 
 /// What a validation found: the number by which epochs are compared, and all of them.
-struct Validation {
+struct EpochScore {
   double score = 0;
   nlohmann::ordered_json numbers = {};
 };
@@ -46,7 +46,7 @@ class ValidationLog {
   ValidationLog(std::string path, bool resume);
   /// Keeps an epoch (counted from 1), in place of what was known of it and those after it; returns
   /// whether none before was as good.
-  bool add(int epoch, const Validation& validation);
+  bool add(int epoch, const EpochScore& validation);
   /// Adds how the run ended.
   void finish(const albef::TrainSummary& summary);
   /// "epoch 3, score 71.2"; empty without validations.
@@ -72,7 +72,7 @@ int with_start_config(const PairTrainArguments& args, F&& f) {
   return with_config(args.init, info, args.config, f);
 }
 
-/// Fine-tunes on `source` and writes the run's files. validate(model) returns a Validation of the
+/// Fine-tunes on `source` and writes the run's files. validate(model) returns a EpochScore of the
 /// weights so far, for a TaskModel; it is not called unless `validates`.
 template <class C, class Precision, class Device, class Validate>
 int train_pairs(const PairTrainArguments& args, Device& device, const albef::SourcePtr& source,
@@ -95,7 +95,7 @@ int train_pairs(const PairTrainArguments& args, Device& device, const albef::Sou
   TaskModel<Task> model(task, tokenizer, {.max_length = args.max_text_length, .add_sep = false});
   if (validates)
     trainer.after_epoch([&](int epoch) {
-      const Validation validation = validate(model);
+      const EpochScore validation = validate(model);
       task.store().clear_gradients();
       const bool best = log.add(epoch, validation);
       std::fprintf(stderr, "epoch %d: %s%s\n", epoch, validation.numbers.dump().c_str(),

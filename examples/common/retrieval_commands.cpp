@@ -12,7 +12,7 @@ namespace examples {
 using namespace albef;
 using Json = nlohmann::ordered_json;
 
-void EvaluateArguments::add_to(CLI::App& app) {
+void RecallArguments::add_to(CLI::App& app) {
   ModelArguments::add_to(app);
   app.add_option(
          "-d,--data", data,
@@ -75,7 +75,7 @@ void print_table_row(const std::string& name, const RetrievalResult& r) {
   std::fflush(stdout);
 }
 
-void write_sheet(const EvaluateArguments& args, const std::string& name, const Source& source,
+void write_sheet(const RecallArguments& args, const std::string& name, const Source& source,
                  const RetrievalSet& set, const RetrievalResult& r) {
   PoolItems items(source, set);
   SheetSection by_text{"Text to image"}, by_image{"Image to text"};
@@ -99,7 +99,7 @@ void write_sheet(const EvaluateArguments& args, const std::string& name, const S
                       {.title = concat("Retrieval among ", r.images, " pictures of ", name)});
 }
 
-Json read_summary(const EvaluateArguments& args) {
+Json read_summary(const RecallArguments& args) {
   if (args.summary.empty()) return Json::object();
   try {
     Json summary = Json::parse(read_file(args.summary));

@@ -16,7 +16,7 @@
 
 namespace examples {
 
-struct EvaluateArguments : ModelArguments {
+struct RecallArguments : ModelArguments {
   std::vector<std::string> data;
   std::string image_root, output, summary, sheet;
   int k = 32, sheet_rows = 4;
@@ -49,11 +49,10 @@ nlohmann::ordered_json to_json(const albef::Recall& recall);
 void print_table_head();
 void print_table_row(const std::string& name, const albef::RetrievalResult& result);
 /// Some queries of each direction, spread evenly over the pool, with their five best answers.
-void write_sheet(const EvaluateArguments& args, const std::string& name,
-                 const albef::Source& source, const albef::RetrievalSet& set,
-                 const albef::RetrievalResult& result);
+void write_sheet(const RecallArguments& args, const std::string& name, const albef::Source& source,
+                 const albef::RetrievalSet& set, const albef::RetrievalResult& result);
 /// The members of args.summary; none without.
-nlohmann::ordered_json read_summary(const EvaluateArguments& args);
+nlohmann::ordered_json read_summary(const RecallArguments& args);
 /// Splits `NAME=PATH`; without a name it is the file's, up to its extension.
 std::pair<std::string, std::string> named(const std::string& argument);
 
@@ -66,7 +65,7 @@ void print_answers(const std::string& query, const std::vector<albef::Answer>& a
 
 /// Evaluates every data set on its own: a table, and the files asked for.
 template <class Model>
-int evaluate(Model& model, const EvaluateArguments& args) {
+int evaluate(Model& model, const RecallArguments& args) {
   using namespace albef;
   const nlohmann::ordered_json summary = read_summary(args);
   nlohmann::ordered_json results;
