@@ -52,26 +52,26 @@ step "retrieval, $out/retrieval"
 
 step "visual question answering, $out/vqa"
 "$bin/albef_vqa" train --init "$init" --data "$scenes/vqa_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/vqa" --epochs 4
+  --image-root "$scenes/train.tar" --output "$out/vqa" --epochs 3
 "$bin/albef_vqa" evaluate -m "$out/vqa/checkpoint.safetensors" --data "$scenes/vqa_test.json" \
   --answers "$scenes/answer_list.json" --image-root "$scenes/test.tar" \
   --output "$out/vqa/test.json" --sheet "$out/vqa.png"
 
 step "visual entailment, $out/ve"
 "$bin/albef_ve" train --init "$init" --data "$scenes/ve_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/ve" --epochs 4
+  --image-root "$scenes/train.tar" --output "$out/ve" --epochs 3
 "$bin/albef_ve" evaluate -m "$out/ve/checkpoint.safetensors" --data "$scenes/ve_test.json" \
   --image-root "$scenes/test.tar" --output "$out/ve/test.json" --sheet "$out/ve.png"
 
 step "reasoning on pairs of pictures, $out/nlvr"
 "$bin/albef_nlvr" train --init "$init" --data "$scenes/nlvr_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/nlvr" --epochs 4
+  --image-root "$scenes/train.tar" --output "$out/nlvr" --epochs 3
 "$bin/albef_nlvr" evaluate -m "$out/nlvr/checkpoint.safetensors" --data "$scenes/nlvr_test.json" \
   --image-root "$scenes/test.tar" --output "$out/nlvr/test.json" --sheet "$out/nlvr.png"
 
 step "grounding, $out/ground"
 "$bin/albef_ground" train --init "$init" --data "$scenes/grounding_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/ground" --epochs 2
+  --image-root "$scenes/train.tar" --output "$out/ground" --epochs 1
 "$bin/albef_ground" evaluate -m "$out/ground/checkpoint.safetensors" \
   --data "$scenes/grounding_test.json" --image-root "$scenes/test.tar" \
   --refs "$scenes/refs.json" --instances "$scenes/instances.json" \
