@@ -24,13 +24,7 @@ int assign(examples::TaskArguments args, auto& device) {
   using Device = std::remove_reference_t<decltype(device)>;
   args.complete(std::is_same_v<C, Tiny>, assign_tiny, assign_paper, C::max_position_embeddings);
   const SourcePtr source = examples::open_data(args.data, args.image_root);
-  std::vector<std::string> texts;
-  for (std::size_t i = 0; i < source->size(); ++i)
-    for (const auto& caption : source->record(i).captions) try {
-        texts.push_back(pre_caption(caption));
-      } catch (const Error&) {  // the loader will report the record
-      }
-  const WordPiece tokenizer = args.tokenizer(texts, C::vocab_size);
+  const WordPiece tokenizer = args.tokenizer(examples::clean_captions(*source), C::vocab_size);
   Loader loader(source, tokenizer, args.transform(C::image_res), args.loader());
   using Task = TextAssignmentTask<C, Device, Precision>;
   Task trained(device, args.train.seed);

@@ -14,13 +14,6 @@
 
 namespace examples {
 
-TaskArguments::TaskArguments() {
-  train.epochs = 0;
-  train.lr = train.min_lr = train.warmup_lr = train.optimizer.weight_decay = -1;
-  train.warmup = train.alpha_epochs = -1;
-  train.momentum = -1;
-}
-
 void TaskArguments::add_to(CLI::App& app, const std::string& data_what, bool validates,
                            bool distills) {
   const auto model_group = "Model";
@@ -51,21 +44,7 @@ void TaskArguments::add_to(CLI::App& app, const std::string& data_what, bool val
                  "tokens kept of a text, [CLS] included; 0: the task's default")
       ->capture_default_str()
       ->group(data_group);
-  app.add_option("--crop", crop, "share of the picture that a random crop keeps, low and high")
-      ->expected(2)
-      ->group(data_group);
-  app.add_option("--flip", flip,
-                 "probability of mirroring a picture; choose 0 where texts say left and right")
-      ->group(data_group);
-  app.add_option("--augment", augment, "RandAugment operations per picture, 0 for none")
-      ->group(data_group);
-  app.add_option("--workers", workers, "threads that prepare batches")
-      ->capture_default_str()
-      ->group(data_group);
-  app.add_option("--max-bad-share", max_bad_share,
-                 "share of unusable records at which the run stops")
-      ->capture_default_str()
-      ->group(data_group);
+  add_picture_options(app, data_group);
 
   compute.add_to(app, false, "Device");
 
@@ -75,44 +54,16 @@ void TaskArguments::add_to(CLI::App& app, const std::string& data_what, bool val
       ->group(run_group);
   app.add_flag("--resume", resume, "continue the run in the output folder exactly")
       ->group(run_group);
-  app.add_option("--epochs", train.epochs, "passes over the data")->group(run_group);
-  app.add_option("--max-steps", train.max_steps, "stop after this many optimizer steps")
-      ->group(run_group);
-  app.add_option("--batch-size", batch_size, "examples per batch")->group(run_group);
-  app.add_option("--accumulate", train.accumulate, "batches per optimizer step")
-      ->capture_default_str()
-      ->group(run_group);
-  app.add_option("--lr", train.lr, "peak learning rate")->group(run_group);
-  app.add_option("--min-lr", train.min_lr, "learning rate at the end")->group(run_group);
-  app.add_option("--warmup-lr", train.warmup_lr, "learning rate at the start")->group(run_group);
-  app.add_option("--warmup", train.warmup, "iterations until the peak")->group(run_group);
-  app.add_option("--weight-decay", train.optimizer.weight_decay, "of AdamW")->group(run_group);
-  app.add_option("--max-norm", train.optimizer.max_norm, "clip the gradient norm; 0: off")
-      ->group(run_group);
+  add_optimizer_options(app, run_group, "examples");
   if (distills) {
-    app.add_option("--momentum", train.momentum, "of the momentum model")->group(run_group);
-    app.add_option("--alpha", train.alpha, "weight of the momentum model's soft targets")
-        ->check(CLI::Range(0.0, 1.0))
-        ->capture_default_str()
-        ->group(run_group);
-    app.add_option("--alpha-epochs", train.alpha_epochs,
-                   "epochs over which the soft targets gain their weight; 0: at once")
-        ->group(run_group);
+    add_distillation_options(app, run_group, "; 0: at once");
+    app.get_option("--alpha")->check(CLI::Range(0.0, 1.0));
     app.add_flag("--no-distill", no_distill, "no soft targets and no momentum model (alpha 0)")
         ->group(run_group);
   } else {
     no_distill = true;
   }
-  app.add_option("--seed", train.seed, "of weights, order, augmentation and dropout")
-      ->capture_default_str()
-      ->group(run_group);
-  app.add_option("--save-every", train.save_every,
-                 "optimizer steps between checkpoints; 0: every epoch")
-      ->group(run_group);
-  app.add_flag("--checkpointing", checkpointing,
-               "keep only block inputs and compute blocks again in the backward pass: less "
-               "memory, a third more time")
-      ->group(run_group);
+  add_state_options(app, run_group);
 }
 
 void TaskArguments::complete(bool is_tiny, const TaskDefaults& tiny, const TaskDefaults& paper,
@@ -212,15 +163,6 @@ albef::LoaderOptions in_order(albef::LoaderOptions options, int model_positions)
 
 albef::LoaderOptions TaskArguments::validation_loader(int model_positions) const {
   return in_order(loader(), model_positions);
-}
-
-albef::TrainTransform TaskArguments::transform(int image_size) const {
-  albef::TrainTransform transform{.size = image_size};
-  transform.crop.scale_low = crop.at(0);
-  transform.crop.scale_high = crop.at(1);
-  transform.flip = flip;
-  transform.augment.count = augment;
-  return transform;
 }
 
 BestEpoch::BestEpoch(const std::string& folder, std::int64_t next_step, bool validates)

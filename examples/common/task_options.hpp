@@ -23,6 +23,7 @@
 #include "common/config_dispatch.hpp"
 #include "common/device.hpp"
 #include "common/load_model.hpp"
+#include "common/run_options.hpp"
 
 namespace examples {
 
@@ -38,19 +39,12 @@ struct TaskDefaults {
 
 /// What a user may set of a fine-tuning run. Unset numbers (0 or below) take the task's default;
 /// see complete().
-struct TaskArguments {
+struct TaskArguments : RunArguments {
   std::vector<std::string> data, val;
   std::string image_root, init, config, vocab;
-  int batch_size = 0, workers = 1, max_text_length = 0;
-  std::vector<float> crop;
-  float flip = -1;
-  int augment = -1;
-  double max_bad_share = 0.01;
-  albef::TrainOptions train;
-  DeviceArguments compute;
-  bool no_distill = false, resume = false, resize_positions = false, checkpointing = false;
+  int max_text_length = 0;
+  bool no_distill = false, resume = false, resize_positions = false;
 
-  TaskArguments();
   /// `data_what` says what --data is; `validates`: the task has --val, `distills`: a momentum
   /// model.
   void add_to(CLI::App& app, const std::string& data_what, bool validates = true,
@@ -69,7 +63,6 @@ struct TaskArguments {
   albef::LoaderOptions loader() const;
   /// Of a validation set; texts are cut where the model has no more positions.
   albef::LoaderOptions validation_loader(int model_positions) const;
-  albef::TrainTransform transform(int image_size) const;
 };
 
 /// Error now, before a run leaves files or at the end of its first epoch, if the pictures of a data
@@ -133,11 +126,8 @@ int run_training(const std::string& name, const TaskArguments& args, Task& task,
   using namespace albef;
   check_first_batch(loader);
   task.context().set_checkpointing(args.checkpointing);
-  std::string vocabulary;
-  for (const std::string& token : tokenizer.tokens())
-    vocabulary += (vocabulary.empty() ? "" : "\n") + token;
   extra["task"] = name;
-  extra["vocab"] = vocabulary;
+  extra["vocab"] = vocabulary_text(tokenizer);
   extra["max_text_length"] = concat(args.max_text_length);
 
   Trainer trainer(task, loader, args.train, extra);

@@ -12,13 +12,6 @@
 
 namespace examples {
 
-TrainArguments::TrainArguments() {
-  train.epochs = 0;
-  train.lr = train.min_lr = train.warmup_lr = train.optimizer.weight_decay = -1;
-  train.warmup = train.alpha_epochs = -1;
-  train.momentum = -1;
-}
-
 void TrainArguments::add_to(CLI::App& app) {
   const auto data_group = "Data";
   app.add_option("--data", data, std::string(data_help) + "; PATH=WEIGHT mixes several")
@@ -34,19 +27,7 @@ void TrainArguments::add_to(CLI::App& app) {
   app.add_option("--max-text-length", max_text_length, "tokens kept of a caption, [CLS] included")
       ->capture_default_str()
       ->group(data_group);
-  app.add_option("--crop", crop, "share of the picture that a random crop keeps, low and high")
-      ->expected(2)
-      ->group(data_group);
-  app.add_option("--flip", flip, "probability of mirroring a picture")->group(data_group);
-  app.add_option("--augment", augment, "RandAugment operations per picture, 0 for none")
-      ->group(data_group);
-  app.add_option("--workers", workers, "threads that prepare batches")
-      ->capture_default_str()
-      ->group(data_group);
-  app.add_option("--max-bad-share", max_bad_share,
-                 "share of unusable records at which the run stops")
-      ->capture_default_str()
-      ->group(data_group);
+  add_picture_options(app, data_group);
   app.add_option("--mismatch", noise.mismatch,
                  "spoil captions: share that is swapped with another record's")
       ->group(data_group);
@@ -62,27 +43,8 @@ void TrainArguments::add_to(CLI::App& app) {
   app.add_option("--output", train.output, "folder for checkpoint, metrics and curves")
       ->capture_default_str()
       ->group(run_group);
-  app.add_option("--epochs", train.epochs, "passes over the data")->group(run_group);
-  app.add_option("--max-steps", train.max_steps, "stop after this many optimizer steps")
-      ->group(run_group);
-  app.add_option("--batch-size", batch_size, "pairs per batch")->group(run_group);
-  app.add_option("--accumulate", train.accumulate, "batches per optimizer step")
-      ->capture_default_str()
-      ->group(run_group);
-  app.add_option("--lr", train.lr, "peak learning rate")->group(run_group);
-  app.add_option("--min-lr", train.min_lr, "learning rate at the end")->group(run_group);
-  app.add_option("--warmup-lr", train.warmup_lr, "learning rate at the start")->group(run_group);
-  app.add_option("--warmup", train.warmup, "iterations until the peak")->group(run_group);
-  app.add_option("--weight-decay", train.optimizer.weight_decay, "of AdamW")->group(run_group);
-  app.add_option("--max-norm", train.optimizer.max_norm, "clip the gradient norm; 0: off")
-      ->group(run_group);
-  app.add_option("--momentum", train.momentum, "of the momentum model")->group(run_group);
-  app.add_option("--alpha", train.alpha, "weight of the momentum model's soft targets")
-      ->capture_default_str()
-      ->group(run_group);
-  app.add_option("--alpha-epochs", train.alpha_epochs,
-                 "epochs over which the soft targets gain their weight (the paper: 1)")
-      ->group(run_group);
+  add_optimizer_options(app, run_group, "pairs");
+  add_distillation_options(app, run_group, " (the paper: 1)");
   app.add_option("--temp-min", temp_min, "lower limit of the temperature (the paper: 0.001)")
       ->group(run_group);
   app.add_option("--negative-epsilon", negative_epsilon,
@@ -90,17 +52,8 @@ void TrainArguments::add_to(CLI::App& app) {
       ->group(run_group);
   app.add_option("--queue-size", queue_size, "features kept as negatives; 0: none")
       ->group(run_group);
-  app.add_option("--seed", train.seed, "of weights, order, augmentation, masks and dropout")
-      ->capture_default_str()
-      ->group(run_group);
-  app.add_option("--save-every", train.save_every,
-                 "optimizer steps between checkpoints; 0: every epoch")
-      ->group(run_group);
+  add_state_options(app, run_group);
   app.add_flag("--keep-epochs", train.keep_epochs, "keep the checkpoint of every epoch")
-      ->group(run_group);
-  app.add_flag("--checkpointing", checkpointing,
-               "keep only block inputs and compute blocks again in the backward pass: less "
-               "memory, a third more time")
       ->group(run_group);
   app.add_flag("--official", official,
                "repeat the official code's oddities: teacher dropout, negatives that may be "
@@ -147,13 +100,7 @@ albef::WordPiece TrainArguments::tokenizer(const albef::Source& source,
                                            int model_vocabulary) const {
   auto made = [&] {
     if (!vocab.empty()) return albef::load_wordpiece(vocab);
-    std::vector<std::string> captions;
-    for (std::size_t i = 0; i < source.size(); ++i)
-      for (const auto& caption : source.record(i).captions) try {
-          captions.push_back(albef::pre_caption(caption));
-        } catch (const albef::Error&) {  // the loader will report the record
-        }
-    return albef::WordPiece::from_vocab(albef::learn_vocabulary(captions, vocab_size),
+    return albef::WordPiece::from_vocab(albef::learn_vocabulary(clean_captions(source), vocab_size),
                                         "learned vocabulary");
   }();
   albef::require(made.size() <= model_vocabulary, vocab, ": ", made.size(),
@@ -163,13 +110,9 @@ albef::WordPiece TrainArguments::tokenizer(const albef::Source& source,
 
 albef::Loader TrainArguments::loader(albef::SourcePtr source, const albef::WordPiece& tokenizer,
                                      int image_size) const {
-  albef::TrainTransform transform{.size = image_size};
-  transform.crop.scale_low = crop.at(0);
-  transform.crop.scale_high = crop.at(1);
-  transform.use_crop = use_crop;
-  transform.flip = flip;
-  transform.augment.count = augment;
-  if (official) transform.augment.compat = albef::AugmentCompat::official;
+  albef::TrainTransform picture = transform(image_size);
+  picture.use_crop = use_crop;
+  if (official) picture.augment.compat = albef::AugmentCompat::official;
   albef::LoaderOptions options;
   options.batch_size = batch_size;
   options.workers = workers;
@@ -177,7 +120,7 @@ albef::Loader TrainArguments::loader(albef::SourcePtr source, const albef::WordP
   options.encode.max_length = max_text_length;
   options.mask_probability = mask_probability;
   options.max_bad_share = max_bad_share;
-  return albef::Loader(std::move(source), tokenizer, transform, options);
+  return albef::Loader(std::move(source), tokenizer, picture, options);
 }
 
 albef::PretrainOptions TrainArguments::objective_options() const {
@@ -187,15 +130,6 @@ albef::PretrainOptions TrainArguments::objective_options() const {
     options.teacher_dropout = true;
   }
   return options;
-}
-
-std::string vocabulary_text(const albef::WordPiece& tokenizer) {
-  std::string text;
-  for (int i = 0; i < tokenizer.size(); ++i) {
-    if (i) text += '\n';
-    text += tokenizer.token(i);
-  }
-  return text;
 }
 
 void write_loss_curves(const std::string& path, const albef::MetricHistory& history,

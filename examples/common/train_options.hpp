@@ -1,4 +1,4 @@
-// Options that every training program takes, and the run they describe.
+// Options of programs that train on pictures with captions, and the run they describe.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,29 +12,23 @@
 #include "albef/train/metrics.hpp"
 #include "albef/train/plateau.hpp"
 #include "albef/train/trainer.hpp"
-#include "common/device.hpp"
+#include "common/run_options.hpp"
 
 namespace examples {
 
-/// What a user may set of a training run. Unset numbers (0 or below) take the configuration's
-/// default; see complete().
-struct TrainArguments {
+/// What a user may set of a run on pictures with captions. Unset numbers (0 or below) take the
+/// configuration's default; see complete().
+struct TrainArguments : RunArguments {
   std::vector<std::string> data{"examples/data/emoji/emoji-train.tar"};
   std::string image_root, vocab;
   int vocab_size = 0, max_text_length = 25;
-  int batch_size = 0, queue_size = -1, workers = 1;
-  DeviceArguments compute;
-  double max_bad_share = 0.01;
-  std::vector<float> crop;
-  float flip = -1, temp_min = -1, negative_epsilon = -1;
-  int augment = -1;
+  int queue_size = -1;
+  float temp_min = -1, negative_epsilon = -1;
   bool use_crop = true;            // else the whole picture is resized
   float mask_probability = 0.15f;  // of a token; 0: no masked copies
   albef::CaptionNoise noise;
-  albef::TrainOptions train;
-  bool checkpointing = false, official = false;
+  bool official = false;
 
-  TrainArguments();
   void add_to(CLI::App& app);
 
   /// Fills in what was not set. The numbers of tiny come from the emoji data set, those of the
@@ -48,9 +42,6 @@ struct TrainArguments {
                        int image_size) const;
   albef::PretrainOptions objective_options() const;
 };
-
-/// The tokens of a vocabulary joined by line ends, as checkpoints carry them.
-std::string vocabulary_text(const albef::WordPiece& tokenizer);
 
 /// Draws the loss curves of a run with the levels at which nothing is learned.
 void write_loss_curves(const std::string& path, const albef::MetricHistory& history,

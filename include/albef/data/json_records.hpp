@@ -63,11 +63,11 @@ inline std::string read_json_text(const std::string& path) {
 template <class Take>
 void for_each_json(const std::string& text, const std::string& path, Take&& take) {
   const auto on_event = [&](int depth, Json::parse_event_t event, Json& value) {
-    using Event = Json::parse_event_t;
-    if (depth == 0 && (event == Event::object_start || event == Event::value))
+    using Kind = Json::parse_event_t;
+    if (depth == 0 && (event == Kind::object_start || event == Kind::value))
       fail("cannot read annotations '", path, "': expected a list of records at the top");
     const bool complete =
-        event == Event::object_end || event == Event::array_end || event == Event::value;
+        event == Kind::object_end || event == Kind::array_end || event == Kind::value;
     if (depth != 1 || !complete) return true;
     take(value);
     return false;
