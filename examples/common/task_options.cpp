@@ -44,6 +44,15 @@ void TaskArguments::add_to(CLI::App& app, const std::string& data_what, bool val
                  "tokens kept of a text, [CLS] included; 0: the task's default")
       ->capture_default_str()
       ->group(data_group);
+  if (validates) {
+    app.add_option("--val-image-root", val_image_root,
+                   "where the pictures of --val are; default: --image-root")
+        ->group(data_group);
+    app.add_flag("--by-picture", by_picture,
+                 "examples about the same picture come together and share its pass through the "
+                 "image encoder: several times faster where pictures have several examples")
+        ->group(data_group);
+  }
   add_picture_options(app, data_group);
 
   compute.add_to(app, false, "Device");
@@ -127,9 +136,10 @@ albef::WordPiece TaskArguments::tokenizer(const std::vector<std::string>& texts,
   return albef::WordPiece::from_vocab(std::move(tokens), place, given.options());
 }
 
-albef::AnnotationOptions TaskArguments::annotations(bool strict) const {
-  auto options = annotation_options(image_root);
-  options.strict = strict;
+albef::AnnotationOptions TaskArguments::annotations(bool validation) const {
+  auto options =
+      annotation_options(validation && !val_image_root.empty() ? val_image_root : image_root);
+  options.strict = validation;
   return options;
 }
 
@@ -138,6 +148,7 @@ albef::LoaderOptions TaskArguments::loader() const {
   options.batch_size = batch_size;
   options.workers = workers;
   options.seed = train.seed;
+  options.by_picture = by_picture;
   options.mask_probability = 0;
   options.encode.max_length = max_text_length;
   options.max_bad_share = max_bad_share;
@@ -242,15 +253,15 @@ void fill_batch(albef::TaskBatch& batch, const std::vector<std::string>& picture
                 const std::vector<std::string>& texts, int image_size,
                 const albef::WordPiece& tokenizer, int max_length) {
   batch.size = static_cast<int>(texts.size());
-  batch.image_size = image_size;
-  const albef::EvalTransform transform{image_size};
+  const albef::PictureTransform transform = albef::EvalTransform{image_size};
   albef::TransformBuffers buffers;
-  const auto side = static_cast<std::size_t>(image_size);
-  std::vector<std::uint8_t> pixels(side * side * 3);
-  for (const std::string& path : pictures) {
-    transform(albef::load_image(path), pixels, buffers);
-    for (std::size_t i = 0; i < texts.size(); ++i)
-      batch.images.insert(batch.images.end(), pixels.begin(), pixels.end());
+  albef::RandomStream random(0, 0);  // evaluation draws nothing
+  albef::clear_pictures(batch, image_size);
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    const auto place =
+        albef::share_picture(batch, static_cast<std::int64_t>(i), transform, random, buffers,
+                             [&] { return albef::load_image(pictures[i]); });
+    batch.image_of.insert(batch.image_of.end(), texts.size(), place);
   }
   for (const std::string& text : texts)
     batch.text.add(tokenizer.encode(text, {.max_length = max_length}));

@@ -41,9 +41,9 @@ struct TaskDefaults {
 /// see complete().
 struct TaskArguments : RunArguments {
   std::vector<std::string> data, val;
-  std::string image_root, init, config, vocab;
+  std::string image_root, val_image_root, init, config, vocab;
   int max_text_length = 0;
-  bool no_distill = false, resume = false, resize_positions = false;
+  bool no_distill = false, resume = false, resize_positions = false, by_picture = false;
 
   /// `data_what` says what --data is; `validates`: the task has --val, `distills`: a momentum
   /// model.
@@ -59,7 +59,8 @@ struct TaskArguments : RunArguments {
   /// The given vocabulary, the starting checkpoint's, or one learned from the texts. Words it
   /// cannot spell are added to the end of it while the model has room.
   albef::WordPiece tokenizer(const std::vector<std::string>& texts, int model_vocabulary) const;
-  albef::AnnotationOptions annotations(bool strict) const;
+  /// How the training set, or that of --val, is read.
+  albef::AnnotationOptions annotations(bool validation) const;
   albef::LoaderOptions loader() const;
   /// Of a validation set; texts are cut where the model has no more positions.
   albef::LoaderOptions validation_loader(int model_positions) const;

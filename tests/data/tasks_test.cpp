@@ -261,10 +261,58 @@ TEST_CASE("statements: a batch has all first pictures, then all second ones") {
   const ClassBatch& batch = loader.next();
   REQUIRE(batch.images.size() == 4 * 48);
   std::vector<int> levels;
-  for (std::size_t i = 0; i < 4; ++i) levels.push_back(batch.images[48 * i]);
+  for (const std::int32_t i : batch.image_of)
+    levels.push_back(batch.images[48 * static_cast<std::size_t>(i)]);
   CHECK(levels == std::vector<int>{0, 10, 30, 20});
   CHECK(batch.labels == std::vector<std::int32_t>{1, 0});
   CHECK(tokenizer().decode(batch.text.text(0), true) == "a b");
+}
+
+TEST_CASE("tasks: records about one picture share it, and come together if asked to") {
+  const TemporaryFolder folder;
+  write_pictures(folder, 5);
+  std::string questions = "[", statements = "[";
+  for (int i = 0; i < 20; ++i) {
+    const std::string comma = i ? "," : "", picture = "\"" + std::to_string(i % 5) + ".png\"";
+    questions += comma + "{\"image\": " + picture + ", \"question\": \"n " + std::to_string(i) +
+                 "\", \"answer\": \"x\"}";
+    statements += comma + "{\"images\": [" + picture + ", \"0.png\"], \"sentence\": \"n " +
+                  std::to_string(i) + "\", \"label\": true}";
+  }
+  LoaderOptions o = options(10);
+  o.by_picture = true;
+  const auto vqa = std::make_shared<VqaSet>(folder.write("q.json", questions + "]"));
+  VqaLoader loader(vqa, tokenizer(), plain, o);
+  std::vector<std::vector<std::int64_t>> orders;
+  for (int n = 0; n < 4; ++n) {
+    const VqaBatch& batch = loader.next();
+    REQUIRE(batch.image_of.size() == 10);
+    CHECK(batch.images.size() == batch.image_ids.size() * 48);
+    CHECK(batch.image_ids.size() == 3);  // two whole groups of four and half of one
+    for (std::size_t i = 0; i < 10; ++i) {
+      const auto place = static_cast<std::size_t>(batch.image_of[i]);
+      CHECK(batch.images[48 * place] == 10 * (batch.indices[i] % 5));
+      if (i > 0 && place != static_cast<std::size_t>(batch.image_of[i - 1]))
+        CHECK(batch.image_of[i] == batch.image_of[i - 1] + 1);  // one picture after the other
+    }
+    orders.push_back(batch.indices);
+  }
+  CHECK(orders[0] != orders[2]);  // another order in the next epoch
+  orders[0].insert(orders[0].end(), orders[1].begin(), orders[1].end());
+  std::sort(orders[0].begin(), orders[0].end());
+  for (std::size_t i = 0; i < 20; ++i) CHECK(orders[0][i] == static_cast<std::int64_t>(i));
+
+  const auto pairs = std::make_shared<StatementSet>(folder.write("n.json", statements + "]"),
+                                                    albef::reasoning_format());
+  StatementLoader pair_loader(pairs, tokenizer(), EvalTransform{4},
+                              albef::evaluation_options(options(10)));
+  const ClassBatch& batch = pair_loader.next();
+  CHECK(batch.images.size() == 5 * 48);
+  REQUIRE(batch.image_of.size() == 20);
+  for (std::size_t i = 0; i < 10; ++i) {
+    CHECK(batch.image_of[i] == static_cast<std::int32_t>(i % 5));
+    CHECK(batch.image_of[10 + i] == 0);
+  }
 }
 
 TEST_CASE("statements: an unusable record is replaced and the batch keeps its order") {
@@ -292,8 +340,11 @@ TEST_CASE("statements: an unusable record is replaced and the batch keeps its or
       CHECK(batch.labels[i] == index % 2);
       CHECK(tokenizer().decode(batch.text.text(static_cast<int>(i)), true) ==
             "n " + std::to_string(index));
-      CHECK(batch.images[48 * i] == 10 * (index % 3));
-      CHECK(batch.images[48 * (4 + i)] == 10 * ((index + 1) % 3));
+      const auto level = [&](std::size_t at) {
+        return batch.images[48 * static_cast<std::size_t>(batch.image_of[at])];
+      };
+      CHECK(level(i) == 10 * (index % 3));
+      CHECK(level(4 + i) == 10 * ((index + 1) % 3));
     }
   }
   CHECK(loader.bad_records() == 1);

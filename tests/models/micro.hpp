@@ -75,6 +75,7 @@ auto upload(Ctx& ctx, const HostBatch& host) {
 /// A context over a model with random weights, large enough that every part matters.
 template <class C, class Precision = Fp64, class M = albef::Albef<C>>
 struct Bench {
+  using Config = C;
   using Model = M;
   using Real = typename Precision::Compute;
   using Store = albef::ParamStore<Cpu, Precision>;
@@ -163,6 +164,33 @@ void check_gradient(B& b, const F& loss, int directions = 2) {
 template <class Real>
 bool bit_equal(const std::vector<Real>& a, const std::vector<Real>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(Real)) == 0;
+}
+
+/// Checks that examples that share pictures give the loss and gradient of pictures repeated.
+/// `host` shows its pictures by `image_of`; loss(batch) is that of bench `b`.
+template <class B, class HostBatch, class F>
+void check_sharing(B& b, const HostBatch& host, const F& loss) {
+  const std::size_t bytes = std::size_t{3} * B::Config::image_res * B::Config::image_res;
+  HostBatch repeated = host;
+  repeated.image_of.clear();
+  repeated.images.clear();
+  for (const std::int32_t i : host.image_of) {
+    const auto from = host.images.begin() + static_cast<std::ptrdiff_t>(bytes) * i;
+    repeated.images.insert(repeated.images.end(), from, from + static_cast<std::ptrdiff_t>(bytes));
+  }
+  const auto run = [&](const HostBatch& batch) {
+    b.store.clear_gradients();
+    std::fill_n(b.store.data(Plane::grad), b.store.size(), 0.0);
+    b.ctx.begin_step(0);
+    const auto l = loss(batch);
+    b.ctx.backward(l);
+    auto out = b.plane(Plane::grad);
+    out.push_back(b.ctx.item(l));
+    return out;
+  };
+  const auto shared = run(host), expected = run(repeated);
+  CHECK(shared.back() == doctest::Approx(expected.back()).epsilon(1e-13));
+  CHECK(deviation(shared, expected) < 1e-12);
 }
 
 }  // namespace model_test

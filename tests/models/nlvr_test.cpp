@@ -68,6 +68,16 @@ TEST_CASE("NLVR2: the paired encoder equals its layers one by one, gradients of 
   CHECK(deviation(gradient, expected_gradient) < 1e-11);
 }
 
+TEST_CASE("NLVR2: statements about the same pictures share them") {
+  NlvrBench b;
+  auto batch = pair_batch();
+  batch.images.resize(batch.images.size() / 6 * 4);
+  batch.image_of = {0, 1, 3, 2, 1, 0};
+  check_sharing(b, batch, [&](const albef::ClassBatch& in) {
+    return classify(b.ctx, b.model, Model::upload(b.ctx, in), 0.4).loss;
+  });
+}
+
 TEST_CASE("NLVR2: checkpointing changes neither loss nor gradient") {
   const auto run = [](bool checkpointing) {
     NlvrBench b;

@@ -58,6 +58,16 @@ TEST_CASE("visual entailment: the loss mixes labels and the momentum model's opi
   CHECK(b.ctx.item(loss(b, 0.4)) == doctest::Approx(expected).epsilon(1e-12));
 }
 
+TEST_CASE("visual entailment: hypotheses about one picture share it") {
+  VeBench b;
+  auto batch = class_batch(5, {2, 0, 1, 1, 0});
+  batch.images.resize(batch.images.size() / 5 * 2);
+  batch.image_of = {1, 0, 0, 1, 1};
+  check_sharing(b, batch, [&](const albef::ClassBatch& in) {
+    return classify(b.ctx, b.model, Model::upload(b.ctx, in), 0.4).loss;
+  });
+}
+
 TEST_CASE("visual entailment: batches that do not fit together are refused") {
   VeBench b;
   const auto refused = [&](const albef::ClassBatch& batch, const char* message) {
@@ -71,6 +81,11 @@ TEST_CASE("visual entailment: batches that do not fit together are refused") {
   batch = host;
   batch.text.add(std::vector<std::int32_t>{2, 5});
   refused(batch, "got 4 texts for 3 examples");
+  batch = host;
+  batch.image_of = {0, 1};
+  refused(batch, "got 2 numbers of pictures, expected 3");
+  batch.image_of = {0, 3, 1};
+  refused(batch, "an example shows picture 3 of 3");
   batch = host;
   batch.labels.clear();
   CHECK(Model::upload(b.ctx, batch).labels == nullptr);  // only asked

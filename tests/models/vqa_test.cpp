@@ -30,9 +30,10 @@ albef::VqaBatch question_batch() {
 const albef::VqaBatch host = question_batch();
 
 auto states(VqaBench& b) {
-  return b.model.question_states(
-      b.ctx, albef::upload_images<Micro>(b.ctx, std::span<const std::uint8_t>(host.images)),
-      b.tokens(host.text));
+  albef::VqaInput<double, Micro> in;
+  in.image = albef::upload_images<Micro>(b.ctx, std::span<const std::uint8_t>(host.images));
+  in.question = b.tokens(host.text);
+  return b.model.question_states(b.ctx, in);
 }
 
 auto upload(VqaBench& b, const albef::VqaBatch& batch) {
@@ -69,6 +70,16 @@ TEST_CASE("VQA: the gradient agrees with differences, with weights and a teacher
   VqaBench b;
   for (const double alpha : {0.0, 0.4})
     check_gradient(b, [&] { return vqa_loss(b.ctx, b.model, upload(b, host), alpha); });
+}
+
+TEST_CASE("VQA: questions about one picture share it") {
+  VqaBench b;
+  auto batch = host;
+  batch.images.resize(batch.images.size() / 3 * 2);
+  batch.image_of = {1, 0, 1};
+  check_sharing(b, batch, [&](const albef::VqaBatch& in) {
+    return vqa_loss(b.ctx, b.model, upload(b, in), 0.4);
+  });
 }
 
 TEST_CASE("VQA: checkpointing changes neither loss nor gradient") {

@@ -34,7 +34,10 @@ struct LoaderOptions {
   int workers = 2;   ///< threads that prepare batches; 0: the caller's thread does it
   int prefetch = 4;  ///< batches in flight or ready, the one in use included
   std::uint64_t seed = 42;
-  bool shuffle = true;             ///< false: records in the order of the source
+  bool shuffle = true;  ///< false: records in the order of the source
+  /// Records about the same picture come one after the other, so that it is read and encoded once
+  /// for all of them: a step then costs a fraction where questions or statements share pictures.
+  bool by_picture = false;
   bool drop_last = true;           ///< false: an epoch ends with a smaller batch
   int max_words = 30;              ///< text clean-up; see pre_caption and pre_question
   EncodeOptions encode{};          ///< at most 25 tokens by default

@@ -18,6 +18,7 @@
 #include "albef/data/codec.hpp"
 #include "albef/data/json_records.hpp"
 #include "albef/data/record.hpp"
+#include "albef/data/shared_pictures.hpp"
 #include "albef/models/task_batch.hpp"
 
 namespace albef {
@@ -120,8 +121,8 @@ class StatementSet {
   JsonRecords<StatementRecord> records_;
 };
 
-/// The records of a StatementSet as rows of batches, with all first pictures before all second
-/// ones. Each picture has a random transform of its own. The tokenizer must outlive the feed.
+/// The records of a StatementSet as rows of batches. Records of a batch that show the same picture
+/// share it, transformed once. The tokenizer must outlive the feed.
 class StatementFeed : public Feed<ClassBatch> {
  public:
   StatementFeed(std::shared_ptr<const StatementSet> set, const WordPiece& tokenizer,
@@ -129,16 +130,22 @@ class StatementFeed : public Feed<ClassBatch> {
       : set_(std::move(set)),
         tokenizer_(tokenizer),
         transform_(std::move(transform)),
-        options_(options) {
-    require(set_ != nullptr, "loader: no statements given");
-  }
+        options_(options),
+        numbers_(
+            checked(set_).size(), [this](std::size_t i) -> const auto& {
+              return (*set_)[i].images;
+            }) {}
 
   std::size_t size() const override { return set_->size(); }
+  std::vector<std::uint32_t> epoch_order(std::uint64_t seed, std::int64_t epoch) const override {
+    return options_.by_picture ? numbers_.grouped_order(seed, epoch)
+                               : Feed::epoch_order(seed, epoch);
+  }
 
   void begin(ClassBatch& batch) const override {
-    batch.image_size = transform_.size();
-    batch.images.resize(static_cast<std::size_t>(set_->format().pictures) *
-                        static_cast<std::size_t>(batch.size) * transform_.bytes());
+    clear_pictures(batch, transform_.size());
+    batch.image_of.resize(static_cast<std::size_t>(set_->format().pictures) *
+                          static_cast<std::size_t>(batch.size));
     batch.text.clear();
     batch.labels.clear();
   }
@@ -153,22 +160,30 @@ class StatementFeed : public Feed<ClassBatch> {
     } catch (const Error& error) { fail(set_->describe(index), ": ", error.what()); }
 
     for (std::size_t p = 0; p < record.images.size(); ++p) {
-      set_->read_image(index, p, buffers.bytes);
-      const Image image =
-          detail::decode_record(*set_, index, record.images[p], buffers.bytes, options_.decode);
       const std::size_t at =
           p * static_cast<std::size_t>(batch.size) + static_cast<std::size_t>(row);
-      transform_(image, random, batch.images, at, buffers.transform);
+      batch.image_of[at] =
+          share_picture(batch, numbers_(index, p), transform_, random, buffers.transform, [&] {
+            set_->read_image(index, p, buffers.bytes);
+            return detail::decode_record(*set_, index, record.images[p], buffers.bytes,
+                                         options_.decode);
+          });
     }
     batch.text.add(buffers.ids);
     batch.labels.push_back(record.label);
   }
 
  private:
+  static const StatementSet& checked(const std::shared_ptr<const StatementSet>& set) {
+    require(set != nullptr, "loader: no statements given");
+    return *set;
+  }
+
   std::shared_ptr<const StatementSet> set_;
   const WordPiece& tokenizer_;
   PictureTransform transform_;
   LoaderOptions options_;
+  PictureNumbers numbers_;
 };
 
 /// The loader of a StatementSet; see BatchLoader. The tokenizer must outlive it. The official code

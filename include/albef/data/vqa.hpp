@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "albef/data/codec.hpp"
 #include "albef/data/json_records.hpp"
 #include "albef/data/record.hpp"
+#include "albef/data/shared_pictures.hpp"
 #include "albef/models/task_batch.hpp"
 #include "albef/text/clean.hpp"
 
@@ -90,7 +92,8 @@ class VqaSet {
   JsonRecords<VqaRecord> records_;
 };
 
-/// The records of a VqaSet as rows of batches. The tokenizer must outlive the feed.
+/// The records of a VqaSet as rows of batches. Questions of a batch about the same picture share
+/// it, transformed once. The tokenizer must outlive the feed.
 class VqaFeed : public Feed<VqaBatch> {
  public:
   VqaFeed(std::shared_ptr<const VqaSet> set, const WordPiece& tokenizer, PictureTransform transform,
@@ -99,15 +102,19 @@ class VqaFeed : public Feed<VqaBatch> {
         tokenizer_(tokenizer),
         transform_(std::move(transform)),
         options_(options),
-        answers_required_(answers_required) {
-    require(set_ != nullptr, "loader: no questions given");
-  }
+        answers_required_(answers_required),
+        numbers_(checked(set_).size(),
+                 [this](std::size_t i) { return std::array{(*set_)[i].key}; }) {}
 
   std::size_t size() const override { return set_->size(); }
+  std::vector<std::uint32_t> epoch_order(std::uint64_t seed, std::int64_t epoch) const override {
+    return options_.by_picture ? numbers_.grouped_order(seed, epoch)
+                               : Feed::epoch_order(seed, epoch);
+  }
 
   void begin(VqaBatch& batch) const override {
-    batch.image_size = transform_.size();
-    batch.images.resize(static_cast<std::size_t>(batch.size) * transform_.bytes());
+    clear_pictures(batch, transform_.size());
+    batch.image_of.resize(static_cast<std::size_t>(batch.size));
     batch.text.clear();
     batch.answers.clear();
     batch.answer_counts.clear();
@@ -125,10 +132,11 @@ class VqaFeed : public Feed<VqaBatch> {
       tokenizer_.encode(question, options_.encode, buffers.ids);
     } catch (const Error& error) { fail(set_->describe(index), ": ", error.what()); }
 
-    set_->read_image(index, buffers.bytes);
-    const Image image =
-        detail::decode_record(*set_, index, record.key, buffers.bytes, options_.decode);
-    transform_(image, random, batch.images, static_cast<std::size_t>(row), buffers.transform);
+    batch.image_of[static_cast<std::size_t>(row)] =
+        share_picture(batch, numbers_(index), transform_, random, buffers.transform, [&] {
+          set_->read_image(index, buffers.bytes);
+          return detail::decode_record(*set_, index, record.key, buffers.bytes, options_.decode);
+        });
     batch.text.add(buffers.ids);
     for (const std::string& answer : record.answers) {
       tokenizer_.encode(answer, answer_encoding, buffers.ids);
@@ -139,11 +147,17 @@ class VqaFeed : public Feed<VqaBatch> {
   }
 
  private:
+  static const VqaSet& checked(const std::shared_ptr<const VqaSet>& set) {
+    require(set != nullptr, "loader: no questions given");
+    return *set;
+  }
+
   std::shared_ptr<const VqaSet> set_;
   const WordPiece& tokenizer_;
   PictureTransform transform_;
   LoaderOptions options_;
   bool answers_required_;
+  PictureNumbers numbers_;
 };
 
 /// The loader of a VqaSet; see BatchLoader. The tokenizer must outlive it. LoaderOptions' defaults

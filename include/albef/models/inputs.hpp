@@ -36,6 +36,12 @@ auto upload_images(Ctx& ctx, std::span<const std::uint8_t> pixels) {
   return out;
 }
 
+/// Uploads which picture each example of a batch shows: (B), or null where each shows its own.
+template <class Ctx, class Batch>
+const std::int32_t* upload_image_of(Ctx& ctx, const Batch& batch) {
+  return batch.image_of.empty() ? nullptr : ctx.upload(batch.image_of);
+}
+
 /// Uploads the masked copy of a batch into `batch`.
 template <class C, class Ctx>
 void upload_masked(Ctx& ctx, const MaskedText& masked,

@@ -132,13 +132,14 @@ struct AlbefNlvr {
     return cls_head(ctx, text_encoder.cls(ctx, in.text, images, in.first, in.second));
   }
 
-  /// Uploads a batch of 2 B pictures (the first ones, then the second ones) and B statements.
+  /// Uploads a batch of B statements and the pictures they show, the first ones, then the second.
   template <class Ctx>
   static auto upload(Ctx& ctx, const ClassBatch& host) {
     detail::check_batch(host, 2 * host.size, classes);
     NlvrInput<typename Ctx::Real, C> in;
     in.images = upload_images<C>(ctx, std::span<const std::uint8_t>(host.images));
-    in.first = first_rows(ctx, batch_of(2 * host.size)).index;  // 0, 1, ..., 2 B - 1
+    in.first = upload_image_of(ctx, host);
+    if (!in.first) in.first = first_rows(ctx, batch_of(2 * host.size)).index;  // 0, ..., 2 B - 1
     in.second = in.first + host.size;
     in.text = upload_tokens<C>(ctx, host.text);
     if (!host.labels.empty()) in.labels = ctx.upload(host.labels);

@@ -11,16 +11,18 @@ namespace albef {
 
 /// What they have in common.
 struct TaskBatch {
-  int size = 0;                       // B
-  int image_size = 0;                 // S
-  std::vector<std::uint8_t> images;   // (B, S, S, 3) red, green, blue
-  TextBatch text;                     // B sentences, hypotheses or questions: [CLS] words
-  std::vector<std::int64_t> indices;  // (B) record numbers in the source
-  std::int64_t epoch = 0, batch = 0;  // where in the run: batch number within the epoch
+  int size = 0;                         // B
+  int image_size = 0;                   // S
+  std::vector<std::uint8_t> images;     // (M, S, S, 3) red, green, blue
+  std::vector<std::int32_t> image_of;   // (B) which of the M each example shows; empty: its own
+  std::vector<std::int64_t> image_ids;  // (M) numbers of the pictures in the source, or empty
+  TextBatch text;                       // B sentences, hypotheses or questions: [CLS] words
+  std::vector<std::int64_t> indices;    // (B) record numbers in the source
+  std::int64_t epoch = 0, batch = 0;    // where in the run: batch number within the epoch
 };
 
-/// Examples with one class each. For NLVR2 `images` has 2 B pictures: first those shown first, then
-/// those shown second.
+/// Examples with one class each. NLVR2 shows 2 B pictures (in `image_of`, or else in `images`):
+/// first those shown first, then those shown second.
 struct ClassBatch : TaskBatch {
   std::vector<std::int32_t> labels;  // (B)
 };
@@ -35,19 +37,25 @@ struct VqaBatch : TaskBatch {
 
 namespace detail {
 
-/// Error if a batch does not have `images` pictures and B texts.
-inline void check_sizes(const TaskBatch& batch, int images) {
-  const std::size_t values =
-      static_cast<std::size_t>(batch.image_size) * static_cast<std::size_t>(batch.image_size) * 3;
-  require(batch.images.size() == static_cast<std::size_t>(images) * values, "got ",
-          batch.images.size(), " pixel values, expected ", images, " pictures of ",
-          batch.image_size, " x ", batch.image_size, " x 3");
+/// Error if a batch does not show `shown` pictures and have B texts.
+inline void check_sizes(const TaskBatch& batch, int shown) {
+  const auto side = static_cast<std::size_t>(batch.image_size), values = side * side * 3;
+  const auto expected = static_cast<std::size_t>(shown);
+  const std::size_t images = batch.image_of.empty() ? expected : batch.images.size() / values;
+  require(batch.images.size() == images * values, "got ", batch.images.size(),
+          " pixel values, expected ", images, " pictures of ", side, " x ", side, " x 3");
+  if (!batch.image_of.empty())
+    require(batch.image_of.size() == expected, "got ", batch.image_of.size(),
+            " numbers of pictures, expected ", expected);
+  for (const std::int32_t i : batch.image_of)
+    require(i >= 0 && static_cast<std::size_t>(i) < images, "an example shows picture ", i, " of ",
+            images);
   require(batch.text.count() == batch.size, "got ", batch.text.count(), " texts for ", batch.size,
           " examples");
 }
 /// The same, and unless it has no labels at all, one below `classes` for each example.
-inline void check_batch(const ClassBatch& batch, int images, int classes) {
-  check_sizes(batch, images);
+inline void check_batch(const ClassBatch& batch, int shown, int classes) {
+  check_sizes(batch, shown);
   if (batch.labels.empty()) return;
   require(batch.labels.size() == static_cast<std::size_t>(batch.size), "got ", batch.labels.size(),
           " labels for ", batch.size, " examples");

@@ -15,12 +15,13 @@ namespace albef {
 /// Classes of visual entailment (dataset/ve_dataset.py).
 enum class Entailment { contradiction = 0, neutral = 1, entailment = 2 };
 
-/// B pictures and hypotheses on the device.
+/// B hypotheses about M pictures on the device.
 template <class Real, class C>
 struct VeInput {
-  ImageTensor<Real, C> image;            ///< (B, 3, S, S)
-  Tokens text;                           ///< (B, L)
-  const std::int32_t* labels = nullptr;  ///< (B) see Entailment; for training
+  ImageTensor<Real, C> image;              ///< (M, 3, S, S)
+  const std::int32_t* image_of = nullptr;  ///< (B) the picture of each text; null: its own
+  Tokens text;                             ///< (B, L)
+  const std::int32_t* labels = nullptr;    ///< (B) see Entailment; for training
 };
 
 /// Train with classify(ctx, model, input, alpha).
@@ -43,12 +44,12 @@ struct AlbefVe {
   /// Scores of the classes from the fused [CLS]: (B, 3).
   template <class Ctx>
   auto logits(Ctx& ctx, const VeInput<typename Ctx::Real, C>& in) const {
-    require(in.image.rows() == in.text.seq.count, "[ve] got ", in.image.rows(), " images and ",
-            in.text.seq.count, " texts");
-    const auto image = visual_encoder(ctx, in.image);  // (B, N, Dv)
+    require(in.image_of || in.image.rows() == in.text.seq.count, "[ve] got ", in.image.rows(),
+            " images and ", in.text.seq.count, " texts");
+    const auto image = visual_encoder(ctx, in.image);  // (M, N, Dv)
     const auto x = text_encoder.text(ctx, in.text);    // (B, L, D)
     return cls_head(ctx, text_encoder.fusion(ctx, x, text_encoder.image_keys_values(ctx, image),
-                                             nullptr, first_rows(ctx, x.seq)));
+                                             in.image_of, first_rows(ctx, x.seq)));
   }
 
   /// Uploads a batch, without labels if it has none. Error if it does not fit together.
@@ -57,6 +58,7 @@ struct AlbefVe {
     detail::check_batch(host, host.size, classes);
     VeInput<typename Ctx::Real, C> in;
     in.image = upload_images<C>(ctx, std::span<const std::uint8_t>(host.images));
+    in.image_of = upload_image_of(ctx, host);
     in.text = upload_tokens<C>(ctx, host.text);
     if (!host.labels.empty()) in.labels = ctx.upload(host.labels);
     return in;

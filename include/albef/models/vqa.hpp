@@ -17,15 +17,16 @@
 
 namespace albef {
 
-/// B pictures and questions on the device and, for training, their answers; see VqaBatch.
+/// B questions about M pictures on the device and, for training, their answers; see VqaBatch.
 template <class Real, class C>
 struct VqaInput {
-  ImageTensor<Real, C> image;            ///< (B, 3, S, S)
-  Tokens question;                       ///< (B, L)
-  Tokens answer;                         ///< (A, L') all tokens but each answer's last
-  const std::int32_t* labels = nullptr;  ///< (rows of answer) the next tokens
-  const Real* weights = nullptr;         ///< (rows of answer) the answer's weight
-  const std::int32_t* owner = nullptr;   ///< (A) the question of each answer
+  ImageTensor<Real, C> image;              ///< (M, 3, S, S)
+  const std::int32_t* image_of = nullptr;  ///< (B) the picture of each question; null: its own
+  Tokens question;                         ///< (B, L)
+  Tokens answer;                           ///< (A, L') all tokens but each answer's last
+  const std::int32_t* labels = nullptr;    ///< (rows of answer) the next tokens
+  const Real* weights = nullptr;           ///< (rows of answer) the answer's weight
+  const std::int32_t* owner = nullptr;     ///< (A) the question of each answer
 };
 
 /// The host's side of answers on their way to the device; reused from batch to batch.
@@ -70,20 +71,19 @@ struct AlbefVqa {
     return !same_width && name.starts_with("text_decoder.") && is_cross_key_value(name);
   }
 
-  /// What the decoder looks at: pictures (B, 3, S, S) and questions (B, L) -> (B, L, D).
+  /// What the decoder looks at: pictures (M, 3, S, S) and questions (B, L) -> (B, L, D).
   template <class Ctx>
-  auto question_states(Ctx& ctx, const ImageTensor<typename Ctx::Real, C>& image,
-                       const Tokens& question) const {
-    require(image.rows() == question.seq.count, "[vqa] got ", image.rows(), " images and ",
-            question.seq.count, " questions");
-    const auto seen = visual_encoder(ctx, image);     // (B, N, Dv)
-    const auto x = text_encoder.text(ctx, question);  // (B, L, D)
-    return text_encoder.fusion(ctx, x, text_encoder.image_keys_values(ctx, seen));
+  auto question_states(Ctx& ctx, const VqaInput<typename Ctx::Real, C>& in) const {
+    require(in.image_of || in.image.rows() == in.question.seq.count, "[vqa] got ", in.image.rows(),
+            " images and ", in.question.seq.count, " questions");
+    const auto image = visual_encoder(ctx, in.image);    // (M, N, Dv)
+    const auto x = text_encoder.text(ctx, in.question);  // (B, L, D)
+    return text_encoder.fusion(ctx, x, text_encoder.image_keys_values(ctx, image), in.image_of);
   }
   /// Scores of the next token at every position of the answers: (rows of answer, V).
   template <class Ctx>
   auto answer_logits(Ctx& ctx, const VqaInput<typename Ctx::Real, C>& in) const {
-    const auto states = question_states(ctx, in.image, in.question);
+    const auto states = question_states(ctx, in);
     return text_decoder(ctx, in.answer, text_decoder.keys_values(ctx, states), in.owner);
   }
 
@@ -93,6 +93,7 @@ struct AlbefVqa {
     detail::check_sizes(host, host.size);
     VqaInput<typename Ctx::Real, C> in;
     in.image = upload_images<C>(ctx, std::span<const std::uint8_t>(host.images));
+    in.image_of = upload_image_of(ctx, host);
     in.question = upload_tokens<C>(ctx, host.text);
     if (!host.answer_counts.empty() || host.answers.count() > 0)
       upload_answers(ctx, host.answers, host.answer_counts, host.weights, in, rows);

@@ -180,8 +180,7 @@ void run_vqa_case(const GoldenCase& golden, GoldenReport& report) {
   in.question = upload_tokens<C>(ctx, run.text("question_input_ids", "question_attention_mask"));
   if (golden.expected.contains("question_states")) {
     const auto mask = golden.input("question_attention_mask").template as<int>();
-    const auto states =
-        ctx.no_grad([&] { return ctx.read(model.question_states(ctx, in.image, in.question)); });
+    const auto states = ctx.no_grad([&] { return ctx.read(model.question_states(ctx, in)); });
     report.check_rows("question_states", detail::padded(states, mask), mask);
   }
   if (golden.expected.contains("loss")) {
@@ -201,7 +200,7 @@ void run_vqa_case(const GoldenCase& golden, GoldenReport& report) {
   in.image = detail::case_images<C>(golden, run, "image");
   in.question = upload_tokens<C>(ctx, run.text("question_input_ids", "question_attention_mask"));
   ctx.no_grad([&] {
-    const auto states = model.question_states(ctx, in.image, in.question);
+    const auto states = model.question_states(ctx, in);
     if (golden.expected.contains("first_token_probs"))
       report.check("first_token_probs",
                    first_word_probabilities(ctx, model.text_decoder, states, answers));

@@ -72,8 +72,11 @@ auto with_question_states(Ctx& ctx, const AlbefVqa<C>& model, const VqaBatch& ba
   check_sizes(batch, batch.size);
   ctx.begin_step(0);
   return ctx.no_grad([&] {
-    const auto image = upload_images<C>(ctx, std::span<const std::uint8_t>(batch.images));
-    return f(model.question_states(ctx, image, upload_tokens<C>(ctx, batch.text)));
+    VqaInput<typename Ctx::Real, C> in;
+    in.image = upload_images<C>(ctx, std::span<const std::uint8_t>(batch.images));
+    in.image_of = upload_image_of(ctx, batch);
+    in.question = upload_tokens<C>(ctx, batch.text);
+    return f(model.question_states(ctx, in));
   });
 }
 
