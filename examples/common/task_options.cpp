@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "albef/data/codec.hpp"
+#include "albef/data/shared_pictures.hpp"
 #include "albef/io/file.hpp"
 #include "albef/text/tokenizer_json.hpp"
 #include "albef/text/vocabulary.hpp"
