@@ -46,7 +46,7 @@ void TaskArguments::add_to(CLI::App& app, const std::string& data_what, bool val
       ->group(data_group);
   add_picture_options(app, data_group);
 
-  compute.add_to(app, false, "Device");
+  compute.add_to(app, true, "Device");
 
   const auto run_group = "Training";
   app.add_option("-o,--output", train.output, "folder for checkpoints, metrics and curves")
