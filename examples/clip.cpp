@@ -1,12 +1,11 @@
 // A CLIP composed from the library's parts and trained on emoji and their names.
-// Usage: clip [SHARD.tar]
 #include <cstdio>
 
-#include "albef/cpu.hpp"
 #include "albef/data/retrieval_set.hpp"
 #include "albef/data/webdataset.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/text/vocabulary.hpp"
+#include "common/device.hpp"
 
 using namespace albef;
 
@@ -34,25 +33,28 @@ struct Clip {
 };
 constexpr auto clip = laid_out<Clip>();
 
-int main(int argc, char** argv) try {
-  const auto data =
-      std::make_shared<WebDataset>(argc > 1 ? argv[1] : "examples/data/emoji/emoji-train.tar");
-  const auto tokens = learn_vocabulary(retrieval_set(*data).texts, Config::vocab_size);
-  const auto tokenizer = WordPiece::from_vocab(tokens, "captions");
-  const TrainTransform transform{64, true, {.scale_low = 0.6f}, 0, {.count = 0}};
-  Loader loader(data, tokenizer, transform, {.batch_size = 64});
-
-  Cpu cpu;
-  ParamStore<Cpu> store(cpu, clip, Storage::training);
-  Context<Cpu> ctx(cpu, store);
-  AdamW optimizer({.weight_decay = 0.1, .max_norm = 1});
-  for (int step = 0; step <= 300; ++step) {
-    const PairBatch& batch = loader.next();
-    ctx.begin_step(static_cast<std::uint64_t>(step));
-    const auto images = upload_images<Config>(ctx, batch.images);
-    const auto loss = clip(ctx, images, upload_tokens<Config>(ctx, batch.text));
-    ctx.backward(loss);
-    optimizer.step(store, 5e-4);
-    if (step % 50 == 0) std::printf("step %3d  loss %.3f\n", step, double{ctx.item(loss)});
-  }
-} catch (const Error& error) { return std::fprintf(stderr, "clip: %s\n", error.what()), 1; }
+int main(int argc, char** argv) {
+  CLI::App app("Trains a CLIP on pictures and their names", "clip");
+  std::string shard = "examples/data/emoji/emoji-train.tar";
+  app.add_option("shard", shard, "pictures with names, a .tar file")->capture_default_str();
+  return examples::run_on_device(app, argc, argv, [&](auto& device) {
+    const auto data = std::make_shared<WebDataset>(shard);
+    const auto tokens = learn_vocabulary(retrieval_set(*data).texts, Config::vocab_size);
+    const auto tokenizer = WordPiece::from_vocab(tokens, "captions");
+    const TrainTransform transform{64, true, {.scale_low = 0.6f}, 0, {.count = 0}};
+    Loader loader(data, tokenizer, transform, {.batch_size = 64});
+    ParamStore store(device, clip, Storage::training);
+    Context ctx(device, store);
+    AdamW optimizer({.weight_decay = 0.1, .max_norm = 1});
+    for (int step = 0; step <= 300; ++step) {
+      const PairBatch& batch = loader.next();
+      ctx.begin_step(static_cast<std::uint64_t>(step));
+      const auto images = upload_images<Config>(ctx, batch.images);
+      const auto loss = clip(ctx, images, upload_tokens<Config>(ctx, batch.text));
+      ctx.backward(loss);
+      optimizer.step(store, 5e-4);
+      if (step % 50 == 0) std::printf("step %3d  loss %.3f\n", step, double{ctx.item(loss)});
+    }
+    return 0;
+  });
+}

@@ -4,8 +4,9 @@
 // of its input by a learned factor: y = x * gamma.
 #include <cstdio>
 
-#include "albef/cpu.hpp"
+#include "albef/albef.hpp"
 #include "albef/testing/gradcheck.hpp"
+#include "common/device.hpp"
 
 using namespace albef;
 
@@ -19,13 +20,14 @@ struct LayerScale {
   auto operator()(Ctx& ctx, const Tensor<Real, W>& x) const {  // (..., D)
     static_assert(W == D, "LayerScale: the input's width differs from D");
     auto y = ctx.like(x);  // (..., D)
-    mul_row(ctx.device(), Mat<const Real>(x.mat()), ctx.weight(gamma), y.mat(), Real{0});
+    mul_row(ctx.device(), Mat<const Real>(x.mat()), ctx.weight(gamma), y.mat(),
+            accumulator_t<Real>(0));
     ctx.record(y, ctx.from(x, gamma), [x, y, g = ParamSpan(gamma)](auto& bwd) {
       const Mat<const Real> dy = bwd.grad(y);
-      bwd.into(x, [&](Mat<Real> dx, Real beta) {  // dx = dy * gamma
+      bwd.into(x, [&](Mat<Real> dx, auto beta) {  // dx = dy * gamma
         mul_row(bwd.device(), dy, bwd.weight(g), dx, beta);
       });
-      bwd.into(g, [&](Real* dg, Real beta) {  // dgamma = sum over rows of dy * x
+      bwd.into(g, [&](auto* dg, auto beta) {  // dgamma = sum over rows of dy * x
         dot_rows(bwd.device(), dy, Mat<const Real>(x.mat()), dg, beta);
       });
     });
@@ -48,15 +50,19 @@ struct ScaledBranch {
   }
 };
 
-int main() {
-  // Back-propagation against differences in double precision, for 2 sequences of 5 rows.
-  const auto check = [](const char* name, const auto& layer) {
-    const GradcheckResult result = gradcheck<Cpu>(layer, sequences<48>(2, 5));
-    std::printf("%s: gradients %s; worst is %s\n", name, result ? "agree" : "DIFFER",
-                result.message.c_str());
-    return result.ok;
-  };
-  const bool layer = check("LayerScale<48>", LayerScale<48>{});
-  const bool branch = check("ScaledBranch<48>", ScaledBranch<48>{});
-  return layer && branch ? 0 : 1;
+// Back-propagation against differences in double precision, for 2 sequences of 5 rows.
+bool check(auto& device, const char* name, const auto& layer) {
+  const GradcheckResult result = gradcheck(device, layer, sequences<48>(2, 5));
+  std::printf("%s: gradients %s; worst is %s\n", name, result ? "agree" : "DIFFER",
+              result.message.c_str());
+  return result.ok;
+}
+
+int main(int argc, char** argv) {
+  CLI::App app("Checks the gradients of a layer of one's own", "custom_layer");
+  return examples::run_on_device(app, argc, argv, [](auto& device) {
+    const bool layer = check(device, "LayerScale<48>", LayerScale<48>{});
+    const bool branch = check(device, "ScaledBranch<48>", ScaledBranch<48>{});
+    return layer && branch ? 0 : 1;
+  });
 }

@@ -101,15 +101,17 @@ configure ci "-DALBEF_CHECK_STYLE=$style"
 build ci all all_verify_interface_header_sets
 echo "== ci: built after $((SECONDS - begin)) s"
 run_tests ci
-# The CUDA backend: the library for all GPUs, and what runs without one.
+# The CUDA backend: the library for all GPUs, tests and programs, and what of them runs without one.
 if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then
   command -v nvcc >/dev/null || PATH=$PATH:/usr/local/cuda/bin
   if [ -n "${CMAKE_CXX_COMPILER_LAUNCHER:-}" ]; then
     export CMAKE_CUDA_COMPILER_LAUNCHER=$CMAKE_CXX_COMPILER_LAUNCHER
   fi
   configure cuda-compile-only
-  build cuda-compile-only albef_cuda_compiled test_gpu golden_check_gpu albef_pretrain albef_eval
-  run_tests cuda-compile-only --tests-regex '^(gpu|package/cuda)$'
+  # All programs that use a device.
+  mapfile -t programs < <(basename -s .cpp examples/*.cpp | grep -vx -e make_scenes -e convert_nlvr)
+  build cuda-compile-only albef_cuda_compiled test_gpu golden_check_gpu "${programs[@]}"
+  run_tests cuda-compile-only --tests-regex '^(gpu|package/cuda(_installed)?)$'
 else
   echo "== no nvcc: the CUDA backend is left out"
 fi

@@ -9,10 +9,15 @@
 
 namespace examples {
 
-/// The configurations the programs are compiled for; add your own here.
+/// The configurations the programs are compiled for, as the build's ALBEF_EXAMPLE_CONFIGS says; for
+/// one of your own add its name below and in examples/CMakeLists.txt.
 template <class... C>
 struct ConfigList {};
+#ifdef ALBEF_EXAMPLE_CONFIGS
+using Configs = ConfigList<ALBEF_EXAMPLE_CONFIGS>;
+#else
 using Configs = ConfigList<albef::Tiny, albef::Small, albef::Base>;
+#endif
 
 template <class C>
 inline constexpr const char* config_name = "?";

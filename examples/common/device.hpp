@@ -1,4 +1,4 @@
-// --device, --precision and --threads of the programs, and the device they describe.
+// --device, --precision and --threads of the programs, and running on the device they describe.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -6,14 +6,21 @@
 
 #include "albef/core/precision.hpp"
 #include "albef/cpu.hpp"
-#ifdef ALBEF_WITH_CUDA  // set by the build where it has the CUDA backend
+#include "common/program.hpp"
+#ifdef ALBEF_WITH_CUDA  // set by the build where ALBEF_EXAMPLE_DEVICES has cuda
 #include "albef/cuda.hpp"
 #endif
 
 namespace examples {
 
+#ifdef ALBEF_WITHOUT_CPU  // set where ALBEF_EXAMPLE_DEVICES is cuda alone
+inline constexpr const char* default_device = "cuda";
+#else
+inline constexpr const char* default_device = "cpu";
+#endif
+
 struct DeviceArguments {
-  std::string device = "cpu", precision;
+  std::string device = default_device, precision;
   int threads = 0, gpu = 0;
   bool tf32 = false;
 
@@ -47,6 +54,15 @@ inline std::string describe(const albef::Cuda& cuda) { return cuda.name(); }
 namespace detail {
 
 template <class F>
+int with_cpu([[maybe_unused]] const DeviceArguments& args, [[maybe_unused]] F&& f) {
+#ifndef ALBEF_WITHOUT_CPU
+  albef::Cpu cpu(args.threads);
+  return f(cpu);
+#else
+  albef::fail("this program was built for --device cuda only (see ALBEF_EXAMPLE_DEVICES)");
+#endif
+}
+template <class F>
 int with_cuda([[maybe_unused]] const DeviceArguments& args, [[maybe_unused]] F&& f) {
 #ifdef ALBEF_WITH_CUDA
   albef::Cuda cuda({.index = args.gpu, .tf32 = args.tf32});
@@ -61,9 +77,7 @@ int with_cuda([[maybe_unused]] const DeviceArguments& args, [[maybe_unused]] F&&
 /// Returns f(device) for the device asked for, to compute in single precision.
 template <class F>
 int with_device(const DeviceArguments& args, F&& f) {
-  if (args.device == "cuda") return detail::with_cuda(args, f);
-  albef::Cpu cpu(args.threads);
-  return f(cpu);
+  return args.device == "cuda" ? detail::with_cuda(args, f) : detail::with_cpu(args, f);
 }
 
 /// Returns f.operator()<Precision>(device) for the device and precision asked for.
@@ -75,8 +89,15 @@ int with_device_and_precision(const DeviceArguments& args, F&& f) {
       return f.template operator()<albef::Bf16>(cuda);
     });
   albef::require(args.precision != "bf16", "--precision bf16 needs --device cuda");
-  albef::Cpu cpu(args.threads);
-  return f.template operator()<albef::Fp32>(cpu);
+  return detail::with_cpu(args, [&](auto& cpu) { return f.template operator()<albef::Fp32>(cpu); });
+}
+
+/// A main function whose options are `app`'s and those of the device: calls f(device).
+template <class F>
+int run_on_device(CLI::App& app, int argc, char** argv, F&& f) {
+  DeviceArguments args;
+  args.add_to(app);
+  return run_program(app, argc, argv, [&] { return with_device(args, f); });
 }
 
 }  // namespace examples

@@ -56,7 +56,7 @@ void TaskArguments::add_to(CLI::App& app, const std::string& data_what, bool val
   }
   add_picture_options(app, data_group);
 
-  compute.add_to(app, false, "Device");
+  compute.add_to(app, true, "Device");
 
   const auto run_group = "Training";
   app.add_option("-o,--output", train.output, "folder for checkpoints, metrics and curves")

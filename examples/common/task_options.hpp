@@ -105,12 +105,12 @@ void write_task_curve(const std::string& path, const std::string& title,
                       const std::vector<albef::PlateauRule>& plateaus);
 
 /// Calls f.operator()<C, Precision>(device) with the configuration of the checkpoint to start from
-/// or, without one, of --config. Computes in single precision.
+/// or, without one, of --config.
 template <class F>
 int with_training(const TaskArguments& args, F&& f) {
   const auto on_device = [&]<class C>() {
-    return with_device(args.compute,
-                       [&](auto& device) { return f.template operator()<C, albef::Fp32>(device); });
+    return with_device_and_precision(
+        args.compute, [&]<class P>(auto& device) { return f.template operator()<C, P>(device); });
   };
   const std::string start = args.start();
   if (start.empty()) return with_config(args.config.empty() ? "tiny" : args.config, on_device);

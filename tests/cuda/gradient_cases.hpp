@@ -32,24 +32,25 @@ constexpr albef::GradcheckOptions with_dropout{.entries = 6, .dropout = true};
 
 TEST_CASE("gradients of layers agree with differences" * doctest::skip(no_test_device())) {
   CHECK(gradcheck<Cuda>(with_dropout, albef::Linear<7, 5>{}, sequences<7>(2, 3)));
-  CHECK(gradcheck<Cuda>(with_dropout, albef::Mlp<8, 12>{albef::init::normal(0.5f)}, vectors<8>(5)));
+  CHECK(gradcheck(test_device(), with_dropout, albef::Mlp<8, 12>{albef::init::normal(0.5f)},
+                  vectors<8>(5)));
   const auto add_norm = [](auto& ctx, const auto& m, const auto& x, const auto& residual) {
     return albef::add_layer_norm(ctx, x, residual, 0.25f, m.weight, m.bias, 1e-6);
   };
-  CHECK(gradcheck<Cuda>(with_dropout, albef::LayerNorm<13>{}, add_norm, vectors<13>(5),
-                        vectors<13>(5)));
+  CHECK(gradcheck(test_device(), with_dropout, albef::LayerNorm<13>{}, add_norm, vectors<13>(5),
+                  vectors<13>(5)));
 }
 
 TEST_CASE("gradients of attention agree with differences" * doctest::skip(no_test_device())) {
   const auto self = [](auto& ctx, const auto&, const auto& qkv) {
     return albef::self_attention(ctx, qkv, 2, 0.3f, true);
   };
-  CHECK(gradcheck<Cuda>(with_dropout, NoParameters{}, self, ragged<24>({3, 1, 6})));
+  CHECK(gradcheck(test_device(), with_dropout, NoParameters{}, self, ragged<24>({3, 1, 6})));
   const auto cross = [](auto& ctx, const auto&, const auto& q, const auto& kv) {
     return albef::cross_attention(ctx, q, kv, ctx.upload(Indices{1, 1, 3, 0}), 2, 0.3f);
   };
-  CHECK(gradcheck<Cuda>(with_dropout, NoParameters{}, cross, ragged<8>({3, 1, 2, 4}),
-                        ragged<16>({5, 2, 3, 1})));
+  CHECK(gradcheck(test_device(), with_dropout, NoParameters{}, cross, ragged<8>({3, 1, 2, 4}),
+                  ragged<16>({5, 2, 3, 1})));
 }
 
 TEST_CASE("gradients of features and losses agree with differences" *
@@ -58,9 +59,10 @@ TEST_CASE("gradients of features and losses agree with differences" *
     const auto s = albef::matmul_nt(ctx, albef::l2_normalize(ctx, a), albef::l2_normalize(ctx, b));
     return albef::cross_entropy(ctx, s, albef::SoftTargets<double>{});
   };
-  CHECK(gradcheck<Cuda>(with_dropout, NoParameters{}, contrast, vectors<6>(3), vectors<6>(5)));
+  CHECK(gradcheck(test_device(), with_dropout, NoParameters{}, contrast, vectors<6>(3),
+                  vectors<6>(5)));
   const auto chosen = [](auto& ctx, const auto&, const auto& x) {
     return albef::first(ctx, albef::select(ctx, x, ctx.upload(Indices{2, 0, 2}), 3));
   };
-  CHECK(gradcheck<Cuda>(with_dropout, NoParameters{}, chosen, ragged<5>({3, 1, 2})));
+  CHECK(gradcheck(test_device(), with_dropout, NoParameters{}, chosen, ragged<5>({3, 1, 2})));
 }

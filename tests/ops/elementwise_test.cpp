@@ -1,6 +1,8 @@
 // Sums, dropout, scaling by learned scalars: values and gradients.
 #include "albef/ops/elementwise.hpp"
 
+#include <cmath>
+
 #include "albef/ops/similarity.hpp"
 #include "op_fixture.hpp"
 
@@ -40,6 +42,12 @@ TEST_CASE("relu: values and gradients") {
   auto& ctx = bench.ctx;
   const auto x = bench.input<4>(Values{-1, 0, 2, 0.5}, albef::batch_of(1));
   CHECK(ctx.read(albef::relu(ctx, x)) == Values{0, 0, 2, 0.5});
+  const auto odd = ctx.read(
+      albef::relu(ctx, bench.input<4>(Values{-INFINITY, INFINITY, NAN, -0.0}, albef::batch_of(1))));
+  CHECK(odd[0] == 0);
+  CHECK(odd[1] == INFINITY);
+  CHECK(std::isnan(odd[2]));
+  CHECK(odd[3] == 0);
   const auto f = [](auto& c, const auto&, const auto& in) {
     return add(c, albef::relu(c, in), add(c, in, albef::relu(c, in)));
   };

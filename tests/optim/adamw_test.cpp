@@ -35,6 +35,17 @@ constexpr auto model = albef::laid_out<Model>();
 using Store = albef::ParamStore<Cpu, albef::Fp64>;
 using Values = std::vector<double>;
 
+/// A device that counts how often the host waits for its values.
+struct CountingCpu : Cpu {
+  using Cpu::Cpu;
+  int waits = 0;
+};
+template <class T>
+void copy_to_host(CountingCpu& cpu, T* to, const T* from, std::int64_t n) {
+  ++cpu.waits;
+  copy_to_host(static_cast<Cpu&>(cpu), to, from, n);
+}
+
 struct Bench {
   Cpu cpu{1};
   Store store{cpu, model, Storage::momentum};
@@ -60,7 +71,9 @@ TEST_CASE("a first step moves by lr against the gradient; decay only where it ap
                                    albef::ParamSpan(model.scale)})
     b.set_gradient(p);
   AdamW adamw{{.weight_decay = 0.5}};
-  CHECK(adamw.step(b.store, 0.1) == 0);  // no clipping: no norm
+  const albef::GradientNorm norm = adamw.step(b.store, 0.1);
+  CHECK(norm.square == nullptr);  // no clipping: no norm
+  CHECK(norm.read(b.cpu) == 0);
   const Values after = b.plane(Plane::online);
   for (std::size_t i = 0; i < 10; ++i) {
     const bool decays = i < 6 || i == 9;  // the matrix and the scalar, not the bias
@@ -90,7 +103,7 @@ TEST_CASE("clipping: the norm over all gradients, scaled down but never up") {
     b.set_gradient(model.weight);
     b.set_gradient(model.bias);
     AdamW adamw{{.max_norm = max_norm}};
-    *norm = adamw.step(b.store, 0.1, grad_scale);
+    *norm = adamw.step(b.store, 0.1, grad_scale).read(b.cpu);
     return b.plane(Plane::exp_avg, model.weight)[0];
   };
   const double expected = std::sqrt(1.0 + 4 + 9 + 16 + 25 + 36 + 1 + 4 + 9);
@@ -100,6 +113,18 @@ TEST_CASE("clipping: the norm over all gradients, scaled down but never up") {
   CHECK(run(1000, 1, &norm) == doctest::Approx(0.1));
   CHECK(run(2, 0.5, &norm) == doctest::Approx(0.1 * 2 / expected));
   CHECK(norm == doctest::Approx(expected / 2));
+}
+
+TEST_CASE("clipping does not wait for the device; the norm is read when somebody asks") {
+  CountingCpu cpu(1);
+  albef::ParamStore<CountingCpu, albef::Fp64> store(cpu, model, Storage::training);
+  store.touch(model.bias);
+  std::fill_n(store.data(Plane::grad, model.bias), 3, 2.0);
+  AdamW adamw{{.max_norm = 1}};
+  const albef::GradientNorm norm = adamw.step(store, 0.1, 0.5);
+  CHECK(cpu.waits == 0);
+  CHECK(norm.read(cpu) == doctest::Approx(std::sqrt(3.0)));
+  CHECK(cpu.waits == 1);
 }
 
 TEST_CASE("grad_scale averages accumulated gradients") {

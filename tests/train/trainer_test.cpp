@@ -120,6 +120,7 @@ TEST_CASE("trainer: losses read a step later make the same run and the same metr
     o.accumulate = 2;
     o.save_every = 3;
     o.max_steps = 4;
+    o.optimizer.max_norm = 2;
     return o;
   };
   Process now(opts("now"));

@@ -199,7 +199,7 @@ concept Backend = requires(D& d, void* p, std::size_t n, std::int64_t m, T* x, c
   dot_rows(d, ca, ca, r, s);                // r = sum over rows of ca * ca + s * r
   dot(d, ca, ca, r, s, s);                  // r = s * sum(ca * ca) + s * r
   gelu_backward(d, ca, ca, a);              // a = ca * gelu'(ca)
-  relu_backward(d, ca, ca, a, s);           // a = (ca where the second ca > 0, else 0) + s * a
+  relu_backward(d, ca, ca, a, s);           // a = (0 where the second ca <= 0, else ca) + s * a
   dropout(d, ca, a, s, f, philox, stream);  // a = mask(ca) / (1 - p) + s * a
   layer_norm_forward(d, LayerNormArgs<T>{});
   layer_norm_backward(d, LayerNormGradArgs<T>{});

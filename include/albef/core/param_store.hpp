@@ -47,9 +47,10 @@ bool has_twin(std::string_view name) {
 /// Values of all parameters of a model on a device. Where the precision computes in another type
 /// than it keeps parameters in, the online and ema planes have a copy in that type: the optimizer
 /// writes it; whoever changes these planes otherwise calls refresh().
-template <class Device, class Precision = Fp32>
+template <class DeviceT, class Precision = Fp32>
 class ParamStore {
  public:
+  using Device = DeviceT;
   using Real = typename Precision::Master;
   using Compute = typename Precision::Compute;
 

@@ -99,14 +99,14 @@ void gelu_backward(Cpu& cpu, ConstMat<T> dy, ConstMat<T> z, Mat<T> dz) {
   });
 }
 
-/// dx = (dy where y > 0, else 0) + beta dx, y = max(x, 0)
+/// dx = (0 where y <= 0, else dy) + beta dx, y = max(x, 0)
 template <class T>
 void relu_backward(Cpu& cpu, ConstMat<T> dy, ConstMat<T> y, Mat<T> dx, T beta) {
   detail::for_elements<T>(cpu, dx.rows, dx.cols, [&](int i, std::int64_t j, int n) {
     const T *from = dy.row(i) + j, *out = y.row(i) + j;
     T* to = dx.row(i) + j;
     for (int k = 0; k < n; ++k) {
-      const T d = out[k] > 0 ? from[k] : T{0};
+      const T d = out[k] <= 0 ? T{0} : from[k];
       to[k] = beta == 0 ? d : d + beta * to[k];
     }
   });

@@ -201,7 +201,7 @@ void gelu_backward(Cuda& cuda, Mat<D> dy, Mat<Z> z, Mat<T> dz) {
       GeluBackward<D, Z, T>{dy, z, dz});
 }
 
-/// dx = (dy where y > 0, else 0) + beta dx, y = max(x, 0)
+/// dx = (0 where y <= 0, else dy) + beta dx, y = max(x, 0)
 template <class T>
 void relu_backward(Cuda& cuda, ConstMat<T> dy, ConstMat<T> y, Mat<T> dx,
                    std::type_identity_t<accumulator_t<T>> beta) {

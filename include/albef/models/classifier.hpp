@@ -26,7 +26,7 @@ struct ClassifierHead {
 
 template <class Real, int Classes>
 struct ClassifierResult {
-  Tensor<Real, 1> loss;
+  Tensor<accumulator_t<Real>, 1> loss;
   Tensor<Real, Classes> logits;  ///< (B, Classes)
 };
 

@@ -268,7 +268,7 @@ struct AlbefNlvrPretrain {
 
 template <class Real>
 struct TextAssignmentResult {
-  Tensor<Real, 1> loss;
+  Tensor<accumulator_t<Real>, 1> loss;
   Tensor<Real, 3> logits;       ///< (B, 3)
   std::vector<double> weights;  ///< (B, B) the negatives were drawn with
   TextAssignment assignment;
@@ -288,7 +288,7 @@ auto assign_texts(Ctx& ctx, const AlbefNlvrPretrain<C>& model,
   TextAssignmentResult<Real> r;
   const auto images = model.visual_encoder(ctx, image);  // (B, N, Dv)
   const auto similarities = model.image_similarities(ctx, images);
-  r.weights = assignment_weights(std::span<const Real>(similarities), batch, identities, options);
+  r.weights = assignment_weights(std::span(similarities), batch, identities, options);
   RandomStream random(ctx.philox().key, ctx.next_stream());
   r.assignment = given ? *given : draw_assignments(r.weights, batch, random, options);
   r.logits = model.logits(ctx, images, text, r.assignment);

@@ -25,16 +25,16 @@ struct VqaInput {
   Tokens question;                         ///< (B, L)
   Tokens answer;                           ///< (A, L') all tokens but each answer's last
   const std::int32_t* labels = nullptr;    ///< (rows of answer) the next tokens
-  const Real* weights = nullptr;           ///< (rows of answer) the answer's weight
-  const std::int32_t* owner = nullptr;     ///< (A) the question of each answer
+  const accumulator_t<Real>* weights = nullptr;  ///< (rows of answer) the answer's weight
+  const std::int32_t* owner = nullptr;           ///< (A) the question of each answer
 };
 
 /// The host's side of answers on their way to the device; reused from batch to batch.
 template <class Real>
 struct AnswerRows {
   NextTokens tokens;
-  std::vector<Real> weights;        ///< (rows)
-  std::vector<std::int32_t> owner;  ///< (A)
+  std::vector<accumulator_t<Real>> weights;  ///< (rows)
+  std::vector<std::int32_t> owner;           ///< (A)
 };
 
 template <class C>
@@ -105,7 +105,6 @@ struct AlbefVqa {
                              std::span<const std::int32_t> counts, std::span<const float> weights,
                              VqaInput<typename Ctx::Real, C>& in,
                              AnswerRows<typename Ctx::Real>& rows) {
-    using Real = typename Ctx::Real;
     require(static_cast<int>(counts.size()) == in.question.seq.count, "[vqa] got ", counts.size(),
             " answer counts for ", in.question.seq.count, " questions");
     rows.owner.clear();
@@ -123,7 +122,7 @@ struct AlbefVqa {
     for (int a = 0; a < answers.count(); ++a) {
       rows.tokens.add(answers.text(a));
       rows.weights.insert(rows.weights.end(), static_cast<std::size_t>(answers.length(a) - 1),
-                          static_cast<Real>(weights[static_cast<std::size_t>(a)]));
+                          weights[static_cast<std::size_t>(a)]);
     }
     in.answer = upload_tokens<C>(ctx, rows.tokens.inputs);
     in.labels = ctx.upload(rows.tokens.labels);
@@ -202,7 +201,6 @@ template <class Ctx, class C, class X>
 std::vector<std::vector<RankedAnswer>> rank_answers(Ctx& ctx, const AnswerDecoder<C>& decoder,
                                                     const X& states, const TextBatch& answers,
                                                     const RankOptions& options = {}) {
-  using Real = typename Ctx::Real;
   require(answers.count() > 0, "[vqa] the answer list is empty");
   require(options.k > 0, "[vqa] k is ", options.k, ", expected at least 1");
   const auto first = first_word_probabilities(ctx, decoder, states, answers);
@@ -229,7 +227,7 @@ std::vector<std::vector<RankedAnswer>> rank_answers(Ctx& ctx, const AnswerDecode
         for (const Pair& p : part) next.add(answers.text(p.answer)), owner.push_back(p.question);
         const auto logits =
             decoder(ctx, upload_tokens<C>(ctx, next.inputs), kv, ctx.upload(owner));  // (rows, V)
-        std::vector<Real> rows(next.labels.size());
+        std::vector<typename Ctx::Master> rows(next.labels.size());
         copy_to_host(ctx.device(), rows.data(), label_losses(ctx, logits, ctx.upload(next.labels)),
                      static_cast<std::int64_t>(rows.size()));
         std::vector<double> sums;

@@ -1,8 +1,6 @@
 // Sums, dropout, scaling by learned scalars, and the weighted sum that probes gradients.
 #pragma once
 
-#include <limits>
-
 #include "albef/core/context.hpp"
 
 namespace albef {
@@ -21,14 +19,14 @@ Tensor<Real, D> add(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b
   return y;
 }
 
-/// y = max(x, 0): (..., D) -> (..., D).
+/// y = max(x, 0), NaN where x is: (..., D) -> (..., D).
 template <class Ctx, class Real, int D>
 Tensor<Real, D> relu(Ctx& ctx, const Tensor<Real, D>& x) {
   auto y = ctx.like(x);
-  copy_on_device(ctx.device(), y.data, x.data, x.size());
-  clamp(ctx.device(), y.data, y.size(), Real{0}, std::numeric_limits<Real>::max());
+  const Mat<const Real> in(x.mat());  // in place of the gradient: x where x > 0
+  relu_backward(ctx.device(), in, in, y.mat(), accumulator_t<Real>(0));
   ctx.record(y, ctx.from(x), [x, y](auto& bwd) {
-    bwd.into(x, [&](Mat<Real> dx, Real beta) {
+    bwd.into(x, [&](Mat<Real> dx, auto beta) {
       relu_backward(bwd.device(), Mat<const Real>(bwd.grad(y)), Mat<const Real>(y.mat()), dx, beta);
     });
   });

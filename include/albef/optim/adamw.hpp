@@ -18,6 +18,23 @@ struct AdamWOptions {
   double max_norm = 0;         ///< clip the gradient's global norm to this; 0: off
 };
 
+/// The global norm of a step's gradient, which the device knows before the host: `scale` times the
+/// root of *square.
+struct GradientNorm {
+  const double* square = nullptr;  ///< on the device, until the next step; null without clipping
+  double scale = 1;
+
+  /// The norm, where *square is `value`.
+  double of(double value) const { return scale * std::sqrt(value); }
+  /// Waits for the device. 0 without clipping.
+  template <class Device>
+  double read(Device& device) const {
+    double value = 0;
+    if (square) copy_to_host(device, &value, square, 1);
+    return of(value);
+  }
+};
+
 /// torch.optim.AdamW over a ParamStore (optim_factory.py): decoupled weight decay on everything
 /// that is neither one-dimensional nor a bias; a parameter that received no gradient is left alone
 /// and its step count stands still. One pass over memory per run of parameters with equal
@@ -34,10 +51,10 @@ class AdamW {
 
   /// One update with learning rate `lr` from the gradients in the store, each multiplied by
   /// `grad_scale` first (1/n after accumulating n batches). If `momentum` > 0, the ema plane moves
-  /// to momentum * ema + (1 - momentum) * new weights. Clears the gradients. Returns the global
-  /// norm of the (scaled) gradient if clipping is on, else 0.
+  /// to momentum * ema + (1 - momentum) * new weights. Clears the gradients. Returns the norm of
+  /// the (scaled) gradient if clipping is on; does not wait for the device.
   template <class Store>
-  double step(Store& store, double lr, double grad_scale = 1, double momentum = 0) {
+  GradientNorm step(Store& store, double lr, double grad_scale = 1, double momentum = 0) {
     using Real = typename Store::Real;
     using Compute = typename Store::Compute;
     steps_.resize(store.params().size(), 0);
@@ -59,17 +76,13 @@ class AdamW {
       args.copy = store.compute(Plane::online);
       args.ema_copy = momentum > 0 ? store.compute(Plane::ema) : nullptr;
     }
-    double norm = 0;
     if (options_.max_norm > 0) {
       args.max_norm = options_.max_norm;
       args.square_norm = square_norm(store);
-      double square;
-      copy_to_host(store.device(), &square, args.square_norm, 1);
-      norm = std::sqrt(square) * grad_scale;
     }
     adamw_update(store.device(), args);
     store.clear_gradients();
-    return norm;
+    return {args.square_norm, grad_scale};
   }
 
  private:

@@ -76,10 +76,11 @@ inline constexpr bool is_grad_input<GradInput<W>> = true;
 template <class Device, class Model, class F, int... W>
 class Gradcheck {
  public:
-  Gradcheck(const GradcheckOptions& options, const Model& model, const F& f,
+  Gradcheck(Device& device, const GradcheckOptions& options, const Model& model, const F& f,
             const GradInput<W>&... inputs)
       : options_(options),
         random_(options.seed, 0x96ad),
+        device_(device),
         model_(laid_out_copy(model)),
         f_(f),
         store_(device_, model_, Storage::training),
@@ -247,7 +248,7 @@ class Gradcheck {
 
   GradcheckOptions options_;
   RandomStream random_;
-  Device device_;
+  Device& device_;
   Model model_;
   const F& f_;
   ParamStore<Device, Fp64> store_;
@@ -262,27 +263,33 @@ class Gradcheck {
 /// description `model` (which need not be laid out). The tensor's weighted sum is the loss.
 /// f may upload indices and call ctx as a layer does, and must not depend on anything but its
 /// arguments; its random draws are the same in all evaluations.
-///   CHECK(gradcheck<Cpu>(Linear<7, 5>{}, [](auto& ctx, const auto& m, const auto& x) {
+///   CHECK(gradcheck(device, Linear<7, 5>{}, [](auto& ctx, const auto& m, const auto& x) {
 ///     return add(ctx, m(ctx, x), m(ctx, x)); }, sequences<7>(2, 3)));
 template <class Device, class Model, class F, int... W>
 requires(!is_tensor<F> && !detail::is_grad_input<F>) GradcheckResult
-    gradcheck(const GradcheckOptions& options, const Model& model, const F& f,
+    gradcheck(Device& device, const GradcheckOptions& options, const Model& model, const F& f,
               const GradInput<W>&... inputs) {
-  return detail::Gradcheck<Device, Model, F, W...>(options, model, f, inputs...).run();
+  return detail::Gradcheck<Device, Model, F, W...>(device, options, model, f, inputs...).run();
 }
 /// Checks a layer called as layer(ctx, inputs...):
-///   CHECK(gradcheck<Cpu>(LayerScale<48>{}, sequences<48>(2, 5)));
+///   CHECK(gradcheck(device, LayerScale<48>{}, sequences<48>(2, 5)));
 template <class Device, class Layer, int... W>
-GradcheckResult gradcheck(const GradcheckOptions& options, const Layer& layer,
+GradcheckResult gradcheck(Device& device, const GradcheckOptions& options, const Layer& layer,
                           const GradInput<W>&... inputs) {
   const auto call = [](auto& ctx, const Layer& l, const auto&... x) { return l(ctx, x...); };
-  return gradcheck<Device>(options, layer, call, inputs...);
+  return gradcheck(device, options, layer, call, inputs...);
 }
 /// The same with default options.
 template <class Device, class Model, class... Arguments>
 requires(!std::is_same_v<Model, GradcheckOptions>) GradcheckResult
-    gradcheck(const Model& model, const Arguments&... arguments) {
-  return gradcheck<Device>(GradcheckOptions{}, model, arguments...);
+    gradcheck(Device& device, const Model& model, const Arguments&... arguments) {
+  return gradcheck(device, GradcheckOptions{}, model, arguments...);
+}
+/// All of these on a device made for the check: gradcheck<Cpu>(LayerScale<48>{}, ...).
+template <class Device, class... Arguments>
+GradcheckResult gradcheck(const Arguments&... arguments) {
+  Device device;
+  return gradcheck(device, arguments...);
 }
 
 }  // namespace albef

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "albef/core/readback.hpp"
 #include "albef/data/loader.hpp"
 #include "albef/io/checkpoint.hpp"
 #include "albef/io/file.hpp"
@@ -59,8 +60,8 @@ struct TrainSummary {
 /// weights, momentum weights, optimizer, queues, step (which is also the state of all random
 /// draws) and the loader's position, so that a resumed run equals one that never stopped.
 ///
-/// A task has accumulate(batch, number, alpha, losses), store(), checkpoint(), info(), check(path,
-/// info), plateaus(batch size), a type Losses and, if it has one, temperature(). A loader is like
+/// A task has the types Store and Losses, `deferred`, start(batch, number, alpha), finish(losses),
+/// store(), checkpoint(), info(), check(path, info) and plateaus(batch size). A loader is like
 /// Loader and hands out the batches the task takes, which have size, indices, epoch and batch.
 template <class Task, class LoaderT = Loader>
 class Trainer {
@@ -72,7 +73,8 @@ class Trainer {
         loader_(loader),
         options_(std::move(options)),
         extra_(std::move(extra)),
-        optimizer_(options_.optimizer) {
+        optimizer_(options_.optimizer),
+        steps_{Step(task.store().device()), Step(task.store().device())} {
     require(options_.accumulate >= 1, "accumulate is ", options_.accumulate,
             ", expected at least 1");
     require(options_.epochs >= 1, "epochs is ", options_.epochs, ", expected at least 1");
@@ -187,6 +189,7 @@ class Trainer {
 
  private:
   using Clock = std::chrono::steady_clock;
+  using Device = typename Task::Store::Device;
 
   /// Where a batch came from, for error messages.
   struct Place {
@@ -195,9 +198,12 @@ class Trainer {
   };
   /// A step that was started, and what its report needs.
   struct Step {
+    explicit Step(Device& device) : square_norm(device, 1) {}
     bool open = false;  ///< not yet reported
     std::int64_t number = 0, pairs = 0;
-    double lr = 0, alpha = 0, norm = 0, temperature = 0;
+    double lr = 0, alpha = 0, temperature = 0;
+    GradientNorm norm;
+    Readback<Device, double> square_norm;  ///< *norm.square on its way to the host
     std::vector<Place> places;
     std::size_t finished = 0;  ///< passes whose losses are in `sums`
     std::vector<double> sums;
@@ -221,6 +227,11 @@ class Trainer {
     s.pairs = summary_.pairs;
     s.norm = optimizer_.step(task_.store(), s.lr, 1.0 / options_.accumulate,
                              task_.store().has(Plane::ema) ? options_.momentum : 0.0);
+    if (s.norm.square) {
+      s.square_norm.clear();
+      s.square_norm.fetch(s.norm.square);
+      s.square_norm.close();
+    }
     ++step_;
   }
 
@@ -247,7 +258,7 @@ class Trainer {
     values_.emplace_back("lr", s.lr);
     values_.emplace_back("alpha", s.alpha);
     if (!std::isnan(s.temperature)) values_.emplace_back("temp", s.temperature);
-    if (options_.optimizer.max_norm > 0) values_.emplace_back("grad_norm", s.norm);
+    if (s.norm.square) values_.emplace_back("grad_norm", s.norm.of(s.square_norm.wait().front()));
     log.write(s.number, values_);
     for (std::size_t k = 0; k < losses; ++k) {
       const std::string warning = plateau.observe(s.number, values_[k].first, values_[k].second);

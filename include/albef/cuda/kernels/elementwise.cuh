@@ -144,7 +144,7 @@ struct GeluBackward {  // dz = dy * gelu'(z)
 };
 
 template <class T>
-struct ReluBackward {  // dx = (dy where y > 0, else 0) + beta dx
+struct ReluBackward {  // dx = (0 where y <= 0, else dy) + beta dx
   Mat<const T> dy, y;
   Mat<T> dx;
   accumulator_t<T> beta;
@@ -154,7 +154,7 @@ struct ReluBackward {  // dx = (dy where y > 0, else 0) + beta dx
     const auto out = load<N>(row_of(y, i) + j);
 #pragma unroll
     for (int k = 0; k < N; ++k)
-      if (!(out[k] > 0)) v[k] = 0;
+      if (out[k] <= 0) v[k] = 0;
     store_with_beta(row_of(dx, i) + j, v, beta);
   }
 };

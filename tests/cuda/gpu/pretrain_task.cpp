@@ -35,7 +35,7 @@ albef::PairBatch batch(std::uint64_t seed) {
 template <class Precision>
 std::vector<double> train(int steps) {
   Task<Precision> task(test_device(), 1);
-  albef::AdamW optimizer;
+  albef::AdamW optimizer{{.max_norm = 1}};
   typename Task<Precision>::Losses losses;
   std::vector<double> out;
   const auto read = [&] {
@@ -90,6 +90,28 @@ TEST_CASE("task: a warm step allocates nothing" * doctest::skip(no_test_device()
   CHECK(task.context().memory() == held);
   CHECK(free_memory() == before);
   CHECK(losses.finite());
+}
+
+TEST_CASE("task: an optimizer step with clipping waits for nothing, so that it can be recorded" *
+          doctest::skip(no_test_device())) {
+  Task<albef::Bf16> task(test_device(), 1);
+  albef::AdamW optimizer{{.max_norm = 1}};
+  Task<albef::Bf16>::Losses losses;
+  const auto accumulate = [&](std::uint64_t number) {
+    task.accumulate(batch(number), number, 0.4, losses);
+  };
+  accumulate(0);
+  optimizer.step(task.store(), 1e-3, 1, 0.99);
+  accumulate(1);
+  albef::GradientNorm norm;
+  albef::CudaGraph graph;
+  graph.record(test_device(), [&] { norm = optimizer.step(task.store(), 1e-3, 1, 0.99); });
+  const double before = norm.read(test_device());  // of the first step: nothing has run since
+  graph.replay(test_device());
+  const double after = norm.read(test_device());
+  CHECK(after > 0);
+  CHECK(std::isfinite(after));
+  CHECK(after != before);
 }
 
 TEST_CASE("task: too little memory is told with numbers, and the device goes on" *

@@ -1,0 +1,104 @@
+// What the trainer does on a device whose values reach the host late: it waits for losses and norm
+// of a step when the next step is under way.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "albef/cpu.hpp"
+#include "albef/train/pass_losses.hpp"
+#include "albef/train/trainer.hpp"
+#include "nano_data.hpp"
+
+namespace {
+
+/// Its log says what was started, and what the host waited for.
+struct LateCpu : albef::Cpu {
+  using Cpu::Cpu;
+  std::string log;
+};
+
+}  // namespace
+
+/// Values are copied in the order of the work, and nobody sees them before wait().
+template <class T>
+class albef::Readback<LateCpu, T> {
+ public:
+  static constexpr bool deferred = true;
+
+  Readback(LateCpu& device, int) : device_(device) {}
+  void clear() { values_.clear(), closed_ = false; }
+  void fetch(const T* from) { values_.push_back(*from); }
+  void close() { closed_ = true; }
+  const std::vector<T>& wait() {
+    REQUIRE(closed_);
+    device_.log += albef::concat("wait ", values_.front(), ", ");
+    return values_;
+  }
+
+ private:
+  LateCpu& device_;
+  std::vector<T> values_;
+  bool closed_ = false;
+};
+
+namespace {
+
+struct Model {
+  albef::Param<4> weight;
+  static constexpr void fields(auto& m, auto&& f) { f("weight", m.weight); }
+};
+
+/// Pass k has the loss k + 0.5 and a gradient of norm k + 1.
+struct Task {
+  using Store = albef::ParamStore<LateCpu>;
+  using Losses = albef::PassLosses;
+  static constexpr auto model = albef::laid_out<Model>();
+  static constexpr bool deferred = albef::LossReadings<LateCpu, float>::deferred;
+
+  LateCpu& cpu;
+  Store weights{cpu, model, albef::Storage::training};
+  albef::LossReadings<LateCpu, float> losses{cpu};
+
+  Store& store() { return weights; }
+  void start(const albef::PairBatch&, std::uint64_t number, double) {
+    cpu.log += albef::concat("start ", number, ", ");
+    const auto k = static_cast<float>(number);
+    weights.touch(model.weight);
+    std::fill_n(weights.data(albef::Plane::grad, model.weight), 4, (k + 1) / 2);
+    const float loss = k + 0.5f;
+    losses.open();
+    losses.fetch("loss", &loss);
+    losses.close();
+  }
+  void finish(Losses& out) { losses.finish(out); }
+  auto checkpoint() { return albef::Checkpoint<LateCpu, albef::Fp32>(weights); }
+  albef::CheckpointInfo info() const { return {}; }
+  static void check(const std::string&, const albef::CheckpointInfo&) {}
+  std::vector<albef::PlateauRule> plateaus(int) const { return {}; }
+};
+
+}  // namespace
+
+TEST_CASE(
+    "late values: the norm of the gradient is read as late as the losses, and is the step's") {
+  const train_test::TemporaryFolder folder;
+  LateCpu cpu(1);
+  Task task{cpu};
+  albef::Loader data = train_test::loader(4);
+  albef::TrainOptions options{.output = folder / "run", .max_steps = 3};
+  options.optimizer.max_norm = 1;
+  static std::FILE* const nowhere = std::fopen("/dev/null", "w");
+  options.progress.out = nowhere;
+  albef::Trainer<Task> trainer(task, data, options);
+  trainer.run();
+
+  CHECK(cpu.log ==
+        "start 0, start 1, wait 0.500000, wait 1.000000, start 2, wait 1.500000, wait 4.000000, "
+        "wait 2.500000, wait 9.000000, ");  // losses, and squares of norms
+  const auto* norms = trainer.history().find("grad_norm");
+  REQUIRE(norms != nullptr);
+  REQUIRE(norms->values.size() == 3);
+  for (std::size_t k = 0; k < 3; ++k) CHECK(norms->values[k] == static_cast<double>(k + 1));
+}
