@@ -17,7 +17,7 @@ PairTrainArguments::PairTrainArguments() {
   mask_probability = 0;
 }
 
-void PairTrainArguments::add_to(CLI::App& app) {
+void PairTrainArguments::add_to(Command& app) {
   app.add_option("--init", init,
                  "checkpoint of a pre-trained model to start from; it brings its configuration and "
                  "vocabulary");
@@ -26,10 +26,10 @@ void PairTrainArguments::add_to(CLI::App& app) {
   app.add_flag("--resume", resume,
                "continue the run in the output folder exactly, with the same options");
   TrainArguments::add_to(app);
-  app.get_option("--data")->required()->default_str("");
+  app.get_option("--data").required().default_str("");
   app.add_flag("--no-distill", no_distill,
                "learn from the pairs alone, not from the momentum model: --alpha 0")
-      ->group("Training");
+      .group("Training");
 }
 
 void PairTrainArguments::complete(bool tiny, int model_vocabulary, int model_queue,

@@ -12,39 +12,37 @@ namespace examples {
 using namespace albef;
 using Json = nlohmann::ordered_json;
 
-void RecallArguments::add_to(CLI::App& app) {
+void RecallArguments::add_to(Command& app) {
   ModelArguments::add_to(app);
   app.add_option(
          "-d,--data", data,
          "data sets, each evaluated on its own: PATH or NAME=PATH. " + std::string(data_help))
-      ->required();
+      .required();
   app.add_option("--image-root", image_root, image_root_help);
   app.add_option("-k,--k", k, "candidates of each query that ITM re-ranks (the paper: 128 or 256)")
-      ->capture_default_str();
+      .capture_default_str();
   app.add_option("--similarity-weight", similarity_weight,
                  "add this multiple of the similarity to the matching score (ALBEF: 0, BLIP: 1; 1 "
                  "over the temperature weighs both as log-probabilities)")
-      ->capture_default_str();
+      .capture_default_str();
   app.add_option("-o,--output", output, "write the results to this JSON file");
   app.add_option("--summary", summary,
                  "JSON file whose members are added to the results (a run's summary.json)");
   app.add_option("--sheet", sheet,
                  "write a PNG with queries of the first data set and their five best answers");
   app.add_option("--sheet-rows", sheet_rows, "queries per direction on the sheet")
-      ->check(CLI::Range(1, 100))
-      ->capture_default_str();
+      .range(1, 100)
+      .capture_default_str();
 }
 
-void SearchArguments::add_to(CLI::App& app) {
+void SearchArguments::add_to(Command& app) {
   ModelArguments::add_to(app);
-  app.add_option("-d,--data", data, data_help)->required();
+  app.add_option("-d,--data", data, data_help).required();
   app.add_option("--image-root", image_root, image_root_help);
   app.add_option("-t,--text", texts, "sentences; - reads them from the standard input");
   app.add_option("-i,--image", images, "picture files");
-  app.add_option("--top", top, "answers shown per query")
-      ->check(CLI::Range(1, 100))
-      ->capture_default_str();
-  app.add_option("-k,--k", k, "candidates that the matching head orders")->capture_default_str();
+  app.add_option("--top", top, "answers shown per query").range(1, 100).capture_default_str();
+  app.add_option("-k,--k", k, "candidates that the matching head orders").capture_default_str();
   app.add_option("--sheet", sheet, "write queries and answers to this PNG");
 }
 

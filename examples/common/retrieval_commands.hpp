@@ -12,6 +12,7 @@
 
 #include "common/load_model.hpp"
 #include "common/open_data.hpp"
+#include "common/program.hpp"
 #include "common/retrieval_sheet.hpp"
 
 namespace examples {
@@ -22,7 +23,7 @@ struct RecallArguments : ModelArguments {
   int k = 32, sheet_rows = 4;
   double similarity_weight = 0;
 
-  void add_to(CLI::App& app);
+  void add_to(Command& app);
 };
 
 struct SearchArguments : ModelArguments {
@@ -30,7 +31,7 @@ struct SearchArguments : ModelArguments {
   std::string image_root, sheet;
   int top = 5, k = 32;
 
-  void add_to(CLI::App& app);
+  void add_to(Command& app);
 };
 
 inline constexpr const char* evaluate_help =
