@@ -16,6 +16,7 @@
 #include "albef/data/loader.hpp"
 #include "albef/io/checkpoint.hpp"
 #include "albef/io/file.hpp"
+#include "albef/io/json_text.hpp"
 #include "albef/optim/adamw.hpp"
 #include "albef/optim/schedule.hpp"
 #include "albef/train/metrics.hpp"
@@ -325,12 +326,13 @@ class Trainer {
   }
 
   void write_summary() const {
-    const nlohmann::ordered_json json = {{"train_seconds", summary_.seconds},
-                                         {"pairs_per_second", summary_.pairs_per_second()},
-                                         {"steps", summary_.steps},
-                                         {"pairs", summary_.pairs},
-                                         {"finished", summary_.finished}};
-    write_file(options_.output + "/summary.json", json.dump(2) + '\n');
+    std::string text = "{\n  \"train_seconds\": ";
+    detail::append_json(text, summary_.seconds);
+    text += ",\n  \"pairs_per_second\": ";
+    detail::append_json(text, summary_.pairs_per_second());
+    text += concat(",\n  \"steps\": ", summary_.steps, ",\n  \"pairs\": ", summary_.pairs,
+                   ",\n  \"finished\": ", summary_.finished ? "true" : "false", "\n}\n");
+    write_file(options_.output + "/summary.json", text);
   }
 
   Task& task_;
