@@ -7,9 +7,12 @@
 
 #include "albef/train/encode.hpp"
 #include "albef/train/inference_model.hpp"
+#include "compiled.hpp"
 #include "config_dispatch.hpp"
 #include "device.hpp"
 #include "program.hpp"
+
+extern template class albef::InferenceParts<albef::Cpu>;  // compiled once, in compiled.cpp
 
 namespace examples {
 
@@ -44,7 +47,7 @@ struct ModelArguments {
 /// configuration and of Model, e.g. AlbefVqa.
 template <template <class> class Model = albef::Albef, class F>
 int with_model(const ModelArguments& args, F&& f) {
-  const auto info = albef::SafeTensors::open(args.checkpoint).metadata();
+  const auto info = checkpoint_info(args.checkpoint);
   return with_config(args.checkpoint, info, args.config, [&]<class C>() {
     return with_device(args.compute, [&](auto& device) {
       using Device = std::remove_reference_t<decltype(device)>;

@@ -50,7 +50,7 @@ void PairTrainArguments::complete(bool tiny, int model_vocabulary, int model_que
 albef::WordPiece PairTrainArguments::tokenizer(const albef::Source& source,
                                                int model_vocabulary) const {
   if (init.empty() || !vocab.empty()) return TrainArguments::tokenizer(source, model_vocabulary);
-  auto own = albef::detail::vocab_of(init, albef::SafeTensors::open(init).metadata());
+  auto own = albef::detail::vocab_of(init, checkpoint_info(init));
   albef::require(own.size() <= model_vocabulary, init, ": ", own.size(),
                  " tokens, the model has room for ", model_vocabulary);
   return own;

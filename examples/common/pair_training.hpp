@@ -68,7 +68,7 @@ void check_pictures(const albef::Source& source);
 template <class F>
 int with_start_config(const PairTrainArguments& args, F&& f) {
   if (args.init.empty()) return with_config(args.config.empty() ? "tiny" : args.config, f);
-  const auto info = albef::SafeTensors::open(args.init).metadata();
+  const auto info = checkpoint_info(args.init);
   return with_config(args.init, info, args.config, f);
 }
 

@@ -8,7 +8,8 @@
 #include "albef/data/record.hpp"
 #include "albef/data/transform.hpp"
 #include "albef/text/wordpiece.hpp"
-#include "albef/train/trainer.hpp"
+#include "albef/train/training_loop.hpp"
+#include "common/compiled.hpp"
 #include "common/device.hpp"
 #include "common/program.hpp"
 

@@ -99,7 +99,7 @@ albef::WordPiece TaskArguments::tokenizer(const std::vector<std::string>& texts,
   const bool learned = vocab.empty() && from.empty();
   const albef::WordPiece given = [&] {
     if (!vocab.empty()) return albef::load_wordpiece(vocab);
-    if (!learned) return albef::detail::vocab_of(from, albef::SafeTensors::open(from).metadata());
+    if (!learned) return albef::detail::vocab_of(from, checkpoint_info(from));
     return albef::WordPiece::from_vocab(albef::learn_vocabulary(texts, model_vocabulary),
                                         "learned vocabulary");
   }();

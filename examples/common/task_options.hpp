@@ -113,7 +113,7 @@ int with_training(const TaskArguments& args, F&& f) {
   };
   const std::string start = args.start();
   if (start.empty()) return with_config(args.config.empty() ? "tiny" : args.config, on_device);
-  return with_config(start, albef::SafeTensors::open(start).metadata(), args.config, on_device);
+  return with_config(start, checkpoint_info(start), args.config, on_device);
 }
 
 /// Trains a task (see FinetuneTask) to the end and returns the exit status. `validate`, unless

@@ -10,7 +10,7 @@
 #include "albef/text/wordpiece.hpp"
 #include "albef/train/metrics.hpp"
 #include "albef/train/plateau.hpp"
-#include "albef/train/trainer.hpp"
+#include "albef/train/training_loop.hpp"
 #include "common/program.hpp"
 #include "common/run_options.hpp"
 
