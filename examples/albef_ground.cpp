@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "albef/data/sources.hpp"
 #include "common/grounding_run.hpp"
 #include "common/load_model.hpp"
 #include "common/open_data.hpp"
