@@ -2,7 +2,6 @@
 // compare_step.py, which runs the same steps in PyTorch. See there for the protocol and the data.
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "../examples/common/device.hpp"
+#include "../examples/common/program.hpp"
 #include "albef/data/pair_batch.hpp"
 #include "albef/text/masking.hpp"
 #include "albef/train/pretrain_task.hpp"
@@ -182,25 +182,21 @@ int run(auto& device, const Options& options, int text_low, int text_high) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app{"Times ALBEF pre-training steps with synthetic data"};
-  app.add_option("--config", options.config, "tiny or base")->capture_default_str();
-  app.add_option("--batch", options.batch, "pairs per step")->capture_default_str();
-  app.add_option("--steps", options.steps, "steps to time")->capture_default_str();
+  examples::Program app{"Times ALBEF pre-training steps with synthetic data", "step_bench"};
+  app.add_option("--config", options.config, "tiny or base").capture_default_str();
+  app.add_option("--batch", options.batch, "pairs per step").capture_default_str();
+  app.add_option("--steps", options.steps, "steps to time").capture_default_str();
   app.add_option("--warmup", options.warmup, "steps before the clock starts");
   options.compute.add_to(app, true);
   app.add_flag("--checkpointing", options.checkpointing, "gradient checkpointing");
   app.add_flag("--json", options.as_json, "one line of JSON");
   app.add_flag("--serve", options.serve, "run steps on request from standard input");
-  CLI11_PARSE(app, argc, argv);
-  try {
+  return app.run(argc, argv, [&] {
     return examples::with_device_and_precision(options.compute, [&]<class P>(auto& device) {
       if (options.config == "tiny") return run<Tiny, P>(device, options, 5, 9);
       if (options.config == "small") return run<Small, P>(device, options, 3, 25);
       if (options.config == "base") return run<Base, P>(device, options, 3, 25);
       fail("--config ", options.config, ": expected tiny, small or base");
     });
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "step_bench: %s\n", error.what());
-    return 1;
-  }
+  });
 }

@@ -44,3 +44,13 @@ endmacro()
 if(ALBEF_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   target_compile_options(albef_dev INTERFACE -Wno-maybe-uninitialized)
 endif()
+
+# The CPU backend compiled once for all of them, with their flags. Not installed and no component: a
+# library of kernels and the programs that use it must be compiled for the same instruction set.
+if(TARGET albef_cpu)
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/cpu/*.cpp")
+  add_library(albef_cpu_compiled STATIC ${sources})
+  target_link_libraries(albef_cpu_compiled PUBLIC albef::cpu PRIVATE albef_dev)
+  target_compile_definitions(albef_cpu_compiled
+                             PUBLIC "$<$<COMPILE_LANGUAGE:CXX>:ALBEF_CPU_COMPILED>")
+endif()

@@ -1,6 +1,5 @@
 // albef_ablation: the six rows of the paper's ablation as type aliases, trained on captions of
 // which a part is wrong, evaluated by retrieval, printed as a table.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -167,7 +166,7 @@ int run(Arguments args, auto& device) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{
+  examples::Program app{
       "Trains the rows of the paper's ablation (objectives added one by one) on data whose "
       "captions "
       "are partly wrong and prints their retrieval results. Every finished training is kept in the "
@@ -178,13 +177,12 @@ int main(int argc, char** argv) {
   Arguments args;
   args.noise.mismatch = 0.4;
   args.train.output = "ablation";
-  app.add_option("--test", args.test, "data set whose pool is searched")->capture_default_str();
-  app.add_option("--seeds", args.seeds, "one training of every row for each")
-      ->capture_default_str();
-  app.add_option("--rows", args.rows, "rows to run, 1 to 6")->capture_default_str();
+  app.add_option("--test", args.test, "data set whose pool is searched").capture_default_str();
+  app.add_option("--seeds", args.seeds, "one training of every row for each").capture_default_str();
+  app.add_option("--rows", args.rows, "rows to run, 1 to 6").capture_default_str();
   app.add_option("--json", args.output, "write the results to this file as well");
   args.add_to(app);
-  return examples::run_program(app, argc, argv, [&] {
+  return app.run(argc, argv, [&] {
     return examples::with_device_and_precision(
         args.compute, [&]<class P>(auto& device) { return run<P>(args, device); });
   });

@@ -47,7 +47,7 @@ int embed(Model& model, const Arguments& args) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{
+  examples::Program app{
       "Writes the normalised features of pictures and captions, whose dot product is their "
       "similarity: PREFIX.image.npy and PREFIX.text.npy, float32 (N, embed_dim), and beside each a "
       ".txt that names its rows (pictures by key, each once; captions as cleaned).",
@@ -59,13 +59,13 @@ int main(int argc, char** argv) {
       "np.load(\"val.text.npy\").T)'");
   Arguments args;
   args.add_to(app);
-  app.add_option("-d,--data", args.data, examples::data_help)->required();
+  app.add_option("-d,--data", args.data, examples::data_help).required();
   app.add_option("--image-root", args.image_root, examples::image_root_help);
-  app.add_option("-o,--output", args.output, "prefix of the files written")->required();
+  app.add_option("-o,--output", args.output, "prefix of the files written").required();
   app.add_option("--what", args.what, "image, text or both")
-      ->check(CLI::IsMember({"image", "text", "both"}))
-      ->capture_default_str();
-  return examples::run_program(app, argc, argv, [&] {
+      .one_of({"image", "text", "both"})
+      .capture_default_str();
+  return app.run(argc, argv, [&] {
     return examples::with_model(args, [&](auto& model) { return embed(model, args); });
   });
 }

@@ -6,15 +6,15 @@
 #include "common/retrieval_commands.hpp"
 
 int main(int argc, char** argv) {
-  CLI::App app{std::string("Evaluates image-text retrieval. ") + examples::evaluate_help,
-               "albef_eval"};
+  examples::Program app{std::string("Evaluates image-text retrieval. ") + examples::evaluate_help,
+                        "albef_eval"};
   app.footer(
       "Example:\n"
       "  albef_eval --checkpoint run/checkpoint.safetensors --output results.json \\\n"
       "    --data test_comp=examples/data/emoji/emoji-test_comp.tar --sheet retrieval.png");
   examples::RecallArguments args;
   args.add_to(app);
-  return examples::run_program(app, argc, argv, [&] {
+  return app.run(argc, argv, [&] {
     return examples::with_model(args, [&](auto& model) { return examples::evaluate(model, args); });
   });
 }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "albef/data/sources.hpp"
 #include "common/grounding_run.hpp"
 #include "common/load_model.hpp"
 #include "common/open_data.hpp"
@@ -31,18 +32,18 @@ constexpr const char* expressions_help =
 struct TargetArguments {
   std::string refs, instances, detections;
 
-  void add_to(CLI::App& app, bool required, const std::string& group) {
+  void add_to(examples::Command& app, bool required, const std::string& group) {
     app.add_option("--refs", refs, "JSON list of {\"ref_id\", \"ann_id\", \"image_id\", \"split\"}")
-        ->required(required)
-        ->group(group);
+        .required(required)
+        .group(group);
     app.add_option("--instances", instances,
                    "COCO's JSON object with \"images\" (sizes) and \"annotations\" (boxes)")
-        ->required(required)
-        ->group(group);
+        .required(required)
+        .group(group);
     app.add_option("--detections", detections,
                    "boxes to choose from: JSON object of lists [[x, y, width, height], ...] by "
                    "image_id; without it only pointing is measured")
-        ->group(group);
+        .group(group);
   }
   GroundingTargets open() const { return {refs, instances, detections}; }
 };
@@ -53,20 +54,20 @@ struct TrainArguments : examples::PairTrainArguments {
   TargetArguments targets;
   int layer = -1;
 
-  void add_to(CLI::App& app) {
+  void add_to(examples::Command& app) {
     PairTrainArguments::add_to(app);
-    app.get_option("--data")->description(expressions_help);
+    app.get_option("--data").description(expressions_help);
     for (const char* name :
          {"--crop", "--mismatch", "--partial", "--keywords", "--noise-seed", "--max-bad-share"})
-      app.remove_option(app.get_option(name));
+      app.remove_option(name);
     const auto group = "Validation";
     app.add_option("--val", val, "expressions evaluated after each epoch to keep the best weights")
-        ->group(group);
+        .group(group);
     app.add_option("--val-image-root", val_image_root,
                    "where their pictures are; default: --image-root")
-        ->group(group);
+        .group(group);
     targets.add_to(app, false, group);
-    app.add_option("--layer", layer, layer_help)->group(group);
+    app.add_option("--layer", layer, layer_help).group(group);
   }
 };
 
@@ -292,7 +293,7 @@ int predict(Model& model, const PredictArguments& args) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{
+  examples::Program app{
       "Visual grounding with ALBEF: which part of a picture an expression refers to, learned from "
       "pairs of pictures and expressions without boxes, read from the cross-attention by Grad-CAM. "
       "`albef_ground train --help` tells about training, and so on.",
@@ -300,7 +301,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
 
   TrainArguments train_args;
-  CLI::App& train_command = *app.add_subcommand(
+  examples::Command train_command = app.add_subcommand(
       "train",
       "Fine-tunes on expressions (ITC and ITM, pictures are not cropped). Writes to the output "
       "folder: checkpoint.safetensors (the last state, to resume), checkpoint_best.safetensors "
@@ -318,7 +319,7 @@ int main(int argc, char** argv) {
   train_args.add_to(train_command);
 
   EvaluateArguments evaluate_args;
-  CLI::App& evaluate_command = *app.add_subcommand(
+  examples::Command evaluate_command = app.add_subcommand(
       "evaluate",
       "Measures in percent how often the largest value of the map lies in the object (pointed), "
       "and how often the box with the highest score, the sum of the map / sqrt(area), overlaps it "
@@ -331,7 +332,7 @@ int main(int argc, char** argv) {
       "\\\n"
       "    --detections scenes/dets.json --sheet boxes.png --heat-maps words.png");
   evaluate_args.add_to(evaluate_command);
-  evaluate_command.add_option("-d,--data", evaluate_args.data, expressions_help)->required();
+  evaluate_command.add_option("-d,--data", evaluate_args.data, expressions_help).required();
   evaluate_command.add_option("--image-root", evaluate_args.image_root, examples::image_root_help);
   evaluate_args.targets.add_to(evaluate_command, true, "Options");
   evaluate_command.add_option("--layer", evaluate_args.layers,
@@ -343,11 +344,11 @@ int main(int argc, char** argv) {
   evaluate_command.add_option("--heat-maps", evaluate_args.heat_maps,
                               "write a PNG with the map of each word of some expressions");
   evaluate_command.add_option("--examples", evaluate_args.examples, "expressions on the sheets")
-      ->check(CLI::Range(1, 100))
-      ->capture_default_str();
+      .range(1, 100)
+      .capture_default_str();
 
   PredictArguments predict_args;
-  CLI::App& predict_command = *app.add_subcommand(
+  examples::Command predict_command = app.add_subcommand(
       "predict",
       "Locates expressions in a picture: where the map of each word is largest, and the ranking of "
       "boxes where some are given.");
@@ -357,8 +358,8 @@ int main(int argc, char** argv) {
       "    --text \"the cup to the left of the book\" --output words.png \\\n"
       "    --box 12,40,80,96 --box 130,38,77,90 --sheet boxes.png");
   predict_args.add_to(predict_command);
-  predict_command.add_option("-i,--image", predict_args.image, "PNG or JPEG file")->required();
-  predict_command.add_option("-t,--text", predict_args.texts, "expressions")->required();
+  predict_command.add_option("-i,--image", predict_args.image, "PNG or JPEG file").required();
+  predict_command.add_option("-t,--text", predict_args.texts, "expressions").required();
   predict_command.add_option("--box", predict_args.boxes,
                              "boxes to be ranked, each as x,y,width,height in pixels");
   predict_command.add_option("--layer", predict_args.layer, layer_help);
@@ -367,7 +368,7 @@ int main(int argc, char** argv) {
   predict_command.add_option("--sheet", predict_args.sheet,
                              "write a PNG with the ranked boxes over the expression's map");
 
-  return examples::run_program(app, argc, argv, [&] {
+  return app.run(argc, argv, [&] {
     if (train_command)
       return examples::with_start_config(train_args, [&]<class C>() {
         return examples::with_device_and_precision(train_args.compute, [&]<class P>(auto& device) {

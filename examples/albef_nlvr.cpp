@@ -39,8 +39,9 @@ const char* const data_help =
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Reasoning about pairs of pictures: is a statement true of them?", "albef_nlvr"};
-  app.require_subcommand(1)->fallthrough();
+  examples::Program app{"Reasoning about pairs of pictures: is a statement true of them?",
+                        "albef_nlvr"};
+  app.require_subcommand(1).fallthrough();
   app.footer(
       "Examples:\n"
       "  albef_nlvr assign --init pretrained/checkpoint.safetensors --data captions.json \\\n"
@@ -53,43 +54,45 @@ int main(int argc, char** argv) {
       "    --text 'both images contain a cat'");
 
   examples::TaskArguments assigning;
-  auto* const assign_command = app.add_subcommand(
+  examples::Command assign_command = app.add_subcommand(
       "assign",
       "pre-train with captions, before `train`: which of two pictures does a caption belong to, or "
       "neither?");
-  assigning.add_to(*assign_command, examples::data_help, false, false);
+  assigning.add_to(assign_command, examples::data_help, false, false);
 
   examples::TaskArguments training;
-  auto* const train = app.add_subcommand(
+  examples::Command train = app.add_subcommand(
       "train",
       "fine-tune; the output folder gets checkpoint.safetensors (to resume), "
       "checkpoint_best.safetensors and results.json (of the best epoch on --val), metrics.jsonl, "
       "validation.jsonl, losses.png, summary.json, vocab.txt");
-  training.add_to(*train, data_help);
+  training.add_to(train, data_help);
 
   examples::EvaluateArguments evaluation;
-  auto* const evaluate = app.add_subcommand("evaluate", "accuracy, by label, of a trained model");
-  evaluation.add_to(*evaluate, data_help);
+  examples::Command evaluate =
+      app.add_subcommand("evaluate", "accuracy, by label, of a trained model");
+  evaluation.add_to(evaluate, data_help);
 
   examples::StatementQuestion question;
-  auto* const predict = app.add_subcommand("predict", "what the model says about two pictures");
-  question.add_to(*predict);
-  predict->add_option("-i,--images", question.images, "two picture files (PNG or JPEG)")
-      ->required()
-      ->expected(2);
-  predict->add_option("-t,--text", question.statements, "statements")->required();
-  predict->add_option("-o,--output", question.output, "write pictures and verdicts to this PNG");
+  examples::Command predict =
+      app.add_subcommand("predict", "what the model says about two pictures");
+  question.add_to(predict);
+  predict.add_option("-i,--images", question.images, "two picture files (PNG or JPEG)")
+      .required()
+      .expected(2);
+  predict.add_option("-t,--text", question.statements, "statements").required();
+  predict.add_option("-o,--output", question.output, "write pictures and verdicts to this PNG");
 
-  return examples::run_program(app, argc, argv, [&] {
-    if (*assign_command)
+  return app.run(argc, argv, [&] {
+    if (assign_command)
       return examples::with_training(assigning, [&]<class C, class P>(auto& device) {
         return assign<C, P>(assigning, device);
       });
-    if (*train)
+    if (train)
       return examples::with_training(training, [&]<class C, class P>(auto& device) {
         return examples::train_statements<albef::AlbefNlvr, C, P>(task, training, device);
       });
-    if (*evaluate)
+    if (evaluate)
       return examples::with_model<albef::AlbefNlvr>(evaluation, [&](auto& model) {
         return examples::evaluate_statements(task, evaluation, model);
       });

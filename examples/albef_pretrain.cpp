@@ -1,6 +1,5 @@
 // albef_pretrain: pre-trains ALBEF (ITC + ITM + MLM with momentum distillation) on image-text
 // pairs. The whole composition is in train(); everything else is options.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -73,7 +72,7 @@ int train(Arguments args, auto& device) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{
+  examples::Program app{
       "Pre-trains ALBEF on image-text pairs and writes to the output folder: "
       "checkpoint.safetensors "
       "(complete, to resume or evaluate), metrics.jsonl, losses.png, vocab.txt, summary.json.",
@@ -85,11 +84,11 @@ int main(int argc, char** argv) {
       "  albef_pretrain --config base --data captions.json --image-root images --vocab vocab.txt");
   Arguments args;
   app.add_option("--config", args.config, "model: " + examples::config_names(examples::Configs{}))
-      ->capture_default_str();
+      .capture_default_str();
   app.add_flag("--resume", args.resume, "continue the run in the output folder exactly");
   app.add_option("--init", args.init, "start from the weights of a checkpoint (safetensors)");
   args.add_to(app);
-  return examples::run_program(app, argc, argv, [&] {
+  return app.run(argc, argv, [&] {
     return examples::with_config(args.config, [&]<class C>() {
       return examples::with_device_and_precision(
           args.compute, [&]<class P>(auto& device) { return train<C, P>(args, device); });

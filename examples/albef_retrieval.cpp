@@ -39,14 +39,14 @@ int train(TrainArguments args, auto& device) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{
+  examples::Program app{
       "Image-text retrieval with ALBEF: fine-tuning of a pre-trained model (or from scratch), "
       "evaluation, search. `albef_retrieval train --help` tells about the first, and so on.",
       "albef_retrieval"};
   app.require_subcommand(1);
 
   TrainArguments train_args;
-  CLI::App& train_command = *app.add_subcommand(
+  examples::Command train_command = app.add_subcommand(
       "train",
       "Fine-tunes for retrieval. Captions of the same picture (equal image_id or path) are right "
       "answers of each other. Writes to the output folder: checkpoint.safetensors (the last state, "
@@ -63,19 +63,19 @@ int main(int argc, char** argv) {
   train_command
       .add_option("--val", train_args.val,
                   "data set evaluated after each epoch to keep the best weights")
-      ->group("Validation");
+      .group("Validation");
   train_command
       .add_option("--val-image-root", train_args.val_image_root,
                   "where its pictures are; default: --image-root")
-      ->group("Validation");
+      .group("Validation");
   train_command
       .add_option("-k,--k", train_args.k, "candidates of each query that ITM re-ranks there")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->group("Validation");
+      .positive()
+      .capture_default_str()
+      .group("Validation");
 
   examples::RecallArguments evaluate_args;
-  CLI::App& evaluate_command = *app.add_subcommand(
+  examples::Command evaluate_command = app.add_subcommand(
       "evaluate", std::string("Evaluates a trained model. ") + examples::evaluate_help);
   evaluate_command.footer(
       "Example:\n"
@@ -85,8 +85,8 @@ int main(int argc, char** argv) {
   evaluate_args.add_to(evaluate_command);
 
   examples::SearchArguments search_args;
-  CLI::App& predict_command =
-      *app.add_subcommand("predict", std::string("Searches a data set. ") + examples::search_help);
+  examples::Command predict_command =
+      app.add_subcommand("predict", std::string("Searches a data set. ") + examples::search_help);
   predict_command.footer(
       "Examples:\n"
       "  albef_retrieval predict -m retrieval/checkpoint_best.safetensors -d "
@@ -97,7 +97,7 @@ int main(int argc, char** argv) {
       "cat.jpg");
   search_args.add_to(predict_command);
 
-  return examples::run_program(app, argc, argv, [&] {
+  return app.run(argc, argv, [&] {
     if (train_command)
       return examples::with_start_config(train_args, [&]<class C>() {
         return examples::with_device_and_precision(train_args.compute, [&]<class P>(auto& device) {

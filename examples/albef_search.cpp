@@ -5,7 +5,7 @@
 #include "common/retrieval_commands.hpp"
 
 int main(int argc, char** argv) {
-  CLI::App app{
+  examples::Program app{
       std::string("Searches a data set with sentences and pictures. ") + examples::search_help,
       "albef_search"};
   app.footer(
@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
       "  cat sentences.txt | albef_search -m run/checkpoint.safetensors -d captions.json --text -");
   examples::SearchArguments args;
   args.add_to(app);
-  return examples::run_program(app, argc, argv, [&] {
+  return app.run(argc, argv, [&] {
     return examples::with_model(args, [&](auto& model) { return examples::search(model, args); });
   });
 }

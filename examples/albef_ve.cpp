@@ -19,9 +19,10 @@ const char* const data_help =
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Visual entailment: does a picture entail a hypothesis, contradict it, or neither?",
-               "albef_ve"};
-  app.require_subcommand(1)->fallthrough();
+  examples::Program app{
+      "Visual entailment: does a picture entail a hypothesis, contradict it, or neither?",
+      "albef_ve"};
+  app.require_subcommand(1).fallthrough();
   app.footer(
       "Examples:\n"
       "  albef_ve train --init pretrained/checkpoint.safetensors --data ve_train.json \\\n"
@@ -32,32 +33,33 @@ int main(int argc, char** argv) {
       "    --text 'there is a cat' 'there is no animal'");
 
   examples::TaskArguments training;
-  auto* const train = app.add_subcommand(
+  examples::Command train = app.add_subcommand(
       "train",
       "fine-tune; the output folder gets checkpoint.safetensors (to resume), "
       "checkpoint_best.safetensors and results.json (of the best epoch on --val), metrics.jsonl, "
       "validation.jsonl, losses.png, summary.json, vocab.txt");
-  training.add_to(*train, data_help);
+  training.add_to(train, data_help);
 
   examples::EvaluateArguments evaluation;
-  auto* const evaluate = app.add_subcommand("evaluate", "accuracy, by label, of a trained model");
-  evaluation.add_to(*evaluate, data_help);
+  examples::Command evaluate =
+      app.add_subcommand("evaluate", "accuracy, by label, of a trained model");
+  evaluation.add_to(evaluate, data_help);
 
   examples::StatementQuestion question;
-  auto* const predict = app.add_subcommand("predict", "what the model says about a picture");
-  question.add_to(*predict);
-  predict->add_option("-i,--image", question.images, "picture file (PNG or JPEG)")
-      ->required()
-      ->expected(1);
-  predict->add_option("-t,--text", question.statements, "hypotheses")->required();
-  predict->add_option("-o,--output", question.output, "write picture and verdicts to this PNG");
+  examples::Command predict = app.add_subcommand("predict", "what the model says about a picture");
+  question.add_to(predict);
+  predict.add_option("-i,--image", question.images, "picture file (PNG or JPEG)")
+      .required()
+      .expected(1);
+  predict.add_option("-t,--text", question.statements, "hypotheses").required();
+  predict.add_option("-o,--output", question.output, "write picture and verdicts to this PNG");
 
-  return examples::run_program(app, argc, argv, [&] {
-    if (*train)
+  return app.run(argc, argv, [&] {
+    if (train)
       return examples::with_training(training, [&]<class C, class P>(auto& device) {
         return examples::train_statements<albef::AlbefVe, C, P>(task, training, device);
       });
-    if (*evaluate)
+    if (evaluate)
       return examples::with_model<albef::AlbefVe>(evaluation, [&](auto& model) {
         return examples::evaluate_statements(task, evaluation, model);
       });

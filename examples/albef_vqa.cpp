@@ -33,12 +33,12 @@ struct AnswerArguments {
   int k = 128;
   bool unlisted = false;
 
-  void add_to(CLI::App& app, const std::string& without, bool scored = true) {
+  void add_to(examples::Command& app, const std::string& without, bool scored = true) {
     app.add_option("-a,--answers", list,
                    "answer_list.json, the answers to rank; default: " + without);
     app.add_option("-k,--k", k, "answers of the list that are scored as a whole")
-        ->check(CLI::PositiveNumber)
-        ->capture_default_str();
+        .positive()
+        .capture_default_str();
     if (scored)
       app.add_flag("--allow-unlisted", unlisted,
                    "questions whose right answers are all missing in the list count as wrong "
@@ -342,8 +342,9 @@ const char* const data_help =
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Visual question answering: answers questions about pictures in words", "albef_vqa"};
-  app.require_subcommand(1)->fallthrough();
+  examples::Program app{"Visual question answering: answers questions about pictures in words",
+                        "albef_vqa"};
+  app.require_subcommand(1).fallthrough();
   app.footer(
       "Examples:\n"
       "  albef_vqa train --init pretrained/checkpoint.safetensors --data vqa_train.json \\\n"
@@ -354,52 +355,52 @@ int main(int argc, char** argv) {
       "    --question 'what color is the cat?' 'how many cats are there?'");
 
   TrainArguments training;
-  auto* const train_command = app.add_subcommand(
+  examples::Command train_command = app.add_subcommand(
       "train",
       "fine-tune; the output folder gets checkpoint.safetensors (to resume), "
       "checkpoint_best.safetensors and results.json (of the best epoch on --val), metrics.jsonl, "
       "validation.jsonl, losses.png, summary.json, vocab.txt");
-  training.add_to(*train_command, data_help);
-  training.answers.add_to(*train_command, "all answers of the training data");
+  training.add_to(train_command, data_help);
+  training.answers.add_to(train_command, "all answers of the training data");
 
   EvaluateArguments evaluation;
-  auto* const evaluate_command =
+  examples::Command evaluate_command =
       app.add_subcommand("evaluate", "accuracy of a trained model, also by the type of question");
-  evaluation.add_to(*evaluate_command, data_help);
-  evaluation.answers.add_to(*evaluate_command, "those the checkpoint was trained with");
-  evaluate_command->add_flag("--generate", evaluation.generate,
-                             "let the model write its answers instead of ranking the list");
-  evaluate_command->add_option("--beams", evaluation.beams, "of the search with --generate")
-      ->check(CLI::Range(1, 64))
-      ->capture_default_str();
-  evaluate_command->add_flag("--official-ranking", evaluation.official,
-                             "count the first word of an answer twice, as the official code does");
-  evaluate_command->add_option("--predictions", evaluation.predictions,
-                               "write [{\"question_id\", \"answer\"}] to this JSON file, for the "
-                               "evaluation server");
+  evaluation.add_to(evaluate_command, data_help);
+  evaluation.answers.add_to(evaluate_command, "those the checkpoint was trained with");
+  evaluate_command.add_flag("--generate", evaluation.generate,
+                            "let the model write its answers instead of ranking the list");
+  evaluate_command.add_option("--beams", evaluation.beams, "of the search with --generate")
+      .range(1, 64)
+      .capture_default_str();
+  evaluate_command.add_flag("--official-ranking", evaluation.official,
+                            "count the first word of an answer twice, as the official code does");
+  evaluate_command.add_option("--predictions", evaluation.predictions,
+                              "write [{\"question_id\", \"answer\"}] to this JSON file, for the "
+                              "evaluation server");
 
   PredictArguments question;
-  auto* const predict_command = app.add_subcommand("predict", "answers questions about a picture");
-  question.ModelArguments::add_to(*predict_command);
-  predict_command->add_option("-i,--image", question.image, "picture file (PNG or JPEG)")
-      ->required();
-  predict_command->add_option("-q,--question", question.questions, "one or several")->required();
-  question.answers.add_to(*predict_command, "those the checkpoint was trained with", false);
-  predict_command->add_option("--top", question.top, "answers to print")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  predict_command->add_flag("--generate", question.generate, "let the model write an answer");
-  predict_command->add_option("--beams", question.beams, "of the search with --generate")
-      ->check(CLI::Range(1, 64))
-      ->capture_default_str();
-  predict_command->add_option("-o,--output", question.output,
-                              "write picture, questions and answers to this PNG");
+  examples::Command predict_command =
+      app.add_subcommand("predict", "answers questions about a picture");
+  question.ModelArguments::add_to(predict_command);
+  predict_command.add_option("-i,--image", question.image, "picture file (PNG or JPEG)").required();
+  predict_command.add_option("-q,--question", question.questions, "one or several").required();
+  question.answers.add_to(predict_command, "those the checkpoint was trained with", false);
+  predict_command.add_option("--top", question.top, "answers to print")
+      .positive()
+      .capture_default_str();
+  predict_command.add_flag("--generate", question.generate, "let the model write an answer");
+  predict_command.add_option("--beams", question.beams, "of the search with --generate")
+      .range(1, 64)
+      .capture_default_str();
+  predict_command.add_option("-o,--output", question.output,
+                             "write picture, questions and answers to this PNG");
 
-  return examples::run_program(app, argc, argv, [&] {
-    if (*train_command)
+  return app.run(argc, argv, [&] {
+    if (train_command)
       return examples::with_training(
           training, [&]<class C, class P>(auto& device) { return train<C, P>(training, device); });
-    if (*evaluate_command)
+    if (evaluate_command)
       return examples::with_model<AlbefVqa>(
           evaluation, [&](auto& model) { return evaluate(evaluation, model); });
     return examples::with_model<AlbefVqa>(question,

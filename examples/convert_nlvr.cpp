@@ -1,6 +1,5 @@
 // Brings the first NLVR corpus (three grey boxes and a statement) into the JSON format of
 // statements and a shard of square pictures.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -9,28 +8,28 @@
 #include "common/program.hpp"
 
 int main(int argc, char** argv) {
-  CLI::App app("Converts the NLVR corpus (three boxes and a statement) to JSON and a shard",
-               "convert_nlvr");
+  examples::Program app(
+      "Converts the NLVR corpus (three boxes and a statement) to JSON and a shard", "convert_nlvr");
   examples::NlvrOptions options;
   std::string source, pictures;
   options.name.clear();
   app.add_option("source", source,
                  "the corpus' train.json, dev.json or test.json (one object per line), or a .tsv "
                  "table beside its .bpk pack")
-      ->required()
-      ->check(CLI::ExistingFile);
+      .required()
+      .existing_file();
   app.add_option("--pictures", pictures,
                  "folder of the pictures, for .json; default: the folder of the source");
   app.add_option("-o,--output", options.output, "folder for NAME.tar and NAME.json")
-      ->capture_default_str();
+      .capture_default_str();
   app.add_option("--name", options.name, "default: that of the source");
   app.add_option("--orders", options.orders,
                  "how many of the six orders of the boxes to show; 6 suits training")
-      ->capture_default_str();
+      .capture_default_str();
   app.add_flag("--pairs", options.pairs,
                "two pictures, of boxes 1 and 2 and of box 3, for models of picture pairs");
 
-  return examples::run_program(app, argc, argv, [&] {
+  return app.run(argc, argv, [&] {
     const std::filesystem::path path(source);
     if (options.name.empty()) options.name = path.stem().string();
     examples::NlvrFiles files(options);

@@ -1,7 +1,6 @@
 // --device, --precision and --threads of the programs, and running on the device they describe.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "albef/core/precision.hpp"
@@ -10,6 +9,7 @@
 #ifdef ALBEF_WITH_CUDA  // set by the build where ALBEF_EXAMPLE_DEVICES has cuda
 #include "albef/cuda.hpp"
 #endif
+#include "program.hpp"
 
 namespace examples {
 
@@ -25,21 +25,21 @@ struct DeviceArguments {
   bool tf32 = false;
 
   /// `trains`: the program also takes --precision.
-  void add_to(CLI::App& app, bool trains = false, const std::string& group = "Options") {
+  void add_to(Command& app, bool trains = false, const std::string& group = "Options") {
     app.add_option("--device", device, "cpu, or cuda where the program is built with it")
-        ->check(CLI::IsMember({"cpu", "cuda"}))
-        ->capture_default_str()
-        ->group(group);
-    app.add_option("--gpu", gpu, "number of the GPU")->capture_default_str()->group(group);
+        .one_of({"cpu", "cuda"})
+        .capture_default_str()
+        .group(group);
+    app.add_option("--gpu", gpu, "number of the GPU").capture_default_str().group(group);
     app.add_flag("--tf32", tf32, "single-precision products on the GPU may round to TF32")
-        ->group(group);
+        .group(group);
     app.add_option("--threads", threads, "compute threads on the CPU; 0: one per core")
-        ->capture_default_str()
-        ->group(group);
+        .capture_default_str()
+        .group(group);
     if (trains)
       app.add_option("--precision", precision, "fp32, or bf16 on the GPU, where it is the default")
-          ->check(CLI::IsMember({"fp32", "bf16"}))
-          ->group(group);
+          .one_of({"fp32", "bf16"})
+          .group(group);
   }
 };
 

@@ -1,15 +1,18 @@
 // The options of programs that use a trained model, and loading it as the type it was trained as.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
 #include <type_traits>
 
 #include "albef/train/encode.hpp"
 #include "albef/train/inference_model.hpp"
+#include "compiled.hpp"
 #include "config_dispatch.hpp"
 #include "device.hpp"
+#include "program.hpp"
+
+extern template class albef::InferenceParts<albef::Cpu>;  // compiled once, in compiled.cpp
 
 namespace examples {
 
@@ -19,8 +22,8 @@ struct ModelArguments {
   albef::EncodingOptions encoding;
   DeviceArguments compute;
 
-  void add_to(CLI::App& app) {
-    app.add_option("-m,--checkpoint", checkpoint, "a run's checkpoint.safetensors")->required();
+  void add_to(Command& app) {
+    app.add_option("-m,--checkpoint", checkpoint, "a run's checkpoint.safetensors").required();
     app.add_option("--config", config,
                    "configuration of a checkpoint that does not name its own (official ones): " +
                        config_names(Configs{}));
@@ -31,11 +34,11 @@ struct ModelArguments {
                  "accept a checkpoint trained at another image size");
     app.add_option("--max-text-length", inference.max_text_length,
                    "tokens of a text; 0: as in training")
-        ->capture_default_str();
+        .capture_default_str();
     app.add_option("--batch", encoding.batch_size, "pictures or texts encoded at once")
-        ->capture_default_str();
+        .capture_default_str();
     app.add_option("--workers", encoding.workers, "threads that read pictures ahead")
-        ->capture_default_str();
+        .capture_default_str();
     compute.add_to(app);
   }
 };
@@ -44,7 +47,7 @@ struct ModelArguments {
 /// configuration and of Model, e.g. AlbefVqa.
 template <template <class> class Model = albef::Albef, class F>
 int with_model(const ModelArguments& args, F&& f) {
-  const auto info = albef::SafeTensors::open(args.checkpoint).metadata();
+  const auto info = checkpoint_info(args.checkpoint);
   return with_config(args.checkpoint, info, args.config, [&]<class C>() {
     return with_device(args.compute, [&](auto& device) {
       using Device = std::remove_reference_t<decltype(device)>;

@@ -17,7 +17,7 @@ PairTrainArguments::PairTrainArguments() {
   mask_probability = 0;
 }
 
-void PairTrainArguments::add_to(CLI::App& app) {
+void PairTrainArguments::add_to(Command& app) {
   app.add_option("--init", init,
                  "checkpoint of a pre-trained model to start from; it brings its configuration and "
                  "vocabulary");
@@ -26,10 +26,10 @@ void PairTrainArguments::add_to(CLI::App& app) {
   app.add_flag("--resume", resume,
                "continue the run in the output folder exactly, with the same options");
   TrainArguments::add_to(app);
-  app.get_option("--data")->required()->default_str("");
+  app.get_option("--data").required().default_str("");
   app.add_flag("--no-distill", no_distill,
                "learn from the pairs alone, not from the momentum model: --alpha 0")
-      ->group("Training");
+      .group("Training");
 }
 
 void PairTrainArguments::complete(bool tiny, int model_vocabulary, int model_queue,
@@ -50,7 +50,7 @@ void PairTrainArguments::complete(bool tiny, int model_vocabulary, int model_que
 albef::WordPiece PairTrainArguments::tokenizer(const albef::Source& source,
                                                int model_vocabulary) const {
   if (init.empty() || !vocab.empty()) return TrainArguments::tokenizer(source, model_vocabulary);
-  auto own = albef::detail::vocab_of(init, albef::SafeTensors::open(init).metadata());
+  auto own = albef::detail::vocab_of(init, checkpoint_info(init));
   albef::require(own.size() <= model_vocabulary, init, ": ", own.size(),
                  " tokens, the model has room for ", model_vocabulary);
   return own;

@@ -2,7 +2,6 @@
 // start from a pre-trained model, validation after each epoch, the best weights kept.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -14,6 +13,7 @@
 #include "albef/train/trainer.hpp"
 #include "common/config_dispatch.hpp"
 #include "common/device.hpp"
+#include "common/program.hpp"
 #include "common/train_options.hpp"
 
 namespace examples {
@@ -23,7 +23,7 @@ struct PairTrainArguments : TrainArguments {
   bool resume = false, no_distill = false;
 
   PairTrainArguments();
-  void add_to(CLI::App& app);
+  void add_to(Command& app);
   /// The numbers for fine-tuning where none were given: tiny's from a short trial on the emoji
   /// data, those of the others from the paper (configs/Retrieval_flickr.yaml).
   void complete(bool tiny, int model_vocabulary, int model_queue, int model_positions);
@@ -68,7 +68,7 @@ void check_pictures(const albef::Source& source);
 template <class F>
 int with_start_config(const PairTrainArguments& args, F&& f) {
   if (args.init.empty()) return with_config(args.config.empty() ? "tiny" : args.config, f);
-  const auto info = albef::SafeTensors::open(args.init).metadata();
+  const auto info = checkpoint_info(args.init);
   return with_config(args.init, info, args.config, f);
 }
 

@@ -3,15 +3,17 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdio>
+#include <cstddef>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "albef/data/sources.hpp"
+#include "albef/train/retrieval.hpp"
 #include "common/load_model.hpp"
 #include "common/open_data.hpp"
+#include "common/program.hpp"
 #include "common/retrieval_sheet.hpp"
 
 namespace examples {
@@ -22,7 +24,7 @@ struct RecallArguments : ModelArguments {
   int k = 32, sheet_rows = 4;
   double similarity_weight = 0;
 
-  void add_to(CLI::App& app);
+  void add_to(Command& app);
 };
 
 struct SearchArguments : ModelArguments {
@@ -30,7 +32,7 @@ struct SearchArguments : ModelArguments {
   std::string image_root, sheet;
   int top = 5, k = 32;
 
-  void add_to(CLI::App& app);
+  void add_to(Command& app);
 };
 
 inline constexpr const char* evaluate_help =
@@ -46,101 +48,86 @@ inline constexpr const char* search_help =
     "and text fit.";
 
 nlohmann::ordered_json to_json(const albef::Recall& recall);
-void print_table_head();
-void print_table_row(const std::string& name, const albef::RetrievalResult& result);
-/// Some queries of each direction, spread evenly over the pool, with their five best answers.
-void write_sheet(const RecallArguments& args, const std::string& name, const albef::Source& source,
-                 const albef::RetrievalSet& set, const albef::RetrievalResult& result);
-/// The members of args.summary; none without.
-nlohmann::ordered_json read_summary(const RecallArguments& args);
+
 /// Splits `NAME=PATH`; without a name it is the file's, up to its extension.
 std::pair<std::string, std::string> named(const std::string& argument);
 
-/// The sentences asked for; "-" stands for the lines of the standard input.
-std::vector<std::string> read_sentences(const std::vector<std::string>& arguments);
-/// The pictures asked for, as a data set without captions.
-albef::MemorySource read_pictures(const std::vector<std::string>& paths);
-void print_answers(const std::string& query, const std::vector<albef::Answer>& answers,
-                   const std::vector<std::string>& names);
+/// What an evaluation found: a row of a table for each data set, and the files asked for.
+class RecallReport {
+ public:
+  explicit RecallReport(const RecallArguments& args);
+  void add(const std::string& name, const albef::Source& source, const albef::RetrievalSet& set,
+           const albef::RetrievalResult& result);
+  void write() const;
 
-/// Evaluates every data set on its own: a table, and the files asked for.
+ private:
+  const RecallArguments& args_;
+  nlohmann::ordered_json summary_, results_;
+};
+
+/// What a search is about: the sentences and pictures asked for, and the data set.
+struct SearchQueries {
+  std::vector<std::string> texts;
+  albef::MemorySource pictures;
+  albef::RetrievalSet wanted;  ///< the pictures asked for
+  albef::SourcePtr source;
+  albef::RetrievalSet set;
+
+  explicit SearchQueries(const SearchArguments& args);
+};
+/// What a search finds: printed, and on a sheet where asked for.
+class SearchReport {
+ public:
+  SearchReport(const SearchArguments& args, const SearchQueries& queries);
+  /// Pictures for sentence `q`, and texts for picture `q`, the best first.
+  void add_text(std::size_t q, std::vector<albef::Answer> answers);
+  void add_picture(std::size_t q, std::vector<albef::Answer> answers);
+  void write() const;
+
+ private:
+  const SearchArguments& args_;
+  const SearchQueries& queries_;
+  PoolItems items_, pictures_;
+  albef::SheetSection by_text_{"Text to image", {}}, by_picture_{"Image to text", {}};
+};
+
+/// Evaluates every data set on its own.
 template <class Model>
 int evaluate(Model& model, const RecallArguments& args) {
-  using namespace albef;
-  const nlohmann::ordered_json summary = read_summary(args);
-  nlohmann::ordered_json results;
-  print_table_head();
+  RecallReport report(args);
   for (const std::string& argument : args.data) {
     const auto [name, path] = named(argument);
-    const SourcePtr source = open_source(path, args.image_root);
-    const RetrievalSet set = retrieval_set(*source);
-    const auto r =
-        evaluate_retrieval(model, *source, set, args.k, args.similarity_weight, args.encoding);
-    print_table_row(name, r);
-    if (!args.sheet.empty() && results.empty()) write_sheet(args, name, *source, set, r);
-    results[name] = {{"pool", r.images},
-                     {"texts", r.texts},
-                     {"k", r.k},
-                     {"similarity_weight", args.similarity_weight},
-                     {"itc", to_json(r.itc)},
-                     {"itm", to_json(r.itm)},
-                     {"seconds", r.seconds}};
+    const albef::SourcePtr source = open_source(path, args.image_root);
+    const albef::RetrievalSet set = albef::retrieval_set(*source);
+    report.add(name, *source, set,
+               albef::evaluate_retrieval(model, *source, set, args.k, args.similarity_weight,
+                                         args.encoding));
   }
-  results.update(summary);
-  if (!args.output.empty()) write_file(args.output, results.dump(2) + '\n');
+  report.write();
   return 0;
 }
 
-/// Answers every query: printed, and on a sheet where asked for.
+/// Answers every query.
 template <class Model>
 int search(Model& model, const SearchArguments& args) {
   using namespace albef;
-  const std::vector<std::string> texts = read_sentences(args.texts);
-  const MemorySource pictures = read_pictures(args.images);
-  RetrievalSet wanted;  // the pictures asked for
-  wanted.images.resize(pictures.size());
-  std::iota(wanted.images.begin(), wanted.images.end(), 0u);
-  require(!texts.empty() || !wanted.images.empty(),
-          "nothing to search for: give --text or --image");
-
+  const SearchQueries queries(args);
   // The pool: pictures for sentences and texts for pictures, where asked for; then the queries.
-  const SourcePtr source = open_data(args.data, args.image_root);
-  const RetrievalSet set = retrieval_set(*source);
+  const bool by_text = !queries.texts.empty(), by_picture = !queries.wanted.images.empty();
   auto pool = retrieval_pool(model);
-  if (!texts.empty()) add_images(model, pool, *source, set.images, args.encoding);
-  if (!wanted.images.empty()) add_texts(model, pool, set.texts, args.encoding);
-  const int images = pool.images(), captions = pool.texts();
-  if (!wanted.images.empty()) add_images(model, pool, pictures, wanted.images, args.encoding);
-  if (!texts.empty()) add_texts(model, pool, texts, args.encoding);
+  if (by_text) add_images(model, pool, *queries.source, queries.set.images, args.encoding);
+  if (by_picture) add_texts(model, pool, queries.set.texts, args.encoding);
+  const int images = pool.images(), texts = pool.texts();
+  if (by_picture) add_images(model, pool, queries.pictures, queries.wanted.images, args.encoding);
+  if (by_text) add_texts(model, pool, queries.texts, args.encoding);
 
-  PoolItems items(*source, set), queries(pictures, wanted);
-  SheetSection by_text{"Text to image"}, by_image{"Image to text"};
+  SearchReport report(args, queries);
   const int k = std::max(args.k, args.top);
-  for (int q = 0; q < pool.texts() - captions; ++q) {
-    const std::string& text = texts[static_cast<std::size_t>(q)];
-    auto answers = search_images(pool, captions + q, images, k);
-    answers.resize(std::min(answers.size(), static_cast<std::size_t>(args.top)));
-    std::vector<std::string> names;
-    for (const Answer& a : answers)
-      names.push_back(concat(source->record(set.images[static_cast<std::size_t>(a.index)]).key,
-                             "  ", items.image(a.index).text));
-    print_answers(text, answers, names);
-    by_text.queries.push_back(items.pictures_for({.text = text}, answers));
-  }
-  for (int q = 0; q < pool.images() - images; ++q) {
-    auto answers = search_texts(pool, images + q, captions, k);
-    answers.resize(std::min(answers.size(), static_cast<std::size_t>(args.top)));
-    std::vector<std::string> names;
-    for (const Answer& a : answers) names.push_back(items.text(a.index).text);
-    print_answers(args.images[static_cast<std::size_t>(q)], answers, names);
-    by_image.queries.push_back(items.texts_for(queries.image(q), answers));
-  }
-
-  if (args.sheet.empty()) return 0;
-  std::vector<SheetSection> sections;
-  if (!by_text.queries.empty()) sections.push_back(std::move(by_text));
-  if (!by_image.queries.empty()) sections.push_back(std::move(by_image));
-  write_contact_sheet(args.sheet, sections);
+  for (int q = texts; q < pool.texts(); ++q)
+    report.add_text(static_cast<std::size_t>(q - texts), search_images(pool, q, images, k));
+  for (int q = images; q < pool.images(); ++q)
+    report.add_picture(static_cast<std::size_t>(q - images), search_texts(pool, q, texts, k));
+  report.write();
   return 0;
 }
 

@@ -2,15 +2,16 @@
 // vocabulary from.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
 #include "albef/data/record.hpp"
 #include "albef/data/transform.hpp"
 #include "albef/text/wordpiece.hpp"
-#include "albef/train/trainer.hpp"
+#include "albef/train/training_loop.hpp"
+#include "common/compiled.hpp"
 #include "common/device.hpp"
+#include "common/program.hpp"
 
 namespace examples {
 
@@ -27,14 +28,14 @@ struct RunArguments {
 
   RunArguments();
   /// How pictures are changed and batches prepared.
-  void add_picture_options(CLI::App& app, const std::string& group);
+  void add_picture_options(Command& app, const std::string& group);
   /// Length of the run, batches (of `items`) and learning rate.
-  void add_optimizer_options(CLI::App& app, const std::string& group, const std::string& items);
+  void add_optimizer_options(Command& app, const std::string& group, const std::string& items);
   /// Momentum model and soft targets; `alpha_epochs_note` tells about a special value.
-  void add_distillation_options(CLI::App& app, const std::string& group,
+  void add_distillation_options(Command& app, const std::string& group,
                                 const std::string& alpha_epochs_note);
   /// Seed, checkpoints, memory.
-  void add_state_options(CLI::App& app, const std::string& group);
+  void add_state_options(Command& app, const std::string& group);
 
   albef::TrainTransform transform(int image_size) const;
 };

@@ -15,44 +15,44 @@
 
 namespace examples {
 
-void TaskArguments::add_to(CLI::App& app, const std::string& data_what, bool validates,
+void TaskArguments::add_to(Command& app, const std::string& data_what, bool validates,
                            bool distills) {
   const auto model_group = "Model";
   app.add_option("--init", init,
                  "start from this checkpoint, of pre-training or of the task: its configuration "
                  "and vocabulary are taken over; without it the model is new")
-      ->group(model_group);
+      .group(model_group);
   app.add_option("--config", config,
                  "configuration of a new model (default: tiny), or of a checkpoint that does not "
                  "name its own (official ones): " +
                      config_names(Configs{}))
-      ->group(model_group);
+      .group(model_group);
   app.add_option("--vocab", vocab,
                  "BERT vocab.txt or Hugging Face tokenizer.json; default: the checkpoint's, or one "
                  "learned from the texts")
-      ->group(model_group);
+      .group(model_group);
   app.add_flag("--resize-positions", resize_positions,
                "accept a starting checkpoint of another image size")
-      ->group(model_group);
+      .group(model_group);
 
   const auto data_group = "Data";
-  app.add_option("-d,--data", data, data_what)->required()->group(data_group);
+  app.add_option("-d,--data", data, data_what).required().group(data_group);
   if (validates)
     app.add_option("--val", val, "validation set of the same kind, to keep the best epoch")
-        ->group(data_group);
-  app.add_option("--image-root", image_root, image_root_help)->group(data_group);
+        .group(data_group);
+  app.add_option("--image-root", image_root, image_root_help).group(data_group);
   app.add_option("--max-text-length", max_text_length,
                  "tokens kept of a text, [CLS] included; 0: the task's default")
-      ->capture_default_str()
-      ->group(data_group);
+      .capture_default_str()
+      .group(data_group);
   if (validates) {
     app.add_option("--val-image-root", val_image_root,
                    "where the pictures of --val are; default: --image-root")
-        ->group(data_group);
+        .group(data_group);
     app.add_flag("--by-picture", by_picture,
                  "examples about the same picture come together and share its pass through the "
                  "image encoder: several times faster where pictures have several examples")
-        ->group(data_group);
+        .group(data_group);
   }
   add_picture_options(app, data_group);
 
@@ -60,16 +60,16 @@ void TaskArguments::add_to(CLI::App& app, const std::string& data_what, bool val
 
   const auto run_group = "Training";
   app.add_option("-o,--output", train.output, "folder for checkpoints, metrics and curves")
-      ->capture_default_str()
-      ->group(run_group);
+      .capture_default_str()
+      .group(run_group);
   app.add_flag("--resume", resume, "continue the run in the output folder exactly")
-      ->group(run_group);
+      .group(run_group);
   add_optimizer_options(app, run_group, "examples");
   if (distills) {
     add_distillation_options(app, run_group, "; 0: at once");
-    app.get_option("--alpha")->check(CLI::Range(0.0, 1.0));
+    app.get_option("--alpha").range(0.0, 1.0);
     app.add_flag("--no-distill", no_distill, "no soft targets and no momentum model (alpha 0)")
-        ->group(run_group);
+        .group(run_group);
   } else {
     no_distill = true;
   }
@@ -109,7 +109,7 @@ albef::WordPiece TaskArguments::tokenizer(const std::vector<std::string>& texts,
   const bool learned = vocab.empty() && from.empty();
   const albef::WordPiece given = [&] {
     if (!vocab.empty()) return albef::load_wordpiece(vocab);
-    if (!learned) return albef::detail::vocab_of(from, albef::SafeTensors::open(from).metadata());
+    if (!learned) return albef::detail::vocab_of(from, checkpoint_info(from));
     return albef::WordPiece::from_vocab(albef::learn_vocabulary(texts, model_vocabulary),
                                         "learned vocabulary");
   }();
@@ -224,17 +224,17 @@ void write_task_curve(const std::string& path, const std::string& title,
   albef::write_plot(path, curve, options);
 }
 
-void EvaluateArguments::add_to(CLI::App& app, const std::string& data_what) {
+void EvaluateArguments::add_to(Command& app, const std::string& data_what) {
   ModelArguments::add_to(app);
-  app.add_option("-d,--data", data, data_what)->required();
+  app.add_option("-d,--data", data, data_what).required();
   app.add_option("--image-root", image_root, image_root_help);
   app.add_option("-o,--output", output, "write the results to this JSON file");
   app.add_option("--by", by, "field of the annotations whose values are also scored one by one")
-      ->capture_default_str();
+      .capture_default_str();
   app.add_option("--sheet", sheet, "write a PNG with examples and what the model says");
   app.add_option("--sheet-entries", sheet_entries, "pictures, or pairs of them, on the sheet")
-      ->check(CLI::Range(1, 200))
-      ->capture_default_str();
+      .range(1, 200)
+      .capture_default_str();
 }
 
 albef::AnnotationOptions EvaluateArguments::annotations() const {

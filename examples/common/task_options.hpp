@@ -2,7 +2,6 @@
 // a checkpoint or from nothing, the run itself, and the options of an evaluation.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <cstdio>
 #include <functional>
@@ -23,6 +22,7 @@
 #include "common/config_dispatch.hpp"
 #include "common/device.hpp"
 #include "common/load_model.hpp"
+#include "common/program.hpp"
 #include "common/run_options.hpp"
 
 namespace examples {
@@ -47,7 +47,7 @@ struct TaskArguments : RunArguments {
 
   /// `data_what` says what --data is; `validates`: the task has --val, `distills`: a momentum
   /// model.
-  void add_to(CLI::App& app, const std::string& data_what, bool validates = true,
+  void add_to(Command& app, const std::string& data_what, bool validates = true,
               bool distills = true);
   /// Fills in what was not set: `tiny` for the configuration of that name, else the paper's.
   void complete(bool is_tiny, const TaskDefaults& tiny, const TaskDefaults& paper,
@@ -114,7 +114,7 @@ int with_training(const TaskArguments& args, F&& f) {
   };
   const std::string start = args.start();
   if (start.empty()) return with_config(args.config.empty() ? "tiny" : args.config, on_device);
-  return with_config(start, albef::SafeTensors::open(start).metadata(), args.config, on_device);
+  return with_config(start, checkpoint_info(start), args.config, on_device);
 }
 
 /// Trains a task (see FinetuneTask) to the end and returns the exit status. `validate`, unless
@@ -182,7 +182,7 @@ struct EvaluateArguments : ModelArguments {
   std::string image_root, output, sheet, by = "type";
   int sheet_entries = 12;
 
-  void add_to(CLI::App& app, const std::string& data_what);
+  void add_to(Command& app, const std::string& data_what);
   albef::AnnotationOptions annotations() const;
   albef::LoaderOptions loader(int model_positions) const;
 };

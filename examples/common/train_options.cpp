@@ -12,53 +12,53 @@
 
 namespace examples {
 
-void TrainArguments::add_to(CLI::App& app) {
+void TrainArguments::add_to(Command& app) {
   const auto data_group = "Data";
   app.add_option("--data", data, std::string(data_help) + "; PATH=WEIGHT mixes several")
-      ->capture_default_str()
-      ->group(data_group);
-  app.add_option("--image-root", image_root, image_root_help)->group(data_group);
+      .capture_default_str()
+      .group(data_group);
+  app.add_option("--image-root", image_root, image_root_help).group(data_group);
   app.add_option("--vocab", vocab,
                  "BERT vocab.txt or Hugging Face tokenizer.json; without it a vocabulary is "
                  "learned from the captions")
-      ->group(data_group);
+      .group(data_group);
   app.add_option("--vocab-size", vocab_size, "size of a learned vocabulary, at most the model's")
-      ->group(data_group);
+      .group(data_group);
   app.add_option("--max-text-length", max_text_length, "tokens kept of a caption, [CLS] included")
-      ->capture_default_str()
-      ->group(data_group);
+      .capture_default_str()
+      .group(data_group);
   add_picture_options(app, data_group);
   app.add_option("--mismatch", noise.mismatch,
                  "spoil captions: share that is swapped with another record's")
-      ->group(data_group);
+      .group(data_group);
   app.add_option("--partial", noise.partial, "spoil captions: share that loses half its words")
-      ->group(data_group);
+      .group(data_group);
   app.add_option("--keywords", noise.keywords, "spoil captions: share replaced by keywords")
-      ->group(data_group);
-  app.add_option("--noise-seed", noise.seed, "which captions are spoiled")->group(data_group);
+      .group(data_group);
+  app.add_option("--noise-seed", noise.seed, "which captions are spoiled").group(data_group);
 
   compute.add_to(app, true, "Device");
 
   const auto run_group = "Training";
   app.add_option("--output", train.output, "folder for checkpoint, metrics and curves")
-      ->capture_default_str()
-      ->group(run_group);
+      .capture_default_str()
+      .group(run_group);
   add_optimizer_options(app, run_group, "pairs");
   add_distillation_options(app, run_group, " (the paper: 1)");
   app.add_option("--temp-min", temp_min, "lower limit of the temperature (the paper: 0.001)")
-      ->group(run_group);
+      .group(run_group);
   app.add_option("--negative-epsilon", negative_epsilon,
                  "weight that every pair has beside its similarity in the draw of negatives")
-      ->group(run_group);
+      .group(run_group);
   app.add_option("--queue-size", queue_size, "features kept as negatives; 0: none")
-      ->group(run_group);
+      .group(run_group);
   add_state_options(app, run_group);
   app.add_flag("--keep-epochs", train.keep_epochs, "keep the checkpoint of every epoch")
-      ->group(run_group);
+      .group(run_group);
   app.add_flag("--official", official,
                "repeat the official code's oddities: teacher dropout, negatives that may be "
                "true matches, stairs of the schedule (--warmup then counts hundreds)")
-      ->group(run_group);
+      .group(run_group);
 }
 
 void TrainArguments::complete(bool tiny, int model_vocabulary, int model_queue,

@@ -1,7 +1,6 @@
 // Options of programs that train on pictures with captions, and the run they describe.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
@@ -11,7 +10,8 @@
 #include "albef/text/wordpiece.hpp"
 #include "albef/train/metrics.hpp"
 #include "albef/train/plateau.hpp"
-#include "albef/train/trainer.hpp"
+#include "albef/train/training_loop.hpp"
+#include "common/program.hpp"
 #include "common/run_options.hpp"
 
 namespace examples {
@@ -29,7 +29,7 @@ struct TrainArguments : RunArguments {
   albef::CaptionNoise noise;
   bool official = false;
 
-  void add_to(CLI::App& app);
+  void add_to(Command& app);
 
   /// Fills in what was not set. The numbers of tiny come from the emoji data set, those of the
   /// others from the paper.

@@ -11,3 +11,6 @@
 #include "albef/cpu/norm.hpp"
 #include "albef/cpu/optimizer.hpp"
 #include "albef/cpu/tokens.hpp"
+#ifdef ALBEF_CPU_COMPILED  // set by a build that has them in a library
+#include "albef/cpu/compiled.hpp"
+#endif

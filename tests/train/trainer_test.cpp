@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <functional>
+#include <nlohmann/json.hpp>
 
 #include "nano_data.hpp"
 

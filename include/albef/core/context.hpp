@@ -233,12 +233,9 @@ class Context {
                   "record: a backward closure must capture plain data (handles, numbers) only");
     static_assert(alignof(F) <= arena_alignment);
     if (!recording_ || !any_input_needs) return;
-    value(y.id).needs = true;
-    void* place = closures_.take(sizeof(F));
-    new (place) F(f);
-    tape_.push_back(
-        {[](void* closure, Backward<Context>& bwd) { (*static_cast<F*>(closure))(bwd); }, place,
-         sizeof(F), y.id});
+    new (add_node(y.id, sizeof(F), [](void* closure, Backward<Context>& bwd) {
+      (*static_cast<F*>(closure))(bwd);
+    })) F(f);
   }
   /// Whether any of the listed tensors and parameters takes a gradient.
   template <class... Inputs>
@@ -344,9 +341,17 @@ class Context {
   };
 
   Value& value(int id) { return values_[static_cast<std::size_t>(id)]; }
-  int new_value(std::size_t bytes) {
+  [[gnu::noinline]] int new_value(std::size_t bytes) {
     values_.push_back({nullptr, bytes, false, false});
     return static_cast<int>(values_.size()) - 1;
+  }
+  /// The part of record() that does not depend on the closure, which goes to the place returned.
+  [[gnu::noinline]] void* add_node(int y, std::size_t bytes,
+                                   void (*run)(void*, Backward<Context>&)) {
+    value(y).needs = true;
+    void* place = closures_.take(bytes);
+    tape_.push_back({run, place, bytes, y});
+    return place;
   }
   /// Runs the closures above `bottom` in reverse; each gradient is freed once it was used.
   void run_tape(Backward<Context>& bwd, std::size_t bottom) {

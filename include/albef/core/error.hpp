@@ -2,10 +2,12 @@
 #pragma once
 
 #include <concepts>
-#include <cstdio>
+#include <cstddef>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace albef {
 
@@ -24,11 +26,81 @@ class OutOfMemory : public Error {
 
 namespace detail {
 
-inline void append(std::string& out, std::string_view part) { out += part; }
-inline void append(std::string& out, char part) { out += part; }
+/// A part of a message as one of five types, so that messages of the same make share their code.
 template <class T>
-requires(std::integral<T> || std::floating_point<T>) void append(std::string& out, T part) {
-  out += std::to_string(part);
+auto message_part(const T& part) {
+  if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+    return std::string_view(part);
+  } else if constexpr (std::is_same_v<T, char>) {
+    return part;
+  } else if constexpr (std::floating_point<T>) {
+    return static_cast<double>(part);
+  } else {
+    static_assert(std::integral<T>, "messages consist of texts, characters and numbers");
+    using Wide = std::conditional_t<std::is_signed_v<T>, long long, unsigned long long>;
+    return static_cast<Wide>(part);
+  }
+}
+
+class MessagePart {
+ public:
+  MessagePart(std::string_view text) : kind_(Kind::text), size_(text.size()), text_(text.data()) {}
+  MessagePart(char c) : kind_(Kind::character), character_(c) {}
+  MessagePart(long long value) : kind_(Kind::whole), whole_(value) {}
+  MessagePart(unsigned long long value) : kind_(Kind::natural), natural_(value) {}
+  MessagePart(double value) : kind_(Kind::real), real_(value) {}
+
+  void append_to(std::string& out) const {
+    switch (kind_) {
+      case Kind::text:
+        out.append(text_, size_);
+        break;
+      case Kind::character:
+        out += character_;
+        break;
+      case Kind::whole:
+        out += std::to_string(whole_);
+        break;
+      case Kind::natural:
+        out += std::to_string(natural_);
+        break;
+      case Kind::real:
+        out += std::to_string(real_);
+        break;
+    }
+  }
+
+ private:
+  enum class Kind { text, character, whole, natural, real };
+  Kind kind_;
+  std::size_t size_ = 0;
+  union {
+    const char* text_;
+    char character_;
+    long long whole_;
+    unsigned long long natural_;
+    double real_;
+  };
+};
+
+[[gnu::noinline]] inline std::string join_parts(std::initializer_list<MessagePart> parts) {
+  std::string out;
+  for (const MessagePart& part : parts) part.append_to(out);
+  return out;
+}
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_parts(
+    std::initializer_list<MessagePart> parts) {
+  throw Error(join_parts(parts));
+}
+
+// By value and out of line: what is checked can then stay in registers where the check holds.
+template <class... Parts>
+[[gnu::noinline]] std::string concat_parts(Parts... parts) {
+  return join_parts({parts...});
+}
+template <class... Parts>
+[[noreturn, gnu::cold, gnu::noinline]] void fail_parts(Parts... parts) {
+  throw_parts({parts...});
 }
 
 }  // namespace detail
@@ -36,15 +108,13 @@ requires(std::integral<T> || std::floating_point<T>) void append(std::string& ou
 /// Joins strings, characters and numbers into one string.
 template <class... Parts>
 std::string concat(const Parts&... parts) {
-  std::string out;
-  (detail::append(out, parts), ...);
-  return out;
+  return detail::concat_parts(detail::message_part(parts)...);
 }
 
 /// Throws Error with the joined parts as its message.
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {
-  throw Error(concat(parts...));
+  detail::fail_parts(detail::message_part(parts)...);
 }
 
 /// Throws Error with the joined parts unless `condition` holds.

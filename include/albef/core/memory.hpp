@@ -67,16 +67,7 @@ class Arena {
   /// `count` uninitialised values of T, 64-byte aligned, valid until rewind or reset.
   template <class T>
   T* take(std::int64_t count) {
-    const std::size_t bytes = aligned_size(static_cast<std::size_t>(count) * sizeof(T));
-    while (at_.chunk < chunks_.size() && at_.used + bytes > chunks_[at_.chunk].bytes())
-      at_ = {at_.chunk + 1, 0};
-    if (at_.chunk == chunks_.size()) {
-      const std::size_t size = std::max(bytes, std::max(first_chunk, capacity() / 2));
-      chunks_.emplace_back(device_, static_cast<std::int64_t>(size));
-    }
-    std::byte* p = chunks_[at_.chunk].data() + at_.used;
-    at_.used += bytes;
-    return reinterpret_cast<T*>(p);
+    return static_cast<T*>(take_bytes(aligned_size(static_cast<std::size_t>(count) * sizeof(T))));
   }
 
   Mark mark() const { return at_; }
@@ -101,6 +92,18 @@ class Arena {
   }
 
  private:
+  [[gnu::noinline]] void* take_bytes(std::size_t bytes) {
+    while (at_.chunk < chunks_.size() && at_.used + bytes > chunks_[at_.chunk].bytes())
+      at_ = {at_.chunk + 1, 0};
+    if (at_.chunk == chunks_.size()) {
+      const std::size_t size = std::max(bytes, std::max(first_chunk, capacity() / 2));
+      chunks_.emplace_back(device_, static_cast<std::int64_t>(size));
+    }
+    std::byte* p = chunks_[at_.chunk].data() + at_.used;
+    at_.used += bytes;
+    return p;
+  }
+
   static constexpr std::size_t first_chunk = std::size_t{1} << 20;
   Device& device_;
   std::vector<Buffer<Device, std::byte>> chunks_;

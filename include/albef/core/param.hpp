@@ -146,10 +146,9 @@ struct NameVisitor {
       add(name, M::shape, member, member.init);
     } else if constexpr (IsArray<M>::value) {
       for (std::size_t i = 0; i < member.size(); ++i)
-        (*this)(std::string(name) + '.' + std::to_string(first + stride * static_cast<int>(i)),
-                member[i]);
+        (*this)(item(name, first + stride * static_cast<int>(i)), member[i]);
     } else {
-      NameVisitor inner{out, name.empty() ? prefix : full(name) + '.'};
+      NameVisitor inner{out, name.empty() ? prefix : full(name, ".")};
       M::fields(member, inner);
     }
   }
@@ -159,14 +158,18 @@ struct NameVisitor {
   }
   /// The same for `rest` of member `index` of the list `name`.
   void tied(std::string_view name, int index, std::string_view rest, ParamSpan param) {
-    tied(std::string(name) + '.' + std::to_string(index) + '.' + std::string(rest), param);
+    tied(concat(item(name, index), '.', rest), param);
   }
   /// `name` is the integer buffer 0, 1, ..., n - 1 of shape (1, n), which checkpoints carry.
   void range(std::string_view name, int n) { out.ranges.push_back({full(name), n}); }
 
  private:
-  std::string full(std::string_view name) const { return prefix + std::string(name); }
-  void add(std::string_view name, std::span<const int> shape, ParamSpan place, Init init) {
+  static std::string item(std::string_view name, int index) { return concat(name, '.', index); }
+  std::string full(std::string_view name, std::string_view end = "") const {
+    return concat(prefix, name, end);
+  }
+  [[gnu::noinline]] void add(std::string_view name, std::span<const int> shape, ParamSpan place,
+                             Init init) {
     require(place.index == static_cast<int>(out.params.size()), "ParamStore: ", full(name),
             " has no offset: make the model with laid_out<M>()");
     out.params.push_back({.name = full(name),

@@ -61,14 +61,7 @@ class ParamStore {
       : device_(device) {
     ModelNames names;
     detail::NameVisitor{names, ""}("", description);
-    params_ = std::move(names.params);
-    tied_ = std::move(names.tied);
-    ranges_ = std::move(names.ranges);
-    for (auto& p : params_) {
-      p.decay = decays(p.name, p.shape.size());
-      p.twin = has_twin<M>(p.name);
-      size_ = p.offset + p.size;
-    }
+    adopt(std::move(names), has_twin<M>);
     allocate(storage, seed);
   }
   /// A store of parameters known at run time only: name, shape and init of each.
@@ -160,7 +153,17 @@ class ParamStore {
   void clear_gradients() { std::fill(touched_.begin(), touched_.end(), char{0}); }
 
  private:
-  void allocate(Storage storage, std::uint64_t seed) {
+  [[gnu::noinline]] void adopt(ModelNames names, bool (*has_twin)(std::string_view)) {
+    params_ = std::move(names.params);
+    tied_ = std::move(names.tied);
+    ranges_ = std::move(names.ranges);
+    for (auto& p : params_) {
+      p.decay = decays(p.name, p.shape.size());
+      p.twin = has_twin(p.name);
+      size_ = p.offset + p.size;
+    }
+  }
+  [[gnu::noinline]] void allocate(Storage storage, std::uint64_t seed) {
     const int planes = storage == Storage::inference ? 1 : storage == Storage::training ? 4 : 5;
     for (int i = 0; i < planes; ++i) planes_[i] = Buffer<Device, Real>(device_, size_);
     if constexpr (has_compute_copy<Precision>)

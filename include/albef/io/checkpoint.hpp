@@ -128,102 +128,13 @@ class Checkpoint {
   }
 
   /// Writes the file atomically: an older file of that name is replaced as a whole or not at all.
-  void save(const std::string& path, const CheckpointInfo& info) const {
-    std::vector<TensorSource> tensors;
-    const auto add_planes = [&](const std::string& name, const ParamInfo& p) {
-      tensors.push_back(plane_source(name, p, Plane::online));
-      if (p.twin && store_.has(Plane::ema))
-        tensors.push_back(plane_source(momentum_name(name), p, Plane::ema));
-    };
-    for (const auto& p : store_.params()) add_planes(p.name, p);
-    for (const auto& t : store_.tied()) add_planes(t.name, param(t.index));
-    for (const auto& r : store_.ranges()) {
-      tensors.push_back(range_source(r.name, r.n));
-      if (store_.has(Plane::ema)) tensors.push_back(range_source(momentum_name(r.name), r.n));
-    }
-    std::vector<Real> image_queue, text_queue;
-    std::vector<std::int64_t> identities;
-    const std::int64_t pointer = queue_ ? queue_->pointer() : 0;
-    if (queue_) {
-      image_queue = read_transposed(store_.device(), queue_->image());
-      text_queue = read_transposed(store_.device(), queue_->text());
-      const std::vector<std::int64_t> shape{queue_->width(), queue_->size()};
-      tensors.push_back({"image_queue", dtype_of<Real>(), shape, image_queue.data()});
-      tensors.push_back({"text_queue", dtype_of<Real>(), shape, text_queue.data()});
-      tensors.push_back({"queue_ptr", DType::I64, {1}, &pointer});
-      identities.resize(static_cast<std::size_t>(queue_->size()));
-      copy_to_host(store_.device(), identities.data(),
-                   static_cast<const std::int64_t*>(queue_->identities()), queue_->size());
-      const auto known = [](std::int64_t i) { return i != Queue::no_identity; };
-      if (std::any_of(identities.begin(), identities.end(), known))
-        tensors.push_back({"idx_queue", DType::I64, {1, queue_->size()}, identities.data()});
-    }
-    if (optimizer_) {
-      for (const auto& p : store_.params()) {
-        tensors.push_back(plane_source("optimizer.exp_avg." + p.name, p, Plane::exp_avg));
-        tensors.push_back(plane_source("optimizer.exp_avg_sq." + p.name, p, Plane::exp_avg_sq));
-      }
-      tensors.push_back({"optimizer.steps",
-                         DType::I64,
-                         {static_cast<std::int64_t>(optimizer_->steps().size())},
-                         optimizer_->steps().data()});
-    }
-    write_safetensors(path, tensors, info);
-  }
+  void save(const std::string& path, const CheckpointInfo& info) const;
 
   /// Reads a file into the store (and queue and optimizer, where attached). A tensor the model does
   /// not know by its own name is looked up by the rule of the options; the default accepts official
   /// fine-tuning checkpoints for the pre-training model. Throws Error naming the file and the
   /// tensors that do not fit, unless the options allow it; shapes must agree.
-  LoadReport load(const std::string& path, const LoadOptions& options = {}) const {
-    const auto file = SafeTensors::open(path);
-    LoadReport report;
-    const auto entries = entries_by_name(file, options.names, report);
-    report.info = file.metadata();
-    std::set<std::string> used;
-    const auto take = [&](const std::string& name) -> const TensorEntry* {
-      const auto it = entries.find(name);
-      if (it == entries.end()) {
-        report.missing.push_back(name);
-        return nullptr;
-      }
-      used.insert(name);
-      return it->second;
-    };
-    const auto load_plane = [&](const std::string& name, const ParamInfo& p, Plane plane) {
-      if (const auto* entry = take(name)) {
-        read_into(file, *entry, p, plane, options, report);
-        ++report.loaded;
-      } else if (plane == Plane::ema && options.complete_momentum) {
-        report.missing.pop_back();
-        copy_on_device(store_.device(), store_.data(Plane::ema) + p.offset,
-                       static_cast<const Real*>(store_.data(Plane::online) + p.offset), p.size);
-      }
-    };
-    for (const auto& p : store_.params()) {
-      load_plane(p.name, p, Plane::online);
-      if (p.twin && store_.has(Plane::ema)) load_plane(momentum_name(p.name), p, Plane::ema);
-      if (optimizer_) {
-        load_plane("optimizer.exp_avg." + p.name, p, Plane::exp_avg);
-        load_plane("optimizer.exp_avg_sq." + p.name, p, Plane::exp_avg_sq);
-      }
-    }
-    if (optimizer_)
-      if (const auto* entry = take("optimizer.steps"))
-        optimizer_->set_steps(file.template read<std::int64_t>(*entry));
-    store_.refresh();
-    if (queue_) load_queue(file, entries, take, report);
-    for (const auto& [name, entry] : entries)
-      if (!used.contains(name) && !expendable(name)) report.unexpected.push_back(name);
-
-    require(options.allow_missing || report.missing.empty(), path, ": ", report.missing.size(),
-            " tensors of the model are not in the file, the first is '", first(report.missing),
-            "'");
-    require(options.allow_unexpected || report.unexpected.empty(), path, ": ",
-            report.unexpected.size(), " tensors do not belong to the model, the first is '",
-            first(report.unexpected), "'");
-    return report;
-  }
+  LoadReport load(const std::string& path, const LoadOptions& options = {}) const;
 
  private:
   static std::string first(const std::vector<std::string>& names) {
@@ -236,112 +147,233 @@ class Checkpoint {
   /// The tensors of a file under the names of the model.
   std::map<std::string, const TensorEntry*> entries_by_name(const SafeTensors& file,
                                                             const NameRule& rule,
-                                                            LoadReport& report) const {
-    std::set<std::string> own;
-    const auto know = [&](const std::string& name) { own.insert({name, momentum_name(name)}); };
-    for (const auto& p : store_.params()) know(p.name);
-    for (const auto& t : store_.tied()) know(t.name);
-    for (const auto& r : store_.ranges()) know(r.name);
-    std::map<std::string, const TensorEntry*> entries;
-    for (const auto& e : file.entries()) {
-      if (own.contains(e.name)) {
-        entries[e.name] = &e;
-        continue;
-      }
-      const auto names = rule ? rule(e.name) : std::vector<std::string>{pretrain_name(e.name)};
-      for (const auto& name : names) entries.try_emplace(name, &e);
-      if (names.empty()) report.unused.push_back(e.name);
-    }
-    return entries;
-  }
+                                                            LoadReport& report) const;
 
-  TensorSource plane_source(const std::string& name, const ParamInfo& p, Plane plane) const {
-    TensorSource source{name, dtype_of<Real>(), {p.shape.begin(), p.shape.end()}};
-    source.produce = [this, &p, plane](const TensorSource::Put& put) {
-      constexpr std::int64_t chunk = 1 << 18;
-      std::vector<Real> host(static_cast<std::size_t>(std::min(chunk, p.size)));
-      for (std::int64_t at = 0; at < p.size; at += chunk) {
-        const std::int64_t n = std::min(chunk, p.size - at);
-        copy_to_host(store_.device(), host.data(),
-                     static_cast<const Real*>(store_.data(plane) + p.offset + at), n);
-        put(host.data(), static_cast<std::size_t>(n) * sizeof(Real));
-      }
-    };
-    return source;
-  }
-  static TensorSource range_source(const std::string& name, int n) {
-    TensorSource source{name, DType::I64, {1, n}};
-    source.produce = [n](const TensorSource::Put& put) {
-      for (std::int64_t i = 0; i < n; ++i) put(&i, sizeof i);
-    };
-    return source;
-  }
+  TensorSource plane_source(const std::string& name, const ParamInfo& p, Plane plane) const;
+  static TensorSource range_source(const std::string& name, int n);
 
   void read_into(const SafeTensors& file, const TensorEntry& entry, const ParamInfo& p, Plane plane,
-                 const LoadOptions& options, LoadReport& report) const {
-    auto values = file.template read<Real>(entry);
-    const std::vector<std::int64_t> shape(p.shape.begin(), p.shape.end());
-    if (entry.shape != shape) {
-      const bool positions = p.name.ends_with("pos_embed") && entry.shape.size() == 3 &&
-                             shape.size() == 3 && entry.shape[2] == shape[2];
-      require(positions && options.resize_positions, file.path(), ": tensor '", entry.name,
-              "' has shape ", shape_text(entry.shape), ", the model expects ", shape_text(shape),
-              positions ? " (another image size; resizing was not asked for)" : "");
-      const int grid = static_cast<int>(std::lround(std::sqrt(static_cast<double>(shape[1] - 1))));
-      values = interpolate_pos_embed<Real>(values, static_cast<int>(shape[2]), grid);
-      report.reshaped.push_back(
-          concat(entry.name, ' ', shape_text(entry.shape), " -> ", shape_text(shape)));
-    }
-    copy_to_device(store_.device(), store_.data(plane) + p.offset, values.data(), p.size);
-  }
+                 const LoadOptions& options, LoadReport& report) const;
 
   template <class Entries, class Take>
   void load_queue(const SafeTensors& file, const Entries& entries, Take& take,
-                  LoadReport& report) const {
-    const std::vector<std::int64_t> shape{queue_->width(), queue_->size()};
-    for (const auto& [name, m] :
-         {std::pair{"image_queue", queue_->image()}, std::pair{"text_queue", queue_->text()}}) {
-      const auto* entry = take(name);
-      if (!entry) continue;
-      require(entry->shape == shape, file.path(), ": tensor '", name, "' has shape ",
-              shape_text(entry->shape), ", expected ", shape_text(shape));
-      load_transposed(store_.device(), file.template read<Real>(*entry), m);
-      ++report.loaded;
-    }
-    if (const auto* entry = take("queue_ptr")) {
-      const auto pointer = file.template read<std::int64_t>(*entry);
-      require(pointer.size() == 1 && pointer[0] >= 0 && pointer[0] < std::max(1, queue_->size()),
-              file.path(), ": queue_ptr is not a position in a queue of ", queue_->size());
-      queue_->set_pointer(static_cast<int>(pointer[0]));
-    }
-    if (entries.contains("idx_queue")) {
-      const auto* entry = take("idx_queue");
-      const auto identities = file.template read<std::int64_t>(*entry);
-      require(static_cast<int>(identities.size()) == queue_->size(), file.path(),
-              ": idx_queue has ", identities.size(), " entries, expected ", queue_->size());
-      copy_to_device(store_.device(), queue_->identities(), identities.data(), queue_->size());
-    }
-  }
+                  LoadReport& report) const;
 
   /// Tensors a load may leave unused: second names, range buffers, the state of a training run.
-  bool expendable(const std::string& name) const {
-    const auto either = [&](const std::string& known) {
-      return name == known || name == momentum_name(known);
-    };
-    for (const auto& t : store_.tied())
-      if (either(t.name)) return true;
-    for (const auto& r : store_.ranges())
-      if (either(r.name)) return true;
-    for (const auto& p : store_.params())
-      if (name == momentum_name(p.name)) return true;
-    return name == "image_queue" || name == "text_queue" || name == "queue_ptr" ||
-           name == "idx_queue" || name.starts_with("optimizer.");
-  }
+  bool expendable(const std::string& name) const;
 
   Store& store_;
   Queue* queue_ = nullptr;
   AdamW* optimizer_ = nullptr;
 };
+
+template <class Device, class Precision>
+void Checkpoint<Device, Precision>::save(const std::string& path,
+                                         const CheckpointInfo& info) const {
+  std::vector<TensorSource> tensors;
+  const auto add_planes = [&](const std::string& name, const ParamInfo& p) {
+    tensors.push_back(plane_source(name, p, Plane::online));
+    if (p.twin && store_.has(Plane::ema))
+      tensors.push_back(plane_source(momentum_name(name), p, Plane::ema));
+  };
+  for (const auto& p : store_.params()) add_planes(p.name, p);
+  for (const auto& t : store_.tied()) add_planes(t.name, param(t.index));
+  for (const auto& r : store_.ranges()) {
+    tensors.push_back(range_source(r.name, r.n));
+    if (store_.has(Plane::ema)) tensors.push_back(range_source(momentum_name(r.name), r.n));
+  }
+  std::vector<Real> image_queue, text_queue;
+  std::vector<std::int64_t> identities;
+  const std::int64_t pointer = queue_ ? queue_->pointer() : 0;
+  if (queue_) {
+    image_queue = read_transposed(store_.device(), queue_->image());
+    text_queue = read_transposed(store_.device(), queue_->text());
+    const std::vector<std::int64_t> shape{queue_->width(), queue_->size()};
+    tensors.push_back({"image_queue", dtype_of<Real>(), shape, image_queue.data()});
+    tensors.push_back({"text_queue", dtype_of<Real>(), shape, text_queue.data()});
+    tensors.push_back({"queue_ptr", DType::I64, {1}, &pointer});
+    identities.resize(static_cast<std::size_t>(queue_->size()));
+    copy_to_host(store_.device(), identities.data(),
+                 static_cast<const std::int64_t*>(queue_->identities()), queue_->size());
+    const auto known = [](std::int64_t i) { return i != Queue::no_identity; };
+    if (std::any_of(identities.begin(), identities.end(), known))
+      tensors.push_back({"idx_queue", DType::I64, {1, queue_->size()}, identities.data()});
+  }
+  if (optimizer_) {
+    for (const auto& p : store_.params()) {
+      tensors.push_back(plane_source("optimizer.exp_avg." + p.name, p, Plane::exp_avg));
+      tensors.push_back(plane_source("optimizer.exp_avg_sq." + p.name, p, Plane::exp_avg_sq));
+    }
+    tensors.push_back({"optimizer.steps",
+                       DType::I64,
+                       {static_cast<std::int64_t>(optimizer_->steps().size())},
+                       optimizer_->steps().data()});
+  }
+  write_safetensors(path, tensors, info);
+}
+
+template <class Device, class Precision>
+LoadReport Checkpoint<Device, Precision>::load(const std::string& path,
+                                               const LoadOptions& options) const {
+  const auto file = SafeTensors::open(path);
+  LoadReport report;
+  const auto entries = entries_by_name(file, options.names, report);
+  report.info = file.metadata();
+  std::set<std::string> used;
+  const auto take = [&](const std::string& name) -> const TensorEntry* {
+    const auto it = entries.find(name);
+    if (it == entries.end()) {
+      report.missing.push_back(name);
+      return nullptr;
+    }
+    used.insert(name);
+    return it->second;
+  };
+  const auto load_plane = [&](const std::string& name, const ParamInfo& p, Plane plane) {
+    if (const auto* entry = take(name)) {
+      read_into(file, *entry, p, plane, options, report);
+      ++report.loaded;
+    } else if (plane == Plane::ema && options.complete_momentum) {
+      report.missing.pop_back();
+      copy_on_device(store_.device(), store_.data(Plane::ema) + p.offset,
+                     static_cast<const Real*>(store_.data(Plane::online) + p.offset), p.size);
+    }
+  };
+  for (const auto& p : store_.params()) {
+    load_plane(p.name, p, Plane::online);
+    if (p.twin && store_.has(Plane::ema)) load_plane(momentum_name(p.name), p, Plane::ema);
+    if (optimizer_) {
+      load_plane("optimizer.exp_avg." + p.name, p, Plane::exp_avg);
+      load_plane("optimizer.exp_avg_sq." + p.name, p, Plane::exp_avg_sq);
+    }
+  }
+  if (optimizer_)
+    if (const auto* entry = take("optimizer.steps"))
+      optimizer_->set_steps(file.template read<std::int64_t>(*entry));
+  store_.refresh();
+  if (queue_) load_queue(file, entries, take, report);
+  for (const auto& [name, entry] : entries)
+    if (!used.contains(name) && !expendable(name)) report.unexpected.push_back(name);
+
+  require(options.allow_missing || report.missing.empty(), path, ": ", report.missing.size(),
+          " tensors of the model are not in the file, the first is '", first(report.missing), "'");
+  require(options.allow_unexpected || report.unexpected.empty(), path, ": ",
+          report.unexpected.size(), " tensors do not belong to the model, the first is '",
+          first(report.unexpected), "'");
+  return report;
+}
+
+template <class Device, class Precision>
+std::map<std::string, const TensorEntry*> Checkpoint<Device, Precision>::entries_by_name(
+    const SafeTensors& file, const NameRule& rule, LoadReport& report) const {
+  std::set<std::string> own;
+  const auto know = [&](const std::string& name) { own.insert({name, momentum_name(name)}); };
+  for (const auto& p : store_.params()) know(p.name);
+  for (const auto& t : store_.tied()) know(t.name);
+  for (const auto& r : store_.ranges()) know(r.name);
+  std::map<std::string, const TensorEntry*> entries;
+  for (const auto& e : file.entries()) {
+    if (own.contains(e.name)) {
+      entries[e.name] = &e;
+      continue;
+    }
+    const auto names = rule ? rule(e.name) : std::vector<std::string>{pretrain_name(e.name)};
+    for (const auto& name : names) entries.try_emplace(name, &e);
+    if (names.empty()) report.unused.push_back(e.name);
+  }
+  return entries;
+}
+
+template <class Device, class Precision>
+TensorSource Checkpoint<Device, Precision>::plane_source(const std::string& name,
+                                                         const ParamInfo& p, Plane plane) const {
+  TensorSource source{name, dtype_of<Real>(), {p.shape.begin(), p.shape.end()}};
+  source.produce = [this, &p, plane](const TensorSource::Put& put) {
+    constexpr std::int64_t chunk = 1 << 18;
+    std::vector<Real> host(static_cast<std::size_t>(std::min(chunk, p.size)));
+    for (std::int64_t at = 0; at < p.size; at += chunk) {
+      const std::int64_t n = std::min(chunk, p.size - at);
+      copy_to_host(store_.device(), host.data(),
+                   static_cast<const Real*>(store_.data(plane) + p.offset + at), n);
+      put(host.data(), static_cast<std::size_t>(n) * sizeof(Real));
+    }
+  };
+  return source;
+}
+
+template <class Device, class Precision>
+TensorSource Checkpoint<Device, Precision>::range_source(const std::string& name, int n) {
+  TensorSource source{name, DType::I64, {1, n}};
+  source.produce = [n](const TensorSource::Put& put) {
+    for (std::int64_t i = 0; i < n; ++i) put(&i, sizeof i);
+  };
+  return source;
+}
+
+template <class Device, class Precision>
+void Checkpoint<Device, Precision>::read_into(const SafeTensors& file, const TensorEntry& entry,
+                                              const ParamInfo& p, Plane plane,
+                                              const LoadOptions& options,
+                                              LoadReport& report) const {
+  auto values = file.template read<Real>(entry);
+  const std::vector<std::int64_t> shape(p.shape.begin(), p.shape.end());
+  if (entry.shape != shape) {
+    const bool positions = p.name.ends_with("pos_embed") && entry.shape.size() == 3 &&
+                           shape.size() == 3 && entry.shape[2] == shape[2];
+    require(positions && options.resize_positions, file.path(), ": tensor '", entry.name,
+            "' has shape ", shape_text(entry.shape), ", the model expects ", shape_text(shape),
+            positions ? " (another image size; resizing was not asked for)" : "");
+    const int grid = static_cast<int>(std::lround(std::sqrt(static_cast<double>(shape[1] - 1))));
+    values = interpolate_pos_embed<Real>(values, static_cast<int>(shape[2]), grid);
+    report.reshaped.push_back(
+        concat(entry.name, ' ', shape_text(entry.shape), " -> ", shape_text(shape)));
+  }
+  copy_to_device(store_.device(), store_.data(plane) + p.offset, values.data(), p.size);
+}
+
+template <class Device, class Precision>
+template <class Entries, class Take>
+void Checkpoint<Device, Precision>::load_queue(const SafeTensors& file, const Entries& entries,
+                                               Take& take, LoadReport& report) const {
+  const std::vector<std::int64_t> shape{queue_->width(), queue_->size()};
+  for (const auto& [name, m] :
+       {std::pair{"image_queue", queue_->image()}, std::pair{"text_queue", queue_->text()}}) {
+    const auto* entry = take(name);
+    if (!entry) continue;
+    require(entry->shape == shape, file.path(), ": tensor '", name, "' has shape ",
+            shape_text(entry->shape), ", expected ", shape_text(shape));
+    load_transposed(store_.device(), file.template read<Real>(*entry), m);
+    ++report.loaded;
+  }
+  if (const auto* entry = take("queue_ptr")) {
+    const auto pointer = file.template read<std::int64_t>(*entry);
+    require(pointer.size() == 1 && pointer[0] >= 0 && pointer[0] < std::max(1, queue_->size()),
+            file.path(), ": queue_ptr is not a position in a queue of ", queue_->size());
+    queue_->set_pointer(static_cast<int>(pointer[0]));
+  }
+  if (entries.contains("idx_queue")) {
+    const auto* entry = take("idx_queue");
+    const auto identities = file.template read<std::int64_t>(*entry);
+    require(static_cast<int>(identities.size()) == queue_->size(), file.path(), ": idx_queue has ",
+            identities.size(), " entries, expected ", queue_->size());
+    copy_to_device(store_.device(), queue_->identities(), identities.data(), queue_->size());
+  }
+}
+
+template <class Device, class Precision>
+bool Checkpoint<Device, Precision>::expendable(const std::string& name) const {
+  const auto either = [&](const std::string& known) {
+    return name == known || name == momentum_name(known);
+  };
+  for (const auto& t : store_.tied())
+    if (either(t.name)) return true;
+  for (const auto& r : store_.ranges())
+    if (either(r.name)) return true;
+  for (const auto& p : store_.params())
+    if (name == momentum_name(p.name)) return true;
+  return name == "image_queue" || name == "text_queue" || name == "queue_ptr" ||
+         name == "idx_queue" || name.starts_with("optimizer.");
+}
 
 /// The entries of CheckpointInfo that describe configuration C.
 template <class C>

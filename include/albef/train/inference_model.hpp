@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,77 +53,104 @@ inline int info_number(const std::string& path, const CheckpointInfo& info, cons
 
 }  // namespace detail
 
-/// Holds weights for inference only. Training states, queues and (unless asked for) momentum
-/// weights in the file are skipped; a masked-language-model head may be missing, as in official
-/// fine-tuned checkpoints. Throws Error if anything else does not fit. M is the model: Albef, or
-/// that of a downstream task.
-template <class C, class Device, class M = Albef<C>>
-class InferenceModel {
+/// What of an InferenceModel does not depend on the type of the model.
+template <class Device>
+class InferenceParts {
  public:
-  using Config = C;
   using Store = ParamStore<Device>;
   using Ctx = Context<Device>;
   using Real = typename Ctx::Real;
-  static constexpr auto model = laid_out<M>();
-
-  InferenceModel(Device& device, const std::string& path, const InferenceOptions& options = {})
-      : store_(device, model, Storage::inference),
-        ctx_(device, store_),
-        report_(load(path, options)),
-        tokenizer_(options.vocab.empty() ? detail::vocab_of(path, report_.info)
-                                         : load_wordpiece(options.vocab)) {
-    require(tokenizer_.size() <= C::vocab_size, options.vocab.empty() ? path : options.vocab,
-            ": the vocabulary has ", tokenizer_.size(), " tokens, the model ", C::vocab_size);
-    const int trained = detail::info_number(path, report_.info, "max_text_length", 30);
-    encoding_.max_length = std::min(options.max_text_length > 0 ? options.max_text_length : trained,
-                                    C::max_position_embeddings);
-  }
 
   Ctx& context() { return ctx_; }
   Store& store() { return store_; }
-  const WordPiece& tokenizer() const { return tokenizer_; }
+  const WordPiece& tokenizer() const { return *tokenizer_; }
   /// How texts are cut into tokens.
   const EncodeOptions& encoding() const { return encoding_; }
   /// What was loaded; its `info` is the checkpoint's metadata.
   const LoadReport& report() const { return report_; }
 
- private:
-  LoadReport load(const std::string& path, const InferenceOptions& options) {
-    check_config<C>(path, SafeTensors::open(path).metadata(), options.resize_positions);
-    auto report = Checkpoint(store_).load(
-        path, {.allow_missing = true, .resize_positions = options.resize_positions});
-    for (const auto& name : report.missing)
-      require(name.starts_with("text_encoder.cls."), path, ": tensor '", name,
-              "' of the model is not in the file");
-    if (options.momentum) load_momentum(path);
-    return report;
-  }
+ protected:
+  /// What of a configuration matters for a checkpoint.
+  struct Limits {
+    void (*check)(const std::string& path, const CheckpointInfo& info, bool any_image_size);
+    int vocabulary, positions;
+  };
 
-  /// Puts the weights of the momentum model in place of the online ones.
-  void load_momentum(const std::string& path) {
-    const auto file = SafeTensors::open(path);
-    std::map<std::string, const TensorEntry*> entries;
-    for (const auto& e : file.entries()) {
-      entries[e.name] = &e;
-      entries.try_emplace(pretrain_name(e.name), &e);
-    }
-    for (const auto& p : store_.params()) {
-      if (!p.twin) continue;
-      const auto found = entries.find(momentum_name(p.name));
-      require(found != entries.end(), path, ": has no momentum weights ('", momentum_name(p.name),
-              "')");
-      require(found->second->elements() == p.size, path, ": tensor '", found->first, "' has ",
-              found->second->elements(), " values, expected ", p.size);
-      const auto values = file.template read<Real>(*found->second);
-      copy_to_device(store_.device(), store_.data(Plane::online) + p.offset, values.data(), p.size);
-    }
-  }
+  template <class M>
+  InferenceParts(Device& device, const M& description)
+      : store_(device, description, Storage::inference), ctx_(device, store_) {}
+  ~InferenceParts();
+
+  void load(const std::string& path, const InferenceOptions& options, const Limits& limits);
+
+ private:
+  void load_momentum(const std::string& path);
 
   Store store_;
   Ctx ctx_;
   LoadReport report_;
-  WordPiece tokenizer_;
+  std::optional<WordPiece> tokenizer_;
   EncodeOptions encoding_{.max_length = 30, .add_sep = false};
 };
+
+/// Holds weights for inference only. Training states, queues and (unless asked for) momentum
+/// weights in the file are skipped; a masked-language-model head may be missing, as in official
+/// fine-tuned checkpoints. Throws Error if anything else does not fit. M is the model: Albef, or
+/// that of a downstream task.
+template <class C, class Device, class M = Albef<C>>
+class InferenceModel : public InferenceParts<Device> {
+ public:
+  using Config = C;
+  static constexpr auto model = laid_out<M>();
+
+  InferenceModel(Device& device, const std::string& path, const InferenceOptions& options = {})
+      : InferenceParts<Device>(device, model) {
+    this->load(path, options, {check_config<C>, C::vocab_size, C::max_position_embeddings});
+  }
+};
+
+template <class Device>
+InferenceParts<Device>::~InferenceParts() = default;
+
+template <class Device>
+void InferenceParts<Device>::load(const std::string& path, const InferenceOptions& options,
+                                  const Limits& limits) {
+  limits.check(path, SafeTensors::open(path).metadata(), options.resize_positions);
+  report_ = Checkpoint(store_).load(
+      path, {.allow_missing = true, .resize_positions = options.resize_positions});
+  for (const auto& name : report_.missing)
+    require(name.starts_with("text_encoder.cls."), path, ": tensor '", name,
+            "' of the model is not in the file");
+  if (options.momentum) load_momentum(path);
+
+  tokenizer_ =
+      options.vocab.empty() ? detail::vocab_of(path, report_.info) : load_wordpiece(options.vocab);
+  require(tokenizer_->size() <= limits.vocabulary, options.vocab.empty() ? path : options.vocab,
+          ": the vocabulary has ", tokenizer_->size(), " tokens, the model ", limits.vocabulary);
+  const int trained = detail::info_number(path, report_.info, "max_text_length", 30);
+  encoding_.max_length =
+      std::min(options.max_text_length > 0 ? options.max_text_length : trained, limits.positions);
+}
+
+/// Puts the weights of the momentum model in place of the online ones.
+template <class Device>
+void InferenceParts<Device>::load_momentum(const std::string& path) {
+  const auto file = SafeTensors::open(path);
+  std::map<std::string, const TensorEntry*> entries;
+  for (const auto& e : file.entries()) {
+    entries[e.name] = &e;
+    entries.try_emplace(pretrain_name(e.name), &e);
+  }
+  for (const auto& p : store_.params()) {
+    if (!p.twin) continue;
+    const auto found = entries.find(momentum_name(p.name));
+    require(found != entries.end(), path, ": has no momentum weights ('", momentum_name(p.name),
+            "')");
+    require(found->second->elements() == p.size, path, ": tensor '", found->first, "' has ",
+            found->second->elements(), " values, expected ", p.size);
+    const auto values = file.template read<Real>(*found->second);
+    copy_to_device(store_.device(), store_.data(Plane::online) + p.offset, values.data(), p.size);
+  }
+}
 
 }  // namespace albef

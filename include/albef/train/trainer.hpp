@@ -1,60 +1,16 @@
-// The training loop: schedule, accumulation, metrics, checkpoints, resume and stopping.
+// Trains a task over a loader; the loop itself is in training_loop.hpp.
 #pragma once
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <chrono>
-#include <cmath>
 #include <cstdint>
-#include <filesystem>
-#include <functional>
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "albef/core/readback.hpp"
 #include "albef/data/loader.hpp"
-#include "albef/io/checkpoint.hpp"
-#include "albef/io/file.hpp"
-#include "albef/optim/adamw.hpp"
-#include "albef/optim/schedule.hpp"
-#include "albef/train/metrics.hpp"
-#include "albef/train/plateau.hpp"
-#include "albef/train/progress.hpp"
-#include "albef/train/signals.hpp"
+#include "albef/train/training_loop.hpp"
 
 namespace albef {
-
-/// What a run is made of besides model and data. Learning rates as in optim/schedule.hpp.
-struct TrainOptions {
-  std::string output = "run";  ///< folder for checkpoint.safetensors, metrics.jsonl, summary.json
-  int epochs = 30;
-  std::int64_t max_steps = 0;  ///< stop after this many optimizer steps in all; 0: after `epochs`
-  int accumulate = 1;          ///< batches per optimizer step
-  double lr = 1e-4, min_lr = 1e-5, warmup_lr = 1e-5;
-  bool official_schedule = false;  ///< stairs of the official loop instead of per-iteration cosine
-  int warmup = 1000;               ///< iterations; units of 100 iterations with official_schedule
-  AdamWOptions optimizer = {};
-  double momentum = 0.995;  ///< of the moving average
-  double alpha = 0.4;       ///< weight of the momentum model's targets
-  int alpha_epochs = 1;     ///< epochs over which alpha grows from 0 (the paper: one; 0: at once)
-  std::uint64_t seed = 42;
-  std::int64_t save_every = 0;  ///< optimizer steps between checkpoints; 0: each epoch
-  bool keep_epochs = false;     ///< also keep checkpoint_<epoch>.safetensors of every epoch
-  int plateau_steps = 200;      ///< block length of the no-learning warning
-  ProgressOptions progress = {};
-};
-
-/// How a run ended.
-struct TrainSummary {
-  std::int64_t steps = 0;  ///< optimizer steps of the whole run, resumed parts included
-  std::int64_t pairs = 0;  ///< image-text pairs seen
-  double seconds = 0;      ///< time spent training
-  bool finished = false;   ///< false: stopped by a signal, to be resumed
-  int signal = 0;
-  double pairs_per_second() const { return seconds > 0 ? static_cast<double>(pairs) / seconds : 0; }
-};
 
 /// Runs a task (see PretrainTask) over a loader. Everything a resume needs is in the checkpoint:
 /// weights, momentum weights, optimizer, queues, step (which is also the state of all random
@@ -64,299 +20,72 @@ struct TrainSummary {
 /// store(), checkpoint(), info(), check(path, info) and plateaus(batch size). A loader is like
 /// Loader and hands out the batches the task takes, which have size, indices, epoch and batch.
 template <class Task, class LoaderT = Loader>
-class Trainer {
+class Trainer : public TrainingLoop<typename Task::Losses> {
+  using Losses = typename Task::Losses;
+  using Loop = TrainingLoop<Losses>;
+  using Device = typename Task::Store::Device;
+
  public:
   /// `extra` is kept in every checkpoint, e.g. the vocabulary. Error if the output folder cannot be
   /// written to.
   Trainer(Task& task, LoaderT& loader, TrainOptions options, CheckpointInfo extra = {})
-      : task_(task),
+      : Loop(std::move(options), std::move(extra),
+             {loader.batches_per_epoch(), loader.options().batch_size, Task::deferred}),
+        task_(task),
         loader_(loader),
-        options_(std::move(options)),
-        extra_(std::move(extra)),
-        optimizer_(options_.optimizer),
-        steps_{Step(task.store().device()), Step(task.store().device())} {
-    require(options_.accumulate >= 1, "accumulate is ", options_.accumulate,
-            ", expected at least 1");
-    require(options_.epochs >= 1, "epochs is ", options_.epochs, ", expected at least 1");
-    require(steps_per_epoch() >= 1, "an epoch has ", loader_.batches_per_epoch(),
-            " batches, fewer than accumulate = ", options_.accumulate);
-    std::error_code error;
-    std::filesystem::create_directories(options_.output, error);
-    require(!error, options_.output, ": ", error.message());
-    require(::access(options_.output.c_str(), W_OK) == 0, options_.output,
-            ": the folder is not writable");
-  }
-
-  std::string checkpoint_path() const { return options_.output + "/checkpoint.safetensors"; }
-  std::int64_t steps_per_epoch() const { return loader_.batches_per_epoch() / options_.accumulate; }
-  std::int64_t total_steps() const {
-    const std::int64_t all = options_.epochs * steps_per_epoch();
-    return options_.max_steps > 0 ? std::min(all, options_.max_steps) : all;
-  }
-  /// Learning rate and weight of the soft targets at an optimizer step.
-  double lr(std::int64_t step) const {
-    if (options_.official_schedule)
-      return OfficialSchedule{{.lr = options_.lr,
-                               .min_lr = options_.min_lr,
-                               .warmup_lr = options_.warmup_lr,
-                               .warmup = options_.warmup,
-                               .epochs = options_.epochs},
-                              static_cast<int>(steps_per_epoch())}
-          .lr(step);
-    return PerIteration{options_.lr, options_.min_lr, options_.warmup_lr, options_.warmup,
-                        options_.epochs * steps_per_epoch()}
-        .lr(step);
-  }
-  double alpha(std::int64_t step) const {
-    return AlphaRamp{options_.alpha, static_cast<int>(options_.alpha_epochs * steps_per_epoch())}
-        .at(step);
-  }
-
-  /// Continues from this folder's checkpoint, exactly; false if there is none. Error if it belongs
-  /// to another configuration or another setting of what decides the run's course.
-  bool resume() {
-    const std::string path = checkpoint_path();
-    if (::access(path.c_str(), F_OK) != 0) return false;
-    auto checkpoint = task_.checkpoint().with(optimizer_);
-    Task::check(path, SafeTensors::open(path).metadata());
-    const CheckpointInfo info = checkpoint.load(path).info;
-    const CheckpointInfo now = course();
-    for (const auto& [name, value] : now) {
-      const auto it = info.find(name);
-      require(it != info.end(), path, ": not a checkpoint of a training run: no entry '", name,
-              "'");
-      require(it->second == value, path, ": the run was started with ", name.substr(6), " ",
-              it->second, ", now it is ", value);
-    }
-    const auto number = [&](const char* name) {
-      const auto it = info.find(name);
-      require(it != info.end(), path, ": no entry '", name, "'");
-      return std::stod(it->second);
-    };
-    step_ = static_cast<std::int64_t>(number("train.step"));
-    summary_.pairs = static_cast<std::int64_t>(number("train.pairs"));
-    summary_.seconds = number("train.seconds");
-    loader_.seek({static_cast<std::int64_t>(number("train.epoch")),
-                  static_cast<std::int64_t>(number("train.batch"))});
-    return true;
-  }
-
-  /// Trains to the end, or until SIGINT or SIGTERM: then the step is finished and a checkpoint
-  /// written. Throws Error if a loss is not finite (naming step, loss and batch; the last
-  /// checkpoint stays) or too many records are unusable.
-  TrainSummary run() {
-    StopGuard stop;
-    MetricsLog log(options_.output + "/metrics.jsonl", step_);
-    Progress progress(options_.progress);
-    PlateauDetector plateau(task_.plateaus(loader_.options().batch_size), options_.warmup,
-                            options_.plateau_steps);
-    const std::int64_t pairs_before = summary_.pairs;
-    started_ = Clock::now();
-    const auto report_step = [&](Step& s) { report(s, log, progress, plateau, pairs_before); };
-    while (step_ < total_steps() && !stop.stop_requested()) {
-      Step& now = steps_[static_cast<std::size_t>(step_ % 2)];
-      one_step(now);
-      // The report of a step waits for its losses: where the device works on by itself, until the
-      // next step is under way, or the weights are written.
-      const bool epoch_ends = step_ % steps_per_epoch() == 0;
-      const bool due = options_.save_every > 0 ? step_ % options_.save_every == 0 : epoch_ends;
-      const bool keeps = epoch_ends && options_.keep_epochs;
-      report_step(steps_[static_cast<std::size_t>(step_ % 2)]);
-      if (!Task::deferred || due || keeps || (epoch_ends && after_epoch_) || step_ == total_steps())
-        report_step(now);
-      if (epoch_ends) skip_rest_of_epoch();
-      if (epoch_ends && after_epoch_) progress.aside([&] { call_after_epoch(); });
-      if (due || keeps) progress.aside([&] { save(); });
-      if (keeps) keep(step_ / steps_per_epoch() - 1);
-    }
-    report_step(steps_[static_cast<std::size_t>((step_ + 1) % 2)]);
-    if (saved_step_ != step_) save();
-    summary_.steps = step_;
-    summary_.finished = step_ >= total_steps();
-    summary_.signal = stop.signal();
-    history_ = log.history();
-    write_summary();
-    return summary_;
-  }
-
-  /// Calls f(epochs done) after each epoch, e.g. to evaluate on a validation set and to keep the
-  /// best weights; its time does not count as training. f must leave the weights as they are, and
-  /// needs a context of its own over the task's store (the task's has dropout on).
-  void after_epoch(std::function<void(int)> f) { after_epoch_ = std::move(f); }
-
-  /// The metrics of the run so far, after run().
-  const MetricHistory& history() const { return history_; }
+        optimizer_(this->options().optimizer),
+        norms_{Norm(task.store().device()), Norm(task.store().device())} {}
 
  private:
-  using Clock = std::chrono::steady_clock;
-  using Device = typename Task::Store::Device;
-
-  /// Where a batch came from, for error messages.
-  struct Place {
-    std::int64_t epoch = 0, batch = 0;
-    std::vector<std::int64_t> records;
-  };
-  /// A step that was started, and what its report needs.
-  struct Step {
-    explicit Step(Device& device) : square_norm(device, 1) {}
-    bool open = false;  ///< not yet reported
-    std::int64_t number = 0, pairs = 0;
-    double lr = 0, alpha = 0, temperature = 0;
+  /// The gradient's norm of a step; its square is on its way to the host.
+  struct Norm {
+    explicit Norm(Device& device) : square(device, 1) {}
     GradientNorm norm;
-    Readback<Device, double> square_norm;  ///< *norm.square on its way to the host
-    std::vector<Place> places;
-    std::size_t finished = 0;  ///< passes whose losses are in `sums`
-    std::vector<double> sums;
+    Readback<Device, double> square;
   };
 
-  void one_step(Step& s) {
-    s.open = true;
-    s.number = step_;
-    s.lr = lr(step_), s.alpha = alpha(step_);
-    s.finished = 0;
-    s.sums.clear();
-    s.places.resize(static_cast<std::size_t>(options_.accumulate));
-    for (int i = 0; i < options_.accumulate; ++i) {
-      const auto& batch = loader_.next();
-      const auto pass = static_cast<std::uint64_t>(step_ * options_.accumulate + i);
-      s.places[static_cast<std::size_t>(i)] = {batch.epoch, batch.batch, batch.indices};
-      task_.start(batch, pass, s.alpha);
-      if constexpr (!Task::deferred) finish_pass(s);
-      summary_.pairs += batch.size;
-    }
-    s.pairs = summary_.pairs;
-    s.norm = optimizer_.step(task_.store(), s.lr, 1.0 / options_.accumulate,
-                             task_.store().has(Plane::ema) ? options_.momentum : 0.0);
-    if (s.norm.square) {
-      s.square_norm.clear();
-      s.square_norm.fetch(s.norm.square);
-      s.square_norm.close();
-    }
-    ++step_;
+  int start_pass(std::uint64_t number, double alpha, typename Loop::Place& place) override {
+    const auto& batch = loader_.next();
+    place = {batch.epoch, batch.batch, batch.indices};
+    task_.start(batch, number, alpha);
+    return batch.size;
   }
-
-  /// Takes the losses of the next pass of a step.
-  void finish_pass(Step& s) {
-    task_.finish(losses_);
-    check_finite(s, s.places[s.finished++]);
-    s.sums.resize(losses_.values.size(), 0.0);
-    for (std::size_t k = 0; k < s.sums.size(); ++k)
-      s.sums[k] += losses_.values[k].second / options_.accumulate;
-    s.temperature = losses_.temperature;
+  void finish_pass(Losses& losses) override { task_.finish(losses); }
+  void update(std::int64_t step, double lr) override {
+    const TrainOptions& options = this->options();
+    Norm& n = norms_[step % 2];
+    n.norm = optimizer_.step(task_.store(), lr, 1.0 / options.accumulate,
+                             task_.store().has(Plane::ema) ? options.momentum : 0.0);
+    if (!n.norm.square) return;
+    n.square.clear();
+    n.square.fetch(n.norm.square);
+    n.square.close();
   }
-
-  /// Metrics, warnings and progress of a step, once.
-  void report(Step& s, MetricsLog& log, Progress& progress, PlateauDetector& plateau,
-              std::int64_t pairs_before) {
-    if (!s.open) return;
-    while (s.finished < s.places.size()) finish_pass(s);
-    s.open = false;
-    values_.clear();
-    for (std::size_t k = 0; k < s.sums.size(); ++k)
-      values_.emplace_back(losses_.values[k].first, s.sums[k]);
-    const std::size_t losses = values_.size();
-    values_.emplace_back("lr", s.lr);
-    values_.emplace_back("alpha", s.alpha);
-    if (!std::isnan(s.temperature)) values_.emplace_back("temp", s.temperature);
-    if (s.norm.square) values_.emplace_back("grad_norm", s.norm.of(s.square_norm.wait().front()));
-    log.write(s.number, values_);
-    for (std::size_t k = 0; k < losses; ++k) {
-      const std::string warning = plateau.observe(s.number, values_[k].first, values_[k].second);
-      if (!warning.empty()) progress.message(warning);
-    }
-    progress.update({.step = s.number + 1,
-                     .total_steps = total_steps(),
-                     .epoch = static_cast<int>(s.number / steps_per_epoch()) + 1,
-                     .epochs = options_.epochs,
-                     .pairs = s.pairs - pairs_before,
-                     .losses = std::span<const NamedValue>(values_).first(losses),
-                     .lr = s.lr});
+  double gradient_norm(std::int64_t step) override {
+    Norm& n = norms_[step % 2];
+    return n.norm.of(n.square.wait().front());
   }
-
-  void check_finite(const Step& s, const Place& place) const {
-    for (const auto& [name, value] : losses_.values) {
-      if (std::isfinite(value)) continue;
-      std::string records;
-      for (std::size_t i = 0; i < std::min<std::size_t>(8, place.records.size()); ++i)
-        records += (i ? ", " : "") + std::to_string(place.records[i]);
-      fail("step ", s.number, ": the loss '", name, "' is not finite (epoch ", place.epoch,
-           ", batch ", place.batch, ", records ", records, place.records.size() > 8 ? ", ..." : "",
-           "); nothing was ", Task::deferred ? "saved" : "updated", ", the last checkpoint is ",
-           checkpoint_path());
-    }
+  LoaderPosition position() const override {
+    const auto position = loader_.position();
+    return {position.epoch, position.batch};
   }
-
-  void call_after_epoch() {
-    const auto before = Clock::now();
-    after_epoch_(static_cast<int>(step_ / steps_per_epoch()));
-    started_ += Clock::now() - before;
+  void seek(LoaderPosition position) override { loader_.seek({position.epoch, position.batch}); }
+  std::vector<PlateauRule> plateaus() const override {
+    return task_.plateaus(loader_.options().batch_size);
   }
-
-  /// Batches that do not fill a last accumulated step are left out.
-  void skip_rest_of_epoch() {
-    if (loader_.position().batch != 0) loader_.seek({loader_.position().epoch + 1, 0});
+  CheckpointInfo info() const override { return task_.info(); }
+  void save(const std::string& path, const CheckpointInfo& info) override {
+    task_.checkpoint().with(optimizer_).save(path, info);
   }
-
-  /// The settings that decide the course of a run; a resume must have the same.
-  CheckpointInfo course() const {
-    return {{"train.batch_size", concat(loader_.options().batch_size)},
-            {"train.batches_per_epoch", concat(loader_.batches_per_epoch())},
-            {"train.accumulate", concat(options_.accumulate)},
-            {"train.epochs", concat(options_.epochs)},
-            {"train.seed", concat(options_.seed)},
-            {"train.lr", concat(options_.lr)},
-            {"train.alpha", concat(options_.alpha)},
-            {"train.alpha_epochs", concat(options_.alpha_epochs)}};
-  }
-
-  void save() {
-    const auto now = Clock::now();
-    summary_.seconds += std::chrono::duration<double>(now - started_).count();
-    CheckpointInfo info = task_.info();
-    info.merge(course());
-    info.insert(extra_.begin(), extra_.end());
-    info["train.step"] = concat(step_);
-    info["train.epoch"] = concat(loader_.position().epoch);
-    info["train.batch"] = concat(loader_.position().batch);
-    info["train.pairs"] = concat(summary_.pairs);
-    info["train.seconds"] = concat(summary_.seconds);
-    task_.checkpoint().with(optimizer_).save(checkpoint_path(), info);
-    saved_step_ = step_;
-    started_ = Clock::now();
-  }
-
-  void keep(std::int64_t epoch) const {
-    char name[64];
-    std::snprintf(name, sizeof name, "/checkpoint_%02lld.safetensors",
-                  static_cast<long long>(epoch));
-    std::error_code error;
-    const auto copy = std::filesystem::copy_options::overwrite_existing;
-    std::filesystem::copy_file(checkpoint_path(), options_.output + name, copy, error);
-    require(!error, options_.output, name, ": ", error.message());
-  }
-
-  void write_summary() const {
-    const nlohmann::ordered_json json = {{"train_seconds", summary_.seconds},
-                                         {"pairs_per_second", summary_.pairs_per_second()},
-                                         {"steps", summary_.steps},
-                                         {"pairs", summary_.pairs},
-                                         {"finished", summary_.finished}};
-    write_file(options_.output + "/summary.json", json.dump(2) + '\n');
+  CheckpointInfo load(const std::string& path, const CheckpointInfo& found) override {
+    Task::check(path, found);
+    return task_.checkpoint().with(optimizer_).load(path).info;
   }
 
   Task& task_;
   LoaderT& loader_;
-  TrainOptions options_;
-  CheckpointInfo extra_;
   AdamW optimizer_;
-  std::function<void(int)> after_epoch_;
-  std::int64_t step_ = 0, saved_step_ = -1;
-  TrainSummary summary_;
-  MetricHistory history_;
-  Clock::time_point started_ = Clock::now();
-  typename Task::Losses losses_;
-  Step steps_[2];  // the one under way, and the one before
-  std::vector<NamedValue> values_;
+  Norm norms_[2];  // of the step under way, and of the one before
 };
 
 }  // namespace albef
