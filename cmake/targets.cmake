@@ -1,8 +1,7 @@
 # Defines the INTERFACE targets: albef::albef (the device-free core), albef::cpu, albef::text, ...
 
 # The headers of each component, relative to include/albef.
-set(albef_headers_core albef.hpp core/* ops/* nn/* loss/* optim/* models/* io/file.hpp
-                       io/json_text.hpp text/batch.hpp)
+set(albef_headers_core albef.hpp core/* ops/* nn/* loss/* optim/* models/* io/file.hpp text/batch.hpp)
 set(albef_headers_cpu cpu.hpp cpu/*)
 set(albef_headers_cuda cuda.hpp cuda.cuh cuda/* cuda/kernels/*)
 set(albef_headers_text text/*)
@@ -14,7 +13,7 @@ set(albef_headers_train train/*)
 set(albef_headers_testing testing/*)
 set(albef_headers_golden testing/golden* testing/*_case.hpp)
 # Those that stand in a component's folder and belong to another one, by what they depend on.
-set(albef_elsewhere_io "/(file|json_text|xtensor)\\.hpp$")
+set(albef_elsewhere_io "/(file|xtensor)\\.hpp$")
 set(albef_elsewhere_text "/batch\\.hpp$")
 set(albef_elsewhere_testing "/(golden[^/]*|[^/]*_case)\\.hpp$")
 

@@ -5,7 +5,6 @@
 
 #include <csignal>
 #include <functional>
-#include <nlohmann/json.hpp>
 
 #include "nano_data.hpp"
 

@@ -11,15 +11,14 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
-#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "albef/io/file.hpp"
-#include "albef/io/json_text.hpp"
 
 namespace albef {
 
@@ -246,13 +245,9 @@ class SafeTensors {
     const auto header = bytes.subspan(8, header_size);
     data_ = bytes.subspan(8 + header_size);
     const auto* text = reinterpret_cast<const char*>(header.data());
-    auto members = header_members({text, header.size()});
-    std::sort(members.begin(), members.end(),
-              [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (std::size_t i = 1; i < members.size(); ++i)
-      require(members[i].first != members[i - 1].first, path_, ": tensor '", members[i].first,
-              "' appears twice in the header");
-    for (const auto& [name, item] : members)
+    const nlohmann::json json = parse({text, header.size()});
+    require(json.is_object(), path_, ": the header is not a JSON object");
+    for (const auto& [name, item] : json.items())
       if (name == "__metadata__")
         read_metadata(item);
       else
@@ -260,38 +255,43 @@ class SafeTensors {
     check_layout();
   }
 
-  std::vector<std::pair<std::string, detail::JsonText>> header_members(
-      std::string_view text) const {
+  nlohmann::json parse(std::string_view text) const {
+    std::set<std::string> names;
+    const auto on_event = [&](int depth, nlohmann::json::parse_event_t event,
+                              const nlohmann::json& parsed) {
+      if (depth == 1 && event == nlohmann::json::parse_event_t::key)
+        require(names.insert(parsed.get<std::string>()).second, path_, ": tensor '",
+                parsed.get<std::string>(), "' appears twice in the header");
+      return true;
+    };
     try {
-      const detail::JsonText json(text);
-      if (json.is_object()) return json.members();
-    } catch (const Error& e) { fail(path_, ": the header is not JSON: ", e.what()); }
-    fail(path_, ": the header is not a JSON object");
-  }
-
-  void read_metadata(const detail::JsonText& item) {
-    require(item.is_object(), path_, ": __metadata__ is not an object");
-    for (const auto& [key, value] : item.members()) {
-      require(value.is_string(), path_, ": __metadata__ entry '", key, "' is not text");
-      metadata_[key] = value.string();
+      return nlohmann::json::parse(text, on_event);
+    } catch (const nlohmann::json::exception& e) {
+      fail(path_, ": the header is not JSON: ", e.what());
     }
   }
 
-  void read_entry(const std::string& name, const detail::JsonText& item) {
+  void read_metadata(const nlohmann::json& item) {
+    require(item.is_object(), path_, ": __metadata__ is not an object");
+    for (const auto& [key, value] : item.items()) {
+      require(value.is_string(), path_, ": __metadata__ entry '", key, "' is not text");
+      metadata_[key] = value.get<std::string>();
+    }
+  }
+
+  void read_entry(const std::string& name, const nlohmann::json& item) {
     const std::string where = concat(path_, ": tensor '", name, "'");
-    require(item.is_object(), where, " is not described by an object");
-    const auto members = item.members();
-    const auto member = [&](std::string_view key) {
-      const auto it = std::find_if(members.rbegin(), members.rend(),
-                                   [&](const auto& m) { return m.first == key; });
-      require(it != members.rend(), where, " has no '", key, "'");
-      return it->second;
+    const auto member = [&](const char* key) {
+      const auto it = item.find(key);
+      require(it != item.end(), where, " has no '", key, "'");
+      return *it;
     };
-    const detail::JsonText dtype = member("dtype"), shape = member("shape"),
-                           offsets = member("data_offsets");
+    require(item.is_object(), where, " is not described by an object");
+    const nlohmann::json dtype = member("dtype"), shape = member("shape"),
+                         offsets = member("data_offsets");
     TensorEntry entry{name, DType::F32, {}, {}};
 
-    const std::string type_name = dtype.is_string() ? dtype.string() : std::string(dtype.text());
+    const std::string type_name = dtype.is_string() ? dtype.get<std::string>() : dtype.dump();
     const auto& infos = detail::dtype_infos;
     const auto info = std::find_if(infos.begin(), infos.end(),
                                    [&](const auto& i) { return type_name == i.name; });
@@ -301,21 +301,21 @@ class SafeTensors {
     constexpr auto limit = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
     require(shape.is_array(), where, " has a shape that is not a list");
     auto bytes = static_cast<std::uint64_t>(info->bytes);
-    for (const auto& n : shape.items()) {
-      const auto size = n.whole();
-      require(size && *size <= limit, where, " has shape ", shape.text(),
-              ", expected whole numbers from 0");
-      require(*size == 0 || bytes <= limit / *size, where, " has shape ", shape.text(),
+    for (const auto& n : shape) {
+      require(n.is_number_unsigned() && n.get<std::uint64_t>() <= limit, where, " has shape ",
+              shape.dump(), ", expected whole numbers from 0");
+      const auto size = n.get<std::uint64_t>();
+      require(size == 0 || bytes <= limit / size, where, " has shape ", shape.dump(),
               ", which overflows");
-      bytes *= *size;
-      entry.shape.push_back(static_cast<std::int64_t>(*size));
+      bytes *= size;
+      entry.shape.push_back(static_cast<std::int64_t>(size));
     }
 
-    const auto pair = offsets.is_array() ? offsets.items() : std::vector<detail::JsonText>{};
-    require(pair.size() == 2 && pair[0].whole() && pair[1].whole(), where, " has data_offsets ",
-            offsets.text(), ", expected [begin, end]");
-    const std::uint64_t begin = *pair[0].whole(), end = *pair[1].whole();
-    require(begin <= end && end <= data_.size(), where, " has data_offsets ", offsets.text(),
+    require(offsets.is_array() && offsets.size() == 2 && offsets[0].is_number_unsigned() &&
+                offsets[1].is_number_unsigned(),
+            where, " has data_offsets ", offsets.dump(), ", expected [begin, end]");
+    const auto begin = offsets[0].get<std::uint64_t>(), end = offsets[1].get<std::uint64_t>();
+    require(begin <= end && end <= data_.size(), where, " has data_offsets ", offsets.dump(),
             " outside the file's ", data_.size(), " bytes of data");
     require(end - begin == bytes, where, " has ", end - begin, " bytes, but ", info->name, ' ',
             shape_text(entry.shape), " needs ", bytes);
@@ -363,19 +363,6 @@ struct TensorSource {
   std::function<void(const Put& put)> produce = {};
 };
 
-namespace detail {
-
-/// Appends a JSON string to the header of `path`.
-inline void append_text(const std::string& path, std::string& header, std::string_view text) {
-  try {
-    append_json(header, text);
-  } catch (const Error& e) {
-    fail(path, ": a tensor name or metadata entry is not UTF-8: ", e.what());
-  }
-}
-
-}  // namespace detail
-
 /// How tensors follow each other in a file: as given, or wide types first and then by name (which
 /// keeps every tensor aligned to its type, as the reference implementation does).
 enum class TensorOrder { given, sorted };
@@ -394,21 +381,8 @@ inline void write_safetensors(const std::string& path, const std::vector<TensorS
       return bytes_a != bytes_b ? bytes_a > bytes_b : a->name < b->name;
     });
 
-  std::string header = "{";
-  const auto add = [&](const std::string& name) {
-    if (header.back() != '{') header += ',';
-    detail::append_text(path, header, name);
-    header += ':';
-  };
-  if (!metadata.empty()) {
-    add("__metadata__");
-    header += '{';
-    for (const auto& [key, value] : metadata) {
-      add(key);
-      detail::append_text(path, header, value);
-    }
-    header += '}';
-  }
+  auto header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
   std::vector<std::uint64_t> sizes;
   std::set<std::string_view> names;
   std::uint64_t offset = 0;
@@ -422,24 +396,25 @@ inline void write_safetensors(const std::string& path, const std::vector<TensorS
       bytes *= static_cast<std::uint64_t>(n);
     }
     require(bytes == 0 || source->data || source->produce, where, " has no data");
-    add(source->name);
-    header += concat("{\"dtype\":\"", dtype_name(source->dtype), "\",\"shape\":[");
-    for (const auto n : source->shape) {
-      if (header.back() != '[') header += ',';
-      header += std::to_string(n);
-    }
-    header += concat("],\"data_offsets\":[", offset, ',', offset + bytes, "]}");
+    header[source->name] = {{"dtype", dtype_name(source->dtype)},
+                            {"shape", source->shape},
+                            {"data_offsets", {offset, offset + bytes}}};
     offset += bytes;
     sizes.push_back(bytes);
   }
 
-  header += '}';
-  header.resize((header.size() + 7) / 8 * 8, ' ');
-  const std::uint64_t header_size = header.size();
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const nlohmann::json::exception& e) {
+    fail(path, ": a tensor name or metadata entry is not UTF-8: ", e.what());
+  }
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  const std::uint64_t header_size = text.size();
 
   AtomicFile file(path);
   file.write(&header_size, sizeof header_size);
-  file.write(header);
+  file.write(text);
   for (std::size_t i = 0; i < sources.size(); ++i) {
     const TensorSource& source = *sources[i];
     if (!source.produce) {

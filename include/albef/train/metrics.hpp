@@ -4,12 +4,12 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <limits>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,7 +17,6 @@
 #include <vector>
 
 #include "albef/io/file.hpp"
-#include "albef/io/json_text.hpp"
 
 namespace albef {
 
@@ -68,15 +67,12 @@ class MetricsLog {
   }
 
   void write(std::int64_t step, std::span<const Value> values) {
-    std::string text = concat("{\"step\":", step);
+    nlohmann::ordered_json line = {{"step", step}};
     for (const auto& [name, value] : values) {
-      text += ',';
-      detail::append_json(text, name);
-      text += ':';
-      detail::append_json(text, value);
+      line[std::string(name)] = value;
       history_.add(step, name, value);
     }
-    text += "}\n";
+    const std::string text = line.dump() + '\n';
     if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size() ||
         std::fflush(file_.get()) != 0)
       fail_with(errno);
@@ -101,32 +97,19 @@ class MetricsLog {
       const std::string_view text(content.data() + begin, end - begin);
       begin = end + 1;
       try {
-        const auto line = line_members(text);
-        const auto step = static_cast<std::int64_t>(line.front().second);
+        const auto line = nlohmann::json::parse(text);
+        const auto step = line.at("step").get<std::int64_t>();
         if (step >= next_step) continue;
-        for (const auto& [name, value] : std::span(line).subspan(1))
-          history_.add(step, name, value);
-      } catch (const Error& e) {
+        for (const auto& [name, value] : line.items())
+          if (name != "step")
+            history_.add(
+                step, name,
+                value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>());
+      } catch (const nlohmann::json::exception& e) {
         fail(path_, ": line ", number, " is not a line of metrics: ", e.what());
       }
       kept.append(text).append("\n");
     }
-  }
-  /// The numbers of a line, the step first.
-  static std::vector<std::pair<std::string, double>> line_members(std::string_view text) {
-    const detail::JsonText line(text);
-    std::vector<std::pair<std::string, double>> out;
-    if (line.is_object())
-      for (const auto& [name, value] : line.members()) {
-        const auto number = value.number();
-        require(number || value.is_null(), "'", name, "' is not a number");
-        out.emplace_back(name, number.value_or(std::numeric_limits<double>::quiet_NaN()));
-      }
-    const auto step = std::find_if(out.begin(), out.end(),
-                                   [](const auto& entry) { return entry.first == "step"; });
-    require(step != out.end() && step->second >= 0, "it has no step");
-    std::rotate(out.begin(), step, step + 1);
-    return out;
   }
   [[noreturn]] void fail_with(int code) const {
     fail("cannot write '", path_, "': ", detail::errno_text(code));

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <system_error>
@@ -20,7 +21,6 @@
 #include "albef/data/batch_loader.hpp"
 #include "albef/io/checkpoint.hpp"
 #include "albef/io/file.hpp"
-#include "albef/io/json_text.hpp"
 #include "albef/optim/adamw.hpp"
 #include "albef/optim/schedule.hpp"
 #include "albef/train/metrics.hpp"
@@ -396,13 +396,12 @@ void TrainingLoop<Losses>::keep(std::int64_t epoch) const {
 
 template <class Losses>
 void TrainingLoop<Losses>::write_summary() const {
-  std::string text = "{\n  \"train_seconds\": ";
-  detail::append_json(text, summary_.seconds);
-  text += ",\n  \"pairs_per_second\": ";
-  detail::append_json(text, summary_.pairs_per_second());
-  text += concat(",\n  \"steps\": ", summary_.steps, ",\n  \"pairs\": ", summary_.pairs,
-                 ",\n  \"finished\": ", summary_.finished ? "true" : "false", "\n}\n");
-  write_file(options_.output + "/summary.json", text);
+  const nlohmann::ordered_json json = {{"train_seconds", summary_.seconds},
+                                       {"pairs_per_second", summary_.pairs_per_second()},
+                                       {"steps", summary_.steps},
+                                       {"pairs", summary_.pairs},
+                                       {"finished", summary_.finished}};
+  write_file(options_.output + "/summary.json", json.dump(2) + '\n');
 }
 
 }  // namespace albef
