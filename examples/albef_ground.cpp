@@ -120,7 +120,8 @@ template <class C, class Precision>
 int train(TrainArguments args, auto& device) {
   if (args.flip < 0 && !args.official) args.flip = 0;  // left would become right
   args.use_crop = false;
-  args.complete(std::is_same_v<C, Tiny>, C::vocab_size, C::queue_size, C::max_position_embeddings);
+  args.complete(std::is_base_of_v<Tiny, C>, C::vocab_size, C::queue_size,
+                C::max_position_embeddings);
   const int layer = args.layer < 0 ? examples::default_layer<C>() : args.layer;
   SourcePtr val;
   std::optional<GroundingTargets> targets;

@@ -6,14 +6,22 @@
 
 namespace {
 
-const examples::StatementTask task{
-    .name = "nlvr",
-    .title = "Statements about two pictures",
-    .format = albef::reasoning_format(),
-    .tiny = {.epochs = 20, .batch_size = 64, .alpha_epochs = 10, .lr = 1e-3, .min_lr = 1e-5},
-    .paper = {.epochs = 10, .batch_size = 16}};
-const examples::TaskDefaults assign_tiny{
-    .epochs = 10, .batch_size = 64, .lr = 1e-3, .min_lr = 1e-5, .max_text_length = 25};
+const examples::StatementTask task{.name = "nlvr",
+                                   .title = "Statements about two pictures",
+                                   .format = albef::reasoning_format(),
+                                   .tiny = {.epochs = 20,
+                                            .batch_size = 64,
+                                            .alpha_epochs = 10,
+                                            .lr = 2e-4,
+                                            .min_lr = 1e-5,
+                                            .new_model_lr = 1e-3},
+                                   .paper = {.epochs = 10, .batch_size = 16}};
+const examples::TaskDefaults assign_tiny{.epochs = 10,
+                                         .batch_size = 64,
+                                         .lr = 2e-4,
+                                         .min_lr = 1e-5,
+                                         .new_model_lr = 1e-3,
+                                         .max_text_length = 25};
 const examples::TaskDefaults assign_paper{
     .epochs = 1, .batch_size = 64, .warmup = 1000, .min_lr = 1e-5, .max_text_length = 25};
 
@@ -22,7 +30,7 @@ template <class C, class Precision>
 int assign(examples::TaskArguments args, auto& device) {
   using namespace albef;
   using Device = std::remove_reference_t<decltype(device)>;
-  args.complete(std::is_same_v<C, Tiny>, assign_tiny, assign_paper, C::max_position_embeddings);
+  args.complete(std::is_base_of_v<Tiny, C>, assign_tiny, assign_paper, C::max_position_embeddings);
   const SourcePtr source = examples::open_data(args.data, args.image_root);
   const WordPiece tokenizer = args.tokenizer(examples::clean_captions(*source), C::vocab_size);
   Loader loader(source, tokenizer, args.transform(C::image_res), args.loader());

@@ -23,7 +23,8 @@ template <class C, class Precision>
 int train(Arguments args, auto& device) {
   using namespace albef;
   using Device = std::remove_reference_t<decltype(device)>;
-  args.complete(std::is_same_v<C, Tiny>, C::vocab_size, C::queue_size, C::max_position_embeddings);
+  args.complete(std::is_base_of_v<Tiny, C>, C::vocab_size, C::queue_size,
+                C::max_position_embeddings);
   const SourcePtr source = args.source();
   const WordPiece tokenizer = args.tokenizer(*source, C::vocab_size);
   Loader loader = args.loader(source, tokenizer, C::image_res);

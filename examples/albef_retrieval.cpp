@@ -18,7 +18,8 @@ struct TrainArguments : examples::PairTrainArguments {
 
 template <class C, class Precision>
 int train(TrainArguments args, auto& device) {
-  args.complete(std::is_same_v<C, Tiny>, C::vocab_size, C::queue_size, C::max_position_embeddings);
+  args.complete(std::is_base_of_v<Tiny, C>, C::vocab_size, C::queue_size,
+                C::max_position_embeddings);
   SourcePtr val;
   RetrievalSet pool;
   if (!args.val.empty()) {

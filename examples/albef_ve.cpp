@@ -5,12 +5,16 @@
 
 namespace {
 
-const examples::StatementTask task{
-    .name = "ve",
-    .title = "Visual entailment",
-    .format = albef::entailment_format(),
-    .tiny = {.epochs = 20, .batch_size = 64, .alpha_epochs = 10, .lr = 1e-3, .min_lr = 1e-5},
-    .paper = {.epochs = 5, .alpha_epochs = 0}};
+const examples::StatementTask task{.name = "ve",
+                                   .title = "Visual entailment",
+                                   .format = albef::entailment_format(),
+                                   .tiny = {.epochs = 20,
+                                            .batch_size = 64,
+                                            .alpha_epochs = 10,
+                                            .lr = 2e-4,
+                                            .min_lr = 1e-5,
+                                            .new_model_lr = 1e-3},
+                                   .paper = {.epochs = 5, .alpha_epochs = 0}};
 
 const char* const data_help =
     "JSON files: lists of {\"image\", \"sentence\", \"label\"}, where the label is contradiction, "

@@ -22,8 +22,9 @@ using examples::Json;
 const examples::TaskDefaults tiny{.epochs = 20,
                                   .batch_size = 64,
                                   .alpha_epochs = 10,
-                                  .lr = 1e-3,
+                                  .lr = 3e-4,
                                   .min_lr = 1e-5,
+                                  .new_model_lr = 1e-3,
                                   .max_text_length = 25};
 const examples::TaskDefaults paper{.epochs = 8, .warmup = 400, .max_text_length = 25};
 
@@ -171,7 +172,7 @@ LoaderOptions question_options(LoaderOptions options) {
 template <class C, class Precision>
 int train(TrainArguments args, auto& device) {
   using Device = std::remove_reference_t<decltype(device)>;
-  args.complete(std::is_same_v<C, Tiny>, tiny, paper, C::max_position_embeddings);
+  args.complete(std::is_base_of_v<Tiny, C>, tiny, paper, C::max_position_embeddings);
   const auto set = std::make_shared<const VqaSet>(args.data, args.annotations(false));
   const AnswerList list =
       args.answers.list.empty() ? answers_of(*set) : AnswerList(args.answers.list);

@@ -34,9 +34,9 @@ struct Clip {
 constexpr auto clip = laid_out<Clip>();
 
 int main(int argc, char** argv) {
-  CLI::App app("Trains a CLIP on pictures and their names", "clip");
+  examples::Program app("Trains a CLIP on pictures and their names", "clip");
   std::string shard = "examples/data/emoji/emoji-train.tar";
-  app.add_option("shard", shard, "pictures with names, a .tar file")->capture_default_str();
+  app.add_option("shard", shard, "pictures with names, a .tar file").capture_default_str();
   return examples::run_on_device(app, argc, argv, [&](auto& device) {
     const auto data = std::make_shared<WebDataset>(shard);
     const auto tokens = learn_vocabulary(retrieval_set(*data).texts, Config::vocab_size);

@@ -59,7 +59,7 @@ bool check(auto& device, const char* name, const auto& layer) {
 }
 
 int main(int argc, char** argv) {
-  CLI::App app("Checks the gradients of a layer of one's own", "custom_layer");
+  examples::Program app("Checks the gradients of a layer of one's own", "custom_layer");
   return examples::run_on_device(app, argc, argv, [](auto& device) {
     const bool layer = check(device, "LayerScale<48>", LayerScale<48>{});
     const bool branch = check(device, "ScaledBranch<48>", ScaledBranch<48>{});

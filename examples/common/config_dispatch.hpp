@@ -16,7 +16,7 @@ struct ConfigList {};
 #ifdef ALBEF_EXAMPLE_CONFIGS
 using Configs = ConfigList<ALBEF_EXAMPLE_CONFIGS>;
 #else
-using Configs = ConfigList<albef::Tiny, albef::Small, albef::Base>;
+using Configs = ConfigList<albef::Tiny, albef::Tiny96, albef::Small, albef::Base>;
 #endif
 
 template <class C>
@@ -24,11 +24,13 @@ inline constexpr const char* config_name = "?";
 template <>
 inline constexpr const char* config_name<albef::Tiny> = "tiny";
 template <>
+inline constexpr const char* config_name<albef::Tiny96> = "tiny96";
+template <>
 inline constexpr const char* config_name<albef::Small> = "small";
 template <>
 inline constexpr const char* config_name<albef::Base> = "base";
 
-/// "tiny, small, base"
+/// "tiny, tiny96, small, base"
 template <class... C>
 std::string config_names(ConfigList<C...>) {
   std::string names;

@@ -9,7 +9,6 @@
 #ifdef ALBEF_WITH_CUDA  // set by the build where ALBEF_EXAMPLE_DEVICES has cuda
 #include "albef/cuda.hpp"
 #endif
-#include "program.hpp"
 
 namespace examples {
 
@@ -94,10 +93,10 @@ int with_device_and_precision(const DeviceArguments& args, F&& f) {
 
 /// A main function whose options are `app`'s and those of the device: calls f(device).
 template <class F>
-int run_on_device(CLI::App& app, int argc, char** argv, F&& f) {
+int run_on_device(Program& app, int argc, char** argv, F&& f) {
   DeviceArguments args;
   args.add_to(app);
-  return run_program(app, argc, argv, [&] { return with_device(args, f); });
+  return app.run(argc, argv, [&] { return with_device(args, f); });
 }
 
 }  // namespace examples

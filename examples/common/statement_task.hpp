@@ -122,7 +122,7 @@ int train_statements(const StatementTask& task, TaskArguments args, auto& device
   using namespace albef;
   using Device = std::remove_reference_t<decltype(device)>;
   constexpr int positions = C::max_position_embeddings;
-  args.complete(std::is_same_v<C, Tiny>, task.tiny, task.paper, positions);
+  args.complete(std::is_base_of_v<Tiny, C>, task.tiny, task.paper, positions);
   const auto open = [&](const std::vector<std::string>& files, bool strict) {
     return std::make_shared<const StatementSet>(files, task.format, args.annotations(strict));
   };

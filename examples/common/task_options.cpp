@@ -84,7 +84,7 @@ void TaskArguments::complete(bool is_tiny, const TaskDefaults& tiny, const TaskD
   };
   if (train.epochs == 0) train.epochs = standard.epochs;
   if (batch_size <= 0) batch_size = standard.batch_size;
-  set(train.lr, standard.lr);
+  set(train.lr, init.empty() ? standard.new_model_lr : standard.lr);
   set(train.min_lr, std::min(standard.min_lr, train.lr));
   set(train.warmup_lr, std::min(1e-5, train.lr));
   set(train.warmup, standard.warmup);

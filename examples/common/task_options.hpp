@@ -34,7 +34,8 @@ struct TaskDefaults {
   int epochs = 10, batch_size = 32, warmup = 100;
   int alpha_epochs = 1;  // epochs over which the soft targets gain their weight
   double lr = 2e-5, min_lr = 1e-6;
-  int max_text_length = 0;  // tokens of a text; 0: the model's positions
+  double new_model_lr = lr;  // peak for a model that is not pre-trained
+  int max_text_length = 0;   // tokens of a text; 0: the model's positions
 };
 
 /// What a user may set of a fine-tuning run. Unset numbers (0 or below) take the task's default;

@@ -28,6 +28,11 @@ void TrainArguments::add_to(Command& app) {
       .capture_default_str()
       .group(data_group);
   add_picture_options(app, data_group);
+  app.add_option("--mask-probability", mask_probability,
+                 "share of the tokens that the model has to guess (BERT: 0.15); much, where "
+                 "captions are short or all alike")
+      .capture_default_str()
+      .group(data_group);
   app.add_option("--mismatch", noise.mismatch,
                  "spoil captions: share that is swapped with another record's")
       .group(data_group);
