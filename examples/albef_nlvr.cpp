@@ -8,6 +8,10 @@ namespace {
 
 const examples::StatementTask task{.name = "nlvr",
                                    .title = "Statements about two pictures",
+                                   .data_help =
+                                       "JSON files: lists of {\"images\": [left, right], "
+                                       "\"sentence\", \"label\"}, where the label is "
+                                       "True or False",
                                    .format = albef::reasoning_format(),
                                    .tiny = {.epochs = 20,
                                             .batch_size = 64,
@@ -40,10 +44,6 @@ int assign(examples::TaskArguments args, auto& device) {
                                 std::function<examples::Validation(typename Task::Ctx&)>{});
 }
 
-const char* const data_help =
-    "JSON files: lists of {\"images\": [left, right], \"sentence\", \"label\"}, where the label is "
-    "True or False";
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -68,43 +68,12 @@ int main(int argc, char** argv) {
       "neither?");
   assigning.add_to(assign_command, examples::data_help, false, false);
 
-  examples::TaskArguments training;
-  examples::Command train = app.add_subcommand(
-      "train",
-      "fine-tune; the output folder gets checkpoint.safetensors (to resume), "
-      "checkpoint_best.safetensors and results.json (of the best epoch on --val), metrics.jsonl, "
-      "validation.jsonl, losses.png, summary.json, vocab.txt");
-  training.add_to(train, data_help);
-
-  examples::EvaluateArguments evaluation;
-  examples::Command evaluate =
-      app.add_subcommand("evaluate", "accuracy, by label, of a trained model");
-  evaluation.add_to(evaluate, data_help);
-
-  examples::StatementQuestion question;
-  examples::Command predict =
-      app.add_subcommand("predict", "what the model says about two pictures");
-  question.add_to(predict);
-  predict.add_option("-i,--images", question.images, "two picture files (PNG or JPEG)")
-      .required()
-      .expected(2);
-  predict.add_option("-t,--text", question.statements, "statements").required();
-  predict.add_option("-o,--output", question.output, "write pictures and verdicts to this PNG");
-
+  examples::StatementCommands commands(app, task);
   return app.run(argc, argv, [&] {
     if (assign_command)
       return examples::with_training(assigning, [&]<class C, class P>(auto& device) {
         return assign<C, P>(assigning, device);
       });
-    if (train)
-      return examples::with_training(training, [&]<class C, class P>(auto& device) {
-        return examples::train_statements<albef::AlbefNlvr, C, P>(task, training, device);
-      });
-    if (evaluate)
-      return examples::with_model<albef::AlbefNlvr>(evaluation, [&](auto& model) {
-        return examples::evaluate_statements(task, evaluation, model);
-      });
-    return examples::with_model<albef::AlbefNlvr>(
-        question, [&](auto& model) { return examples::predict_statements(task, question, model); });
+    return commands.run<albef::AlbefNlvr>();
   });
 }

@@ -356,11 +356,7 @@ int main(int argc, char** argv) {
       "    --question 'what color is the cat?' 'how many cats are there?'");
 
   TrainArguments training;
-  examples::Command train_command = app.add_subcommand(
-      "train",
-      "fine-tune; the output folder gets checkpoint.safetensors (to resume), "
-      "checkpoint_best.safetensors and results.json (of the best epoch on --val), metrics.jsonl, "
-      "validation.jsonl, losses.png, summary.json, vocab.txt");
+  examples::Command train_command = app.add_subcommand("train", examples::training_help);
   training.add_to(train_command, data_help);
   training.answers.add_to(train_command, "all answers of the training data");
 

@@ -30,7 +30,7 @@ mkdir -p "$build" quickstart
 echo "Building (a minute or two; details in $build/build.log)"
 if ! {
   cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-    -DALBEF_BUILD_TESTS=OFF -DALBEF_BUILD_BENCHMARKS=OFF &&
+    -DALBEF_BUILD_TESTS=OFF -DALBEF_BUILD_BENCHMARKS=OFF -DALBEF_EXAMPLE_CONFIGS=tiny &&
     cmake --build "$build" --parallel "$(bash cmake/jobs.sh)" --target albef_pretrain albef_eval
 } >"$build/build.log" 2>&1; then
   tail -n 40 "$build/build.log" >&2

@@ -17,13 +17,13 @@ if command -v ccache >/dev/null; then
   export CMAKE_CXX_COMPILER_LAUNCHER=ccache
 fi
 
-build=build/quickstart
+build=build/tasks
 out=tasks
 mkdir -p "$build" "$out"
-echo "Building (a few minutes; details in $build/build.log)"
+echo "Building (some minutes; details in $build/build.log)"
 if ! {
   cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-    -DALBEF_BUILD_TESTS=OFF -DALBEF_BUILD_BENCHMARKS=OFF &&
+    -DALBEF_BUILD_TESTS=OFF -DALBEF_BUILD_BENCHMARKS=OFF -DALBEF_EXAMPLE_CONFIGS=tiny96 &&
     cmake --build "$build" --parallel "$(bash cmake/jobs.sh)" --target make_scenes \
       albef_pretrain albef_retrieval albef_vqa albef_nlvr albef_ve albef_ground
 } >"$build/build.log" 2>&1; then
@@ -39,39 +39,45 @@ step "scenes: 12 objects in one style, $out/scenes"
 scenes=$out/scenes
 "$bin/make_scenes" --easy --scenes 3000 --val 200 --test 400 --output "$scenes"
 
+# Whole pictures, since captions speak of objects at the edge, and many masked words, since captions
+# are short.
 step "pre-training, $out/pretrain"
-"$bin/albef_pretrain" --data "$scenes/train.tar" --output "$out/pretrain" --epochs 20
+"$bin/albef_pretrain" --config tiny96 --data "$scenes/train.tar" --output "$out/pretrain" \
+  --epochs 14 --crop 0.9 1 --mask-probability 0.4
 init=$out/pretrain/checkpoint.safetensors
 
 step "retrieval, $out/retrieval"
 "$bin/albef_retrieval" train --init "$init" --data "$scenes/retrieval_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/retrieval" --epochs 4
+  --image-root "$scenes/train.tar" --output "$out/retrieval" --epochs 1 --batch-size 64 \
+  --crop 0.9 1
 "$bin/albef_retrieval" evaluate -m "$out/retrieval/checkpoint.safetensors" \
   --data "$scenes/retrieval_test.json" --image-root "$scenes/test.tar" \
   --output "$out/retrieval/test.json" --sheet "$out/retrieval.png"
 
 step "visual question answering, $out/vqa"
 "$bin/albef_vqa" train --init "$init" --data "$scenes/vqa_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/vqa" --epochs 3
+  --image-root "$scenes/train.tar" --output "$out/vqa" --epochs 2 --by-picture \
+  --batch-size 128 --warmup 50
 "$bin/albef_vqa" evaluate -m "$out/vqa/checkpoint.safetensors" --data "$scenes/vqa_test.json" \
   --answers "$scenes/answer_list.json" --image-root "$scenes/test.tar" \
   --output "$out/vqa/test.json" --sheet "$out/vqa.png"
 
 step "visual entailment, $out/ve"
 "$bin/albef_ve" train --init "$init" --data "$scenes/ve_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/ve" --epochs 3
+  --image-root "$scenes/train.tar" --output "$out/ve" --epochs 3 --by-picture --batch-size 96 \
+  --warmup 50
 "$bin/albef_ve" evaluate -m "$out/ve/checkpoint.safetensors" --data "$scenes/ve_test.json" \
   --image-root "$scenes/test.tar" --output "$out/ve/test.json" --sheet "$out/ve.png"
 
 step "reasoning on pairs of pictures, $out/nlvr"
 "$bin/albef_nlvr" train --init "$init" --data "$scenes/nlvr_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/nlvr" --epochs 3
+  --image-root "$scenes/train.tar" --output "$out/nlvr" --epochs 3 --by-picture --warmup 50
 "$bin/albef_nlvr" evaluate -m "$out/nlvr/checkpoint.safetensors" --data "$scenes/nlvr_test.json" \
   --image-root "$scenes/test.tar" --output "$out/nlvr/test.json" --sheet "$out/nlvr.png"
 
 step "grounding, $out/ground"
 "$bin/albef_ground" train --init "$init" --data "$scenes/grounding_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/ground" --epochs 1
+  --image-root "$scenes/train.tar" --output "$out/ground" --epochs 1 --batch-size 64
 "$bin/albef_ground" evaluate -m "$out/ground/checkpoint.safetensors" \
   --data "$scenes/grounding_test.json" --image-root "$scenes/test.tar" \
   --refs "$scenes/refs.json" --instances "$scenes/instances.json" \

@@ -22,6 +22,7 @@ namespace examples {
 /// What sets one task of this kind apart.
 struct StatementTask {
   std::string name, title;
+  std::string data_help;  // what --data is
   albef::StatementFormat format;
   TaskDefaults tiny, paper;
 };
@@ -219,5 +220,48 @@ int predict_statements(const StatementTask& task, const StatementQuestion& args,
   if (!args.output.empty()) write_answer_sheet(args.output, task.title, args.images, lines);
   return 0;
 }
+
+/// The commands `train`, `evaluate` and `predict` of a program for the task.
+class StatementCommands {
+ public:
+  StatementCommands(Command& app, const StatementTask& task)
+      : task_(task),
+        train_(app.add_subcommand("train", training_help)),
+        evaluate_(app.add_subcommand("evaluate", "accuracy, by label, of a trained model")),
+        predict_(app.add_subcommand("predict", "what the model says about pictures of yours")) {
+    training_.add_to(train_, task.data_help);
+    evaluation_.add_to(evaluate_, task.data_help);
+    question_.add_to(predict_);
+    const int pictures = task.format.pictures;
+    predict_
+        .add_option(pictures == 1 ? "-i,--image" : "-i,--images", question_.images,
+                    pictures == 1 ? "picture file (PNG or JPEG)" : "picture files (PNG or JPEG)")
+        .required()
+        .expected(pictures);
+    predict_.add_option("-t,--text", question_.statements, "statements").required();
+    predict_.add_option("-o,--output", question_.output, "write pictures and verdicts to this PNG");
+  }
+
+  /// Does what was asked for.
+  template <template <class> class Model>
+  int run() {
+    if (train_)
+      return with_training(training_, [&]<class C, class P>(auto& device) {
+        return train_statements<Model, C, P>(task_, training_, device);
+      });
+    if (evaluate_)
+      return with_model<Model>(
+          evaluation_, [&](auto& model) { return evaluate_statements(task_, evaluation_, model); });
+    return with_model<Model>(
+        question_, [&](auto& model) { return predict_statements(task_, question_, model); });
+  }
+
+ private:
+  const StatementTask& task_;
+  TaskArguments training_;
+  EvaluateArguments evaluation_;
+  StatementQuestion question_;
+  Command train_, evaluate_, predict_;
+};
 
 }  // namespace examples

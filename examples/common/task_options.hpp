@@ -38,6 +38,11 @@ struct TaskDefaults {
   int max_text_length = 0;   // tokens of a text; 0: the model's positions
 };
 
+inline constexpr const char* training_help =
+    "fine-tune; the output folder gets checkpoint.safetensors (to resume), "
+    "checkpoint_best.safetensors and results.json (of the best epoch on --val), metrics.jsonl, "
+    "validation.jsonl, losses.png, summary.json, vocab.txt";
+
 /// What a user may set of a fine-tuning run. Unset numbers (0 or below) take the task's default;
 /// see complete().
 struct TaskArguments : RunArguments {

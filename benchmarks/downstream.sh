@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Fine-tunes on scenes with and without pre-training and momentum distillation, over several seeds,
+# and prints the test accuracies. What is there already is not run again.
+# Usage: downstream.sh PROGRAMS SCENES CHECKPOINT OUTPUT SEEDS [TASKS]
+#   PROGRAMS    folder of the example programs, e.g. build/release/examples
+#   SCENES      folder that make_scenes wrote
+#   CHECKPOINT  of pre-training on these scenes
+#   SEEDS       e.g. "1 2 3"
+#   TASKS       default: "vqa ve nlvr retrieval ground"
+set -euo pipefail
+programs=${1:?see the head of this file} scenes=$2 pretrained=$3 output=$4 seeds=$5
+tasks=${6:-vqa ve nlvr retrieval ground}
+threads=${THREADS:-1}
+
+# Examples of a picture come together; whole pictures, since objects at the edge matter.
+options() {
+  case $1 in
+    vqa) echo --by-picture --batch-size 128 --epochs 2 --warmup 50 ;;
+    ve) echo --by-picture --batch-size 96 --epochs 3 --warmup 50 ;;
+    nlvr) echo --by-picture --batch-size 64 --epochs 4 --warmup 50 ;;
+    retrieval) echo --batch-size 64 --epochs 3 --crop 0.9 1 ;;
+    ground) echo --batch-size 64 --epochs 1 ;;
+  esac
+}
+evaluation() {
+  case $1 in
+    vqa) echo --answers "$scenes/answer_list.json" ;;
+    ground) echo --refs "$scenes/refs.json" --instances "$scenes/instances.json" \
+      --detections "$scenes/dets.json" ;;
+  esac
+}
+
+for seed in $seeds; do
+  for task in $tasks; do
+    for variant in both pretrained distilled; do # distilled: a new model, with distillation
+      run=$output/$task-$variant-$seed
+      [ -e "$run/test.json" ] && continue
+      start=(--init "$pretrained")
+      [ $variant = distilled ] && start=(--config tiny96)
+      [ $variant = pretrained ] && start+=(--no-distill)
+      data=$scenes/$task
+      [ "$task" = ground ] && data=$scenes/grounding
+      "$programs/albef_$task" train "${start[@]}" --data "${data}_train.json" \
+        --image-root "$scenes" --output "$run" --seed "$seed" --threads "$threads" \
+        $(options "$task") 2>"$run.log" >&2
+      "$programs/albef_$task" evaluate -m "$run/checkpoint.safetensors" \
+        --data "${data}_test.json" --image-root "$scenes" --threads "$threads" \
+        $(evaluation "$task") --output "$run/test.json.part" >>"$run.log" 2>&1
+      mv "$run/test.json.part" "$run/test.json"
+    done
+  done
+done
+
+python3 - "$output" "$seeds" "$tasks" <<'PYTHON'
+import json, statistics, sys
+output, seeds, tasks = sys.argv[1], sys.argv[2].split(), sys.argv[3].split()
+
+def results(task, run):
+    with open(f"{output}/{run}/test.json") as file:
+        found = next(iter(json.load(file).values()))
+    if task == "retrieval":
+        return found["itm"]["tr1"], found["itm"]["ir1"]
+    if task == "ground":
+        return 100 * found["pointing_accuracy"], 100 * found["box_accuracy"]
+    return (100 * found["accuracy"],)
+
+def seconds(run):
+    with open(f"{output}/{run}/summary.json") as file:
+        return json.load(file)["train_seconds"]
+
+for task in tasks:
+    for variant in ("both", "pretrained", "distilled"):
+        runs = [f"{task}-{variant}-{seed}" for seed in seeds]
+        numbers = zip(*(results(task, run) for run in runs))
+        text = "; ".join(f"{statistics.mean(n):.1f} ({', '.join(f'{x:.1f}' for x in n)})" for n in numbers)
+        minutes = statistics.mean(map(seconds, runs)) / 60
+        print(f"| {task} | {variant} | {text} | {minutes:.1f} |")
+PYTHON
