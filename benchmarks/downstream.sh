@@ -15,8 +15,8 @@ threads=${THREADS:-1}
 # Examples of a picture come together; whole pictures, since objects at the edge matter.
 options() {
   case $1 in
-    vqa) echo --by-picture --batch-size 128 --epochs 2 --warmup 50 ;;
-    ve) echo --by-picture --batch-size 96 --epochs 3 --warmup 50 ;;
+    vqa) echo --by-picture --batch-size 128 --epochs 4 --warmup 50 ;;
+    ve) echo --by-picture --batch-size 96 --epochs 6 --warmup 50 ;;
     nlvr) echo --by-picture --batch-size 64 --epochs 4 --warmup 50 ;;
     retrieval) echo --batch-size 64 --epochs 3 --crop 0.9 1 ;;
     ground) echo --batch-size 64 --epochs 1 ;;

@@ -56,7 +56,7 @@ step "retrieval, $out/retrieval"
 
 step "visual question answering, $out/vqa"
 "$bin/albef_vqa" train --init "$init" --data "$scenes/vqa_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/vqa" --epochs 2 --by-picture \
+  --image-root "$scenes/train.tar" --output "$out/vqa" --epochs 4 --by-picture \
   --batch-size 128 --warmup 50
 "$bin/albef_vqa" evaluate -m "$out/vqa/checkpoint.safetensors" --data "$scenes/vqa_test.json" \
   --answers "$scenes/answer_list.json" --image-root "$scenes/test.tar" \
