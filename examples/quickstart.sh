@@ -16,9 +16,8 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-# The defaults of albef_pretrain are the short run.
-training=()
-[ -n "$long" ] && training=(--epochs 300)
+epochs=36
+[ -n "$long" ] && epochs=300
 
 bash cmake/install_dependencies.sh examples
 if command -v ccache >/dev/null; then
@@ -39,8 +38,7 @@ if ! {
 fi
 
 data=examples/data/emoji
-"$build/examples/albef_pretrain" --data "$data/emoji-train.tar" --output quickstart \
-  ${training[@]+"${training[@]}"}
+"$build/examples/albef_pretrain" --data "$data/emoji-train.tar" --output quickstart --epochs "$epochs"
 # Pairs are re-ranked by matching score plus similarity over the temperature (1/0.03).
 "$build/examples/albef_eval" --checkpoint quickstart/checkpoint.safetensors \
   --data "test_comp=$data/emoji-test_comp.tar" "test_gender=$data/emoji-test_gender.tar" \
