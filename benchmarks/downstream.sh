@@ -25,6 +25,7 @@ options() {
 evaluation() {
   case $1 in
     vqa) echo --answers "$scenes/answer_list.json" ;;
+    retrieval) echo --similarity-weight 33 ;;
     ground) echo --refs "$scenes/refs.json" --instances "$scenes/instances.json" \
       --detections "$scenes/dets.json" ;;
   esac

@@ -16,7 +16,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-epochs=36
+epochs=38
 [ -n "$long" ] && epochs=300
 
 bash cmake/install_dependencies.sh examples

@@ -51,7 +51,7 @@ step "retrieval, $out/retrieval"
   --image-root "$scenes/train.tar" --output "$out/retrieval" --epochs 1 --batch-size 64 \
   --crop 0.9 1
 "$bin/albef_retrieval" evaluate -m "$out/retrieval/checkpoint.safetensors" \
-  --data "$scenes/retrieval_test.json" --image-root "$scenes/test.tar" \
+  --data "$scenes/retrieval_test.json" --image-root "$scenes/test.tar" --similarity-weight 33 \
   --output "$out/retrieval/test.json" --sheet "$out/retrieval.png"
 
 step "visual question answering, $out/vqa"
