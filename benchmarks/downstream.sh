@@ -11,6 +11,7 @@ set -euo pipefail
 programs=${1:?see the head of this file} scenes=$2 pretrained=$3 output=$4 seeds=$5
 tasks=${6:-vqa ve nlvr retrieval ground}
 threads=${THREADS:-1}
+mkdir -p "$output"
 
 # Examples of a picture come together; whole pictures, since objects at the edge matter.
 options() {
@@ -43,7 +44,7 @@ for seed in $seeds; do
       [ "$task" = ground ] && data=$scenes/grounding
       "$programs/albef_$task" train "${start[@]}" --data "${data}_train.json" \
         --image-root "$scenes" --output "$run" --seed "$seed" --threads "$threads" \
-        $(options "$task") 2>"$run.log" >&2
+        $(options "$task") >"$run.log" 2>&1
       "$programs/albef_$task" evaluate -m "$run/checkpoint.safetensors" \
         --data "${data}_test.json" --image-root "$scenes" --threads "$threads" \
         $(evaluation "$task") --output "$run/test.json.part" >>"$run.log" 2>&1
@@ -62,6 +63,7 @@ def results(task, run):
     if task == "retrieval":
         return found["itm"]["tr1"], found["itm"]["ir1"]
     if task == "ground":
+        found = found["test"]
         return 100 * found["pointing_accuracy"], 100 * found["box_accuracy"]
     return (100 * found["accuracy"],)
 
