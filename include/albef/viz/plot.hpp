@@ -50,11 +50,11 @@ inline constexpr std::array<Color, 8> plot_colors{{{0.12, 0.38, 0.70},
 /// Centred moving average that skips values that are not finite; NaN where there are none.
 inline std::vector<double> smoothed(const std::vector<double>& y, std::size_t window) {
   const std::size_t n = y.size(), half = window / 2;
-  std::vector<double> sum(n + 1, 0), count(n + 1, 0), out(n);
-  for (std::size_t i = 0; i < n; ++i) {
-    const bool finite = std::isfinite(y[i]);
-    sum[i + 1] = sum[i] + (finite ? y[i] : 0);
-    count[i + 1] = count[i] + (finite ? 1 : 0);
+  std::vector<double> sum{0}, count{0}, out(n);
+  for (const double value : y) {
+    const bool finite = std::isfinite(value);
+    sum.push_back(sum.back() + (finite ? value : 0));
+    count.push_back(count.back() + (finite ? 1 : 0));
   }
   for (std::size_t i = 0; i < n; ++i) {
     const std::size_t low = i - std::min(half, i), high = std::min(i + half, n - 1) + 1;
