@@ -13,12 +13,6 @@ const examples::StatementTask task{.name = "nlvr",
                                        "\"sentence\", \"label\"}, where the label is "
                                        "True or False",
                                    .format = albef::reasoning_format(),
-                                   .tiny = {.epochs = 20,
-                                            .batch_size = 64,
-                                            .alpha_epochs = 10,
-                                            .lr = 2e-4,
-                                            .min_lr = 1e-5,
-                                            .new_model_lr = 1e-3},
                                    .paper = {.epochs = 10, .batch_size = 16}};
 const examples::TaskDefaults assign_tiny{.epochs = 10,
                                          .batch_size = 64,

@@ -12,12 +12,6 @@ const examples::StatementTask task{.name = "ve",
                                        "where the label is contradiction, "
                                        "neutral or entailment",
                                    .format = albef::entailment_format(),
-                                   .tiny = {.epochs = 20,
-                                            .batch_size = 64,
-                                            .alpha_epochs = 10,
-                                            .lr = 2e-4,
-                                            .min_lr = 1e-5,
-                                            .new_model_lr = 1e-3},
                                    .paper = {.epochs = 5, .alpha_epochs = 0}};
 
 }  // namespace

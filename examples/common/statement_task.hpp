@@ -24,7 +24,13 @@ struct StatementTask {
   std::string name, title;
   std::string data_help;  // what --data is
   albef::StatementFormat format;
-  TaskDefaults tiny, paper;
+  TaskDefaults paper;
+  TaskDefaults tiny{.epochs = 20,
+                    .batch_size = 64,
+                    .alpha_epochs = 10,
+                    .lr = 2e-4,
+                    .min_lr = 1e-5,
+                    .new_model_lr = 1e-3};
 };
 
 using StatementSetPtr = std::shared_ptr<const albef::StatementSet>;
