@@ -13,6 +13,8 @@
 #include "albef/ops/gather.hpp"
 #include "albef/testing/gradcheck.hpp"
 
+namespace context_test {
+
 using albef::batch_of;
 using albef::Cpu;
 using albef::Plane;
@@ -278,3 +280,5 @@ TEST_CASE("gradcheck notices a wrong gradient and names the place") {
   CHECK((result.message.starts_with("input 0[0]: gradient") ||
          result.message.starts_with("input 0[1]: gradient")));
 }
+
+}  // namespace context_test

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <limits>
 
+namespace error_test {
+
 using albef::concat;
 
 TEST_CASE("error: parts of every type are joined as they read") {
@@ -25,3 +27,5 @@ TEST_CASE("error: require throws where the condition fails") {
                        albef::Error);
   CHECK_THROWS_WITH_AS(albef::fail("file", ": ", std::size_t{7}), "file: 7", albef::Error);
 }
+
+}  // namespace error_test

@@ -8,6 +8,8 @@
 
 #include "albef/cpu/memory.hpp"
 
+namespace memory_test {
+
 using albef::Arena;
 using albef::Buffer;
 using albef::Cpu;
@@ -134,3 +136,5 @@ TEST_CASE("GradientPool: reset frees everything and joins regions") {
   all[0] = all[capacity - 1] = 1;
   CHECK(pool.capacity() == capacity);
 }
+
+}  // namespace memory_test

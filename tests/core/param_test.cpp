@@ -13,6 +13,8 @@
 #include "albef/core/param_store.hpp"
 #include "albef/cpu.hpp"
 
+namespace param_test {
+
 using albef::Cpu;
 using albef::Param;
 using albef::Plane;
@@ -222,3 +224,5 @@ TEST_CASE("a store of parameters known at run time only") {
   CHECK(store.data(Plane::online)[5] == 1);
   CHECK(store.data(Plane::online)[6] == 0);
 }
+
+}  // namespace param_test

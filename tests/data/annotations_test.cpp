@@ -8,6 +8,8 @@
 
 #include "data_files.hpp"
 
+namespace annotations_test {
+
 using albef::AnnotationOptions;
 using albef::JsonAnnotations;
 using data_test::error_of;
@@ -131,3 +133,5 @@ TEST_CASE("annotations: unreadable files are named") {
   CHECK_CONTAINS(message, path + ": record 0 (none.png)");
   CHECK_CONTAINS(message, "No such file");
 }
+
+}  // namespace annotations_test

@@ -9,6 +9,8 @@
 
 #include "albef/core/rng.hpp"
 
+namespace image_codec_test {
+
 namespace fs = std::filesystem;
 using namespace albef;
 
@@ -188,3 +190,5 @@ TEST_CASE("damaged bytes never crash, and change nothing silently in a PNG") {
     png[at] ^= 4;
   }
 }
+
+}  // namespace image_codec_test

@@ -5,6 +5,8 @@
 
 #include "albef/testing/image_case.hpp"
 
+namespace image_golden_test {
+
 using albef::GoldenCase;
 using albef::GoldenReport;
 
@@ -40,3 +42,5 @@ TEST_CASE("the golden image runner notices wrong, missing and surplus results") 
                                            "normalized/photo_32", "resize/strip_32",
                                            "something/else"});
 }
+
+}  // namespace image_golden_test

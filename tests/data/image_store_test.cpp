@@ -12,6 +12,8 @@
 #include "albef/data/shard_writer.hpp"
 #include "data_files.hpp"
 
+namespace image_store_test {
+
 using data_test::error_of;
 using data_test::TemporaryFolder;
 
@@ -122,3 +124,5 @@ TEST_CASE("png: opacity is kept when asked for") {
   }
   CHECK_CONTAINS(error_of([&] { rgba("color.jpg"); }), "'color.jpg': it is no PNG file");
 }
+
+}  // namespace image_store_test

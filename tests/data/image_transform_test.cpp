@@ -11,6 +11,8 @@
 
 #include "albef/data/normalize.hpp"
 
+namespace image_transform_test {
+
 using namespace albef;
 
 namespace {
@@ -264,3 +266,5 @@ TEST_CASE("training and evaluation transforms") {
   train.flip = 1.5f;
   CHECK_THROWS_WITH_AS(train.check(), doctest::Contains("flip"), Error);
 }
+
+}  // namespace image_transform_test

@@ -19,6 +19,8 @@
 #include "data_files.hpp"
 #include "letters.hpp"
 
+namespace loader_test {
+
 using albef::Loader;
 using albef::LoaderOptions;
 using albef::LoaderPosition;
@@ -396,3 +398,5 @@ TEST_CASE("retrieval set: pictures are read in order by any number of threads") 
       [&] { albef::for_each_image_batch(*damaged, all, {.size = 5}, 2, 2, [](const auto&) {}); });
   CHECK_CONTAINS(message, "record 4 (cut)");
 }
+
+}  // namespace loader_test

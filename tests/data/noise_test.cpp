@@ -12,6 +12,8 @@
 #include "albef/data/webdataset.hpp"
 #include "data_files.hpp"
 
+namespace noise_test {
+
 using albef::CaptionNoise;
 using albef::NoiseKind;
 using albef::NoisySource;
@@ -91,3 +93,5 @@ TEST_CASE("noise: shares out of range are named") {
   CHECK_CONTAINS(message, "add up to at most 1");
   data_test::error_of([&] { NoisySource(source, {.partial = -0.1}); });
 }
+
+}  // namespace noise_test

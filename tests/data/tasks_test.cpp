@@ -16,6 +16,8 @@
 #include "data_files.hpp"
 #include "letters.hpp"
 
+namespace tasks_test {
+
 using albef::AnswerList;
 using albef::ClassBatch;
 using albef::EvalTransform;
@@ -422,3 +424,5 @@ TEST_CASE("grounding: boxes outside their picture and broken references are name
   CHECK_CONTAINS(fails(ref(1, 8), whole, R"({"8": [[0, 0, 10, 10], [0, 0, 200, 10]]})"),
                  "d.json: picture 8: box 1: field 'box': the box [0.0, 0.0, 200.0, 10.0]");
 }
+
+}  // namespace tasks_test

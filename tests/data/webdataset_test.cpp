@@ -11,6 +11,8 @@
 #include "albef/data/codec.hpp"
 #include "data_files.hpp"
 
+namespace webdataset_test {
+
 using albef::expand_shards;
 using albef::WebDataset;
 using data_test::error_of;
@@ -202,3 +204,5 @@ TEST_CASE("webdataset: threads read at the same time") {
   }
   CHECK(wrong == std::vector<int>(4, 0));
 }
+
+}  // namespace webdataset_test

@@ -13,6 +13,8 @@
 #include "albef/cpu/memory.hpp"
 #include "albef/models/albef.hpp"
 
+namespace checkpoint_test {
+
 using albef::AdamW;
 using albef::Cpu;
 using albef::Error;
@@ -292,3 +294,5 @@ TEST_CASE("checkpoint: a damaged file changes nothing but an error") {
   CHECK_THROWS_AS(Checkpoint(store).load(folder / "none.safetensors"), Error);
   CHECK_THROWS_AS(Checkpoint(store).save(folder / "no/such/folder.safetensors", {}), Error);
 }
+
+}  // namespace checkpoint_test

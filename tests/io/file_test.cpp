@@ -5,6 +5,8 @@
 
 #include <filesystem>
 
+namespace file_test {
+
 namespace fs = std::filesystem;
 using albef::AtomicFile;
 using albef::Error;
@@ -148,3 +150,5 @@ TEST_CASE("AtomicFile: a full disk is an Error") {
   CHECK(contains(message_of([] { albef::write_file("/dev/full", "small"); }), "No space left"));
   CHECK(fs::is_character_file("/dev/full"));
 }
+
+}  // namespace file_test

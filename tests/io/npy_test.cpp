@@ -9,6 +9,8 @@
 
 #include "albef/io/xtensor.hpp"
 
+namespace npy_test {
+
 namespace fs = std::filesystem;
 using albef::Error;
 
@@ -127,3 +129,5 @@ TEST_CASE("xtensor: arrays handed in") {
   const xt::xarray<float> vector{1, 2};
   CHECK_THROWS_WITH_AS(albef::as_mat(vector), doctest::Contains("two dimensions"), Error);
 }
+
+}  // namespace npy_test

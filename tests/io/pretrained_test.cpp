@@ -15,6 +15,8 @@
 #include "albef/models/ve.hpp"
 #include "albef/models/vqa.hpp"
 
+namespace pretrained_test {
+
 using albef::Cpu;
 using albef::Error;
 using albef::Nano;
@@ -188,3 +190,5 @@ TEST_CASE("pretrained: another image size on demand, reported; no other differen
                        doctest::Contains("config.num_attention_heads is 4, the model has 2"),
                        Error);
 }
+
+}  // namespace pretrained_test

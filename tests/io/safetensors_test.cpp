@@ -5,6 +5,8 @@
 
 #include <filesystem>
 
+namespace safetensors_test {
+
 namespace fs = std::filesystem;
 using albef::DType;
 using albef::Error;
@@ -203,3 +205,5 @@ TEST_CASE("safetensors: missing file and unwritable place") {
     CHECK_THROWS_WITH_AS(albef::write_safetensors("/dev/full", {{"a", DType::F32, {1}, &value}}),
                          doctest::Contains("No space left"), Error);
 }
+
+}  // namespace safetensors_test

@@ -5,6 +5,8 @@
 #include "albef/testing/gradcheck.hpp"
 #include "micro.hpp"
 
+namespace encoders_test {
+
 using namespace model_test;
 using albef::gradcheck;
 using albef::GradcheckOptions;
@@ -168,3 +170,5 @@ TEST_CASE("inputs that do not fit are refused by name") {
   CHECK_THROWS_WITH_AS(albef::upload_images<Micro>(b.ctx, std::span<const std::uint8_t>(pixels)),
                        "got 100 pixel values, expected images of 8 x 8 x 3", albef::Error);
 }
+
+}  // namespace encoders_test

@@ -3,6 +3,8 @@
 
 #include "micro.hpp"
 
+namespace gradcam_test {
+
 using namespace model_test;
 using albef::HeatMap;
 
@@ -115,3 +117,5 @@ TEST_CASE("Grad-CAM: positive gradients times probabilities, mean over heads and
   check(albef::sentence_cam(words), {0.575, 0.05, 0.1, 0});
   check(albef::sentence_cam(words, 4), {0.2875, 0.025, 0.05, 0});
 }
+
+}  // namespace gradcam_test

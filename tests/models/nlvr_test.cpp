@@ -5,6 +5,8 @@
 
 #include "micro.hpp"
 
+namespace nlvr_test {
+
 using namespace model_test;
 using Model = albef::AlbefNlvr<Micro>;
 using NlvrBench = Bench<Micro, Fp64, Model>;
@@ -183,3 +185,5 @@ TEST_CASE("text assignment: draws") {
                        "[text assignment] a batch of 2 has no two negatives, expected at least 3",
                        albef::Error);
 }
+
+}  // namespace nlvr_test

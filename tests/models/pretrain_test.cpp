@@ -5,6 +5,8 @@
 #include "albef/optim/adamw.hpp"
 #include "micro.hpp"
 
+namespace pretrain_test {
+
 using namespace model_test;
 using albef::AdamW;
 using albef::AlbefObjectives;
@@ -263,3 +265,5 @@ TEST_CASE("the number of threads and checkpointing do not change a bit") {
   CHECK(bit_equal(one, train<AlbefObjectives>(3, false)));
   CHECK(bit_equal(one, train<AlbefObjectives>(2, true)));
 }
+
+}  // namespace pretrain_test

@@ -3,6 +3,8 @@
 
 #include "micro.hpp"
 
+namespace retrieval_step_test {
+
 using namespace model_test;
 using albef::RetrievalObjectives;
 using Identities = std::vector<std::int64_t>;
@@ -99,3 +101,5 @@ TEST_CASE("the queue keeps identities beside its features, around its end") {
   queue.push(rows, rows, second.data());
   CHECK(ids() == Identities{6, 2, 3, 4, 5});
 }
+
+}  // namespace retrieval_step_test

@@ -3,6 +3,8 @@
 
 #include "micro.hpp"
 
+namespace retrieval_test {
+
 using namespace model_test;
 using Pool = albef::RetrievalPool<Bench<Micro>::Ctx, Micro>;
 
@@ -123,3 +125,5 @@ TEST_CASE("recall: ranks of the right partners, several texts of one image, ties
   CHECK_THROWS_WITH_AS(albef::recall(i2t, t2i, std::vector<int>{0, 0, 2}, 2),
                        "[recall] text 2 belongs to image 2, expected 0..1", albef::Error);
 }
+
+}  // namespace retrieval_test

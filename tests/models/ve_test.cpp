@@ -3,6 +3,8 @@
 
 #include "micro.hpp"
 
+namespace ve_test {
+
 using namespace model_test;
 using Model = albef::AlbefVe<Micro>;
 using VeBench = Bench<Micro, Fp64, Model>;
@@ -90,3 +92,5 @@ TEST_CASE("visual entailment: batches that do not fit together are refused") {
   batch.labels.clear();
   CHECK(Model::upload(b.ctx, batch).labels == nullptr);  // only asked
 }
+
+}  // namespace ve_test

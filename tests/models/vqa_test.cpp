@@ -5,6 +5,8 @@
 
 #include "micro.hpp"
 
+namespace vqa_test {
+
 using namespace model_test;
 using Model = albef::AlbefVqa<Micro>;
 using VqaBench = Bench<Micro, Fp64, Model>;
@@ -297,3 +299,5 @@ TEST_CASE("VQA: batches and lists that do not fit are refused") {
   CHECK_THROWS_WITH_AS(vqa_loss(b.ctx, b.model, upload(b, asked), 0),
                        "[vqa] the batch has no answers to learn", albef::Error);
 }
+
+}  // namespace vqa_test

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+namespace batch_test {
+
 using namespace albef;
 using Ids = std::vector<std::int32_t>;
 using Longs = std::vector<std::int64_t>;
@@ -63,3 +65,5 @@ TEST_CASE("packed: what is wrong is named") {
   CHECK_THROWS_AS(packed(Longs{-1}, Longs{1}, 1, 1), Error);
   CHECK_THROWS_AS(packed(Longs{1LL << 31}, Longs{1}, 1, 1), Error);
 }
+
+}  // namespace batch_test

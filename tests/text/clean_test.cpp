@@ -7,6 +7,8 @@
 
 #include "albef/io/file.hpp"
 
+namespace clean_test {
+
 using namespace albef;
 
 TEST_CASE("pre_caption and pre_question equal the official functions") {
@@ -51,3 +53,5 @@ TEST_CASE("lower case is that of Python's str") {
   CHECK(lower("A\xCE\xA3\xCC\x81") == "a\xCF\x82\xCC\x81");        // marks are passed over as well
   CHECK(lower("\xE2\x85\xA7\xCE\xA3") == "\xE2\x85\xB7\xCF\x82");  // U+2167 counts as a letter
 }
+
+}  // namespace clean_test

@@ -10,6 +10,8 @@
 
 #include "albef/io/safetensors.hpp"
 
+namespace masking_test {
+
 using namespace albef;
 using Ids = std::vector<std::int32_t>;
 using Longs = std::vector<std::int64_t>;
@@ -168,3 +170,5 @@ TEST_CASE("masking: wrong numbers are errors") {
   RandomStream random(1, 1);
   CHECK_THROWS_AS(mask_tokens(text, options, random), Error);
 }
+
+}  // namespace masking_test

@@ -10,6 +10,8 @@
 #include "albef/core/rng.hpp"
 #include "albef/text/wordpiece.hpp"
 
+namespace vocabulary_test {
+
 using namespace albef;
 
 namespace {
@@ -116,3 +118,5 @@ TEST_CASE("learn_vocabulary: an alphabet that does not fit keeps its most freque
   CHECK(learn_vocabulary({}, 100).size() == 5);
   CHECK_THROWS_AS(learn_vocabulary(std::vector<std::string>{"\xFF"}, 100), Error);
 }
+
+}  // namespace vocabulary_test

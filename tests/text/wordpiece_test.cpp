@@ -12,6 +12,8 @@
 #include "albef/core/rng.hpp"
 #include "albef/text/tokenizer_json.hpp"
 
+namespace wordpiece_test {
+
 using namespace albef;
 
 namespace {
@@ -294,3 +296,5 @@ TEST_CASE("WordPiece: what holds for any text") {
       REQUIRE(bert().decode(ids_a) + (words.empty() ? "" : " ") == words);
   }
 }
+
+}  // namespace wordpiece_test

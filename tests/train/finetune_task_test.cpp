@@ -9,6 +9,8 @@
 #include "albef/train/trainer.hpp"
 #include "nano_data.hpp"
 
+namespace finetune_task_test {
+
 using namespace train_test;
 using albef::AdamW;
 
@@ -175,3 +177,5 @@ TEST_CASE("the trainer runs a task with a loader of its own, calls back and resu
     CHECK(std::memcmp(whole.store().data(p), second.store().data(p),
                       static_cast<std::size_t>(whole.store().size()) * sizeof(float)) == 0);
 }
+
+}  // namespace finetune_task_test

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace grounding_test {
+
 using albef::HeatMap;
 using albef::PixelMap;
 using albef::RealBox;
@@ -58,3 +60,5 @@ TEST_CASE("grounding: metrics over expressions, with and without boxes to choose
   CHECK(m.pointing_accuracy() == 0.75);
   CHECK(m.box_accuracy() == doctest::Approx(2.0 / 3));
 }
+
+}  // namespace grounding_test

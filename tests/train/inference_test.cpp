@@ -12,6 +12,8 @@
 #include "albef/train/task_model.hpp"
 #include "nano_data.hpp"
 
+namespace inference_test {
+
 using albef::CheckpointInfo;
 using albef::Error;
 using train_test::Cpu;
@@ -221,3 +223,5 @@ TEST_CASE("best answers") {
   CHECK(albef::best_answers(scores, 9).size() == 4);
   CHECK(albef::best_answers({}, 3).empty());
 }
+
+}  // namespace inference_test

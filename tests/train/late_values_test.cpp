@@ -11,6 +11,8 @@
 #include "albef/train/trainer.hpp"
 #include "nano_data.hpp"
 
+namespace late_values_test {
+
 namespace {
 
 /// Its log says what was started, and what the host waited for.
@@ -20,14 +22,15 @@ struct LateCpu : albef::Cpu {
 };
 
 }  // namespace
+}  // namespace late_values_test
 
 /// Values are copied in the order of the work, and nobody sees them before wait().
 template <class T>
-class albef::Readback<LateCpu, T> {
+class albef::Readback<late_values_test::LateCpu, T> {
  public:
   static constexpr bool deferred = true;
 
-  Readback(LateCpu& device, int) : device_(device) {}
+  Readback(late_values_test::LateCpu& device, int) : device_(device) {}
   void clear() { values_.clear(), closed_ = false; }
   void fetch(const T* from) { values_.push_back(*from); }
   void close() { closed_ = true; }
@@ -38,10 +41,12 @@ class albef::Readback<LateCpu, T> {
   }
 
  private:
-  LateCpu& device_;
+  late_values_test::LateCpu& device_;
   std::vector<T> values_;
   bool closed_ = false;
 };
+
+namespace late_values_test {
 
 namespace {
 
@@ -102,3 +107,5 @@ TEST_CASE(
   REQUIRE(norms->values.size() == 3);
   for (std::size_t k = 0; k < 3; ++k) CHECK(norms->values[k] == static_cast<double>(k + 1));
 }
+
+}  // namespace late_values_test

@@ -10,6 +10,8 @@
 #include "albef/train/plateau.hpp"
 #include "albef/train/signals.hpp"
 
+namespace metrics_test {
+
 namespace fs = std::filesystem;
 using albef::Error;
 using albef::MetricsLog;
@@ -132,3 +134,5 @@ TEST_CASE("signals: the second one ends the process") {
   REQUIRE(WIFSIGNALED(status));
   CHECK(WTERMSIG(status) == SIGTERM);
 }
+
+}  // namespace metrics_test

@@ -5,6 +5,8 @@
 #include "albef/testing/alloc_guard.hpp"
 #include "nano_data.hpp"
 
+namespace pretrain_task_test {
+
 using namespace train_test;
 
 namespace {
@@ -143,3 +145,5 @@ TEST_CASE("the first pairs of a batch, and how many of them fit into memory") {
   CHECK(task.fitting_pairs(data[0]) == 4);
   CHECK(task.fitting_pairs(two) == 2);
 }
+
+}  // namespace pretrain_task_test

@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+namespace progress_test {
+
 using albef::NamedValue;
 using albef::Progress;
 using albef::ProgressOptions;
@@ -94,3 +96,5 @@ TEST_CASE("durations") {
   CHECK(albef::detail::duration_text(0.0 / 1e-300) == "0:00:00");
   CHECK(albef::detail::duration_text(1e300) == "?");
 }
+
+}  // namespace progress_test

@@ -4,6 +4,8 @@
 #include "../models/micro.hpp"
 #include "albef/models/ve.hpp"
 
+namespace task_eval_test {
+
 using namespace model_test;
 
 namespace {
@@ -81,3 +83,5 @@ TEST_CASE("questions of a batch are answered as one by one") {
     CHECK(text.log_probability == doctest::Approx(written[at].log_probability).epsilon(1e-10));
   }
 }
+
+}  // namespace task_eval_test

@@ -8,6 +8,8 @@
 
 #include "nano_data.hpp"
 
+namespace trainer_test {
+
 using namespace train_test;
 using albef::Error;
 using albef::TrainOptions;
@@ -252,3 +254,5 @@ TEST_CASE("trainer: a batch size that two runs share by accumulation gives the m
                                                          twice.store().data(Plane::online)[i])));
   CHECK(worst < 1e-6);
 }
+
+}  // namespace trainer_test
