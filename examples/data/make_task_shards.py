@@ -8,7 +8,8 @@ tab-separated, with one header line; the column `image` is the number of the pic
   sprites  columns image, name, style -> OUT/sprites.tar.gz with STYLE/NAME.png, spaces in names as
            '_', for the styles whose licence suits a permissive tree.
   easyvqa  columns image, question, answer -> OUT/easyvqa-SPLIT.tar.gz with SPLIT/NUMBER.png,
-           OUT/easyvqa-SPLIT.json.gz (the VQA format of the official code) and OUT/answer_list.json.
+           OUT/easyvqa-SPLIT.json.gz (the VQA format of the official code), OUT/answer_list.json and
+           OUT/easyvqa-train-captions.json.gz: "a blue circle", where training questions tell both.
 The files are the same bytes on every run. Needs only the Python standard library.
 """
 
@@ -18,11 +19,13 @@ import gzip
 import io
 import json
 import pathlib
+import re
 import tarfile
 
 from make_emoji_shards import add, read_pack
 
 STYLES = ("noto", "fluent", "twemoji")
+SHAPES = ("circle", "rectangle", "triangle")
 
 
 def rows(path):
@@ -55,6 +58,31 @@ def sprites(source, out):
     write_tar(out / "sprites.tar.gz", sorted(files))
 
 
+def captions(records):
+    """Colour and shape of each picture whose questions and answers name both."""
+    known = {}
+    for record in records:
+        question, answer = record["question"], record["answer"][0]
+        if answer in ("yes", "no"):
+            continue
+        found = known.setdefault(record["image"], {})
+        if answer in SHAPES:
+            found["shape"] = answer
+            if asked := re.search(r"what is the (\w+) shape", question):
+                found["colour"] = asked[1]
+        else:
+            found["colour"] = answer
+            if asked := re.search("|".join(SHAPES), question):
+                found["shape"] = asked[0]
+    return [{"image": image, "caption": f"a {found['colour']} {found['shape']}"}
+            for image, found in sorted(known.items()) if len(found) == 2]
+
+
+def write_records(path, records, what):
+    lines = ",\n".join(json.dumps(r, separators=(",", ":")) for r in records)
+    write_packed(path, f"[{lines}]\n".encode(), f"{len(records)} {what}")
+
+
 def easyvqa(source, out):
     answers = set()
     for split in ("train", "test"):
@@ -65,9 +93,9 @@ def easyvqa(source, out):
                     "question": row["question"], "question_id": i, "answer": [row["answer"]]}
                    for i, row in enumerate(rows(source / f"{split}.tsv"))]
         answers.update(record["answer"][0] for record in records)
-        lines = ",\n".join(json.dumps(r, separators=(",", ":")) for r in records)
-        write_packed(out / f"easyvqa-{split}.json.gz", f"[{lines}]\n".encode(),
-                     f"{len(records)} questions")
+        write_records(out / f"easyvqa-{split}.json.gz", records, "questions")
+        if split == "train":
+            write_records(out / "easyvqa-train-captions.json.gz", captions(records), "captions")
     write(out / "answer_list.json", (json.dumps(sorted(answers)) + "\n").encode(),
           f"{len(answers)} answers")
 
