@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 epochs=38
-[ -n "$long" ] && epochs=300
+[ -n "$long" ] && epochs=240
 
 bash cmake/install_dependencies.sh examples
 if command -v ccache >/dev/null; then
