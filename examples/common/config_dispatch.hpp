@@ -26,6 +26,8 @@ inline constexpr const char* config_name<albef::Tiny> = "tiny";
 template <>
 inline constexpr const char* config_name<albef::Tiny96> = "tiny96";
 template <>
+inline constexpr const char* config_name<albef::TinyPatch8> = "tiny_p8";
+template <>
 inline constexpr const char* config_name<albef::Small> = "small";
 template <>
 inline constexpr const char* config_name<albef::Base> = "base";

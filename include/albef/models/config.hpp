@@ -46,6 +46,11 @@ struct Tiny96 : Tiny {
   static constexpr int image_res = 96;
 };
 
+/// Tiny for shapes smaller than its patches: 65 positions of 8 pixels.
+struct TinyPatch8 : Tiny {
+  static constexpr int patch_size = 8;
+};
+
 /// Small enough for tests that compare every number.
 struct Nano : Base {
   static constexpr int image_res = 32, patch_size = 8;
