@@ -138,7 +138,7 @@ int train(TrainArguments args, auto& device) {
   const auto validate = [&](auto& model) {
     const EncodingOptions options{.workers = args.workers};
     auto all = locate(model, *val, refs, *targets, layer, options, [](auto&&...) {})["all"];
-    return examples::EpochScore{100 * (all.ranked ? all.box_accuracy() : all.pointing_accuracy()),
+    return examples::Validation{all.ranked ? all.box_accuracy() : all.pointing_accuracy(),
                                 to_json(all)};
   };
   return examples::train_pairs<C, Precision>(
@@ -305,10 +305,9 @@ int main(int argc, char** argv) {
   examples::Command train_command = app.add_subcommand(
       "train",
       "Fine-tunes on expressions (ITC and ITM, pictures are not cropped). Writes to the output "
-      "folder: checkpoint.safetensors (the last state, to resume), checkpoint_best.safetensors "
-      "(the best "
-      "epoch on --val by chosen boxes, or by pointing without --detections), metrics.jsonl, "
-      "losses.png, results.json, vocab.txt.");
+      "folder: checkpoint.safetensors (the last state, to resume), checkpoint_best.safetensors and "
+      "results.json (of the best epoch on --val by chosen boxes, or by pointing without "
+      "--detections), metrics.jsonl, validation.jsonl, losses.png, summary.json, vocab.txt.");
   train_command.footer(
       "Example:\n"
       "  make_scenes --easy --scenes 2000 --output scenes\n"

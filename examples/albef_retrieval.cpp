@@ -30,8 +30,8 @@ int train(TrainArguments args, auto& device) {
   }
   const auto validate = [&](auto& model) {
     const auto r = evaluate_retrieval(model, *val, pool, args.k, 0, {.workers = args.workers});
-    examples::EpochScore found{r.itm.mean(), examples::to_json(r.itm)};
-    found.numbers["itc_mean"] = r.itc.mean();
+    examples::Validation found{r.itm.mean() / 100, examples::to_json(r.itm)};
+    found.results["itc_mean"] = r.itc.mean();
     return found;
   };
   return examples::train_pairs<C, Precision>(args, device, args.source(), val != nullptr, validate);
@@ -51,9 +51,8 @@ int main(int argc, char** argv) {
       "train",
       "Fine-tunes for retrieval. Captions of the same picture (equal image_id or path) are right "
       "answers of each other. Writes to the output folder: checkpoint.safetensors (the last state, "
-      "to resume), checkpoint_best.safetensors (the best epoch by mean recall on --val), "
-      "metrics.jsonl, "
-      "losses.png, results.json, vocab.txt.");
+      "to resume), checkpoint_best.safetensors and results.json (of the best epoch by mean recall "
+      "on --val), metrics.jsonl, validation.jsonl, losses.png, summary.json, vocab.txt.");
   train_command.footer(
       "Example:\n"
       "  make_scenes --easy --scenes 2000 --output scenes\n"

@@ -1,12 +1,8 @@
 #include "common/pair_training.hpp"
 
-#include <unistd.h>
-
 #include <cstdint>
-#include <utility>
 #include <vector>
 
-#include "albef/io/file.hpp"
 #include "albef/train/inference_model.hpp"
 
 namespace examples {
@@ -60,59 +56,5 @@ void check_pictures(const albef::Source& source) {
   std::vector<std::uint8_t> bytes;
   for (std::size_t i = 0; i < source.size(); ++i) source.read_image(i, bytes);
 }
-
-ValidationLog::ValidationLog(std::string path, bool resume) : path_(std::move(path)) {
-  results_["validation"] = nlohmann::ordered_json::array();
-  if (!resume || ::access(path_.c_str(), F_OK) != 0) return;
-  try {
-    const auto old = nlohmann::ordered_json::parse(albef::read_file(path_));
-    for (const auto& entry : old.at("validation")) {
-      entry.at("epoch").get<int>(), entry.at("score").get<double>();
-      results_["validation"].push_back(entry);
-      note_best(entry);
-    }
-  } catch (const nlohmann::json::exception& error) { albef::fail(path_, ": ", error.what()); }
-}
-
-bool ValidationLog::add(int epoch, const EpochScore& validation) {
-  const auto before = std::exchange(results_, {});
-  results_["validation"] = nlohmann::ordered_json::array();
-  for (const auto& entry : before["validation"])
-    if (entry["epoch"] < epoch) {
-      results_["validation"].push_back(entry);
-      note_best(entry);
-    }
-  nlohmann::ordered_json now{{"epoch", epoch}, {"score", validation.score}};
-  now.update(validation.numbers);
-  results_["validation"].push_back(now);
-  const bool best = note_best(now);
-  write();
-  return best;
-}
-
-bool ValidationLog::note_best(const nlohmann::ordered_json& entry) {
-  if (results_.contains("best_score") && entry["score"] <= results_["best_score"]) return false;
-  results_["best_epoch"] = entry["epoch"];
-  results_["best_score"] = entry["score"];
-  return true;
-}
-
-void ValidationLog::finish(const albef::TrainSummary& summary) {
-  results_["steps"] = summary.steps;
-  results_["pairs"] = summary.pairs;
-  results_["train_seconds"] = summary.seconds;
-  results_["finished"] = summary.finished;
-  write();
-}
-
-std::string ValidationLog::best() const {
-  if (!results_.contains("best_epoch")) return "";
-  char text[80];
-  std::snprintf(text, sizeof text, "epoch %d, score %.2f", results_["best_epoch"].get<int>(),
-                results_["best_score"].get<double>());
-  return text;
-}
-
-void ValidationLog::write() const { albef::write_file(path_, results_.dump(2) + '\n'); }
 
 }  // namespace examples

@@ -3,14 +3,15 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <string>
-#include <type_traits>
+#include <utility>
 
 #include "albef/train/finetune_task.hpp"
 #include "albef/train/task_model.hpp"
 #include "albef/train/trainer.hpp"
+#include "common/best_epoch.hpp"
 #include "common/config_dispatch.hpp"
 #include "common/device.hpp"
 #include "common/program.hpp"
@@ -30,34 +31,6 @@ struct PairTrainArguments : TrainArguments {
 
   /// The given vocabulary, that of the model to start from, or one learned from the texts.
   albef::WordPiece tokenizer(const albef::Source& source, int model_vocabulary) const;
-  std::string best_path() const { return train.output + "/checkpoint_best.safetensors"; }
-};
-
-/// What a validation found: the number by which epochs are compared, and all of them.
-struct EpochScore {
-  double score = 0;
-  nlohmann::ordered_json numbers = {};
-};
-
-/// The validations of a run in its results.json: which epoch was the best, and what each scored.
-class ValidationLog {
- public:
-  /// `resume`: goes on with the file that is there.
-  ValidationLog(std::string path, bool resume);
-  /// Keeps an epoch (counted from 1), in place of what was known of it and those after it; returns
-  /// whether none before was as good.
-  bool add(int epoch, const EpochScore& validation);
-  /// Adds how the run ended.
-  void finish(const albef::TrainSummary& summary);
-  /// "epoch 3, score 71.2"; empty without validations.
-  std::string best() const;
-
- private:
-  bool note_best(const nlohmann::ordered_json& entry);
-  void write() const;
-
-  std::string path_;
-  nlohmann::ordered_json results_;
 };
 
 /// Reads every picture of a validation set once, so that one that cannot be read is reported (as an
@@ -72,8 +45,8 @@ int with_start_config(const PairTrainArguments& args, F&& f) {
   return with_config(args.init, info, args.config, f);
 }
 
-/// Fine-tunes on `source` and writes the run's files. validate(model) returns a EpochScore of the
-/// weights so far, for a TaskModel; it is not called unless `validates`.
+/// Fine-tunes on `source` and writes the run's files. validate(model) returns the Validation of
+/// the weights so far, for a TaskModel; it is not called unless `validates`.
 template <class C, class Precision, class Device, class Validate>
 int train_pairs(const PairTrainArguments& args, Device& device, const albef::SourcePtr& source,
                 bool validates, Validate&& validate) {
@@ -91,20 +64,18 @@ int train_pairs(const PairTrainArguments& args, Device& device, const albef::Sou
   else if (!args.init.empty())
     std::fprintf(stderr, "%s: %s\n", args.init.c_str(), task.start_from(args.init).text().c_str());
 
-  ValidationLog log(args.train.output + "/results.json", args.resume);
+  const std::int64_t next_step =
+      args.resume ? loader.position().epoch * trainer.steps_per_epoch() + 1 : 0;
+  BestEpoch best(args.train.output, next_step, validates);
   TaskModel<Task> model(task, tokenizer, {.max_length = args.max_text_length, .add_sep = false});
   if (validates)
     trainer.after_epoch([&](int epoch) {
-      const EpochScore validation = validate(model);
+      const Validation validation = validate(model);
       task.store().clear_gradients();
-      const bool best = log.add(epoch, validation);
-      std::fprintf(stderr, "epoch %d: %s%s\n", epoch, validation.numbers.dump().c_str(),
-                   best ? ", the best so far" : "");
-      if (!best) return;
       CheckpointInfo info = task.info();
       info.insert(extra.begin(), extra.end());
-      info["epoch"] = concat(epoch);
-      Checkpoint<Device, Precision>(task.store()).save(args.best_path(), info);
+      best.keep(epoch, epoch * trainer.steps_per_epoch(), validation,
+                Checkpoint<Device, Precision>(task.store()), std::move(info));
     });
 
   std::fprintf(stderr, "%s model, %zu records, vocabulary %d, %lld steps of %d x %d pairs, %s\n",
@@ -121,15 +92,13 @@ int train_pairs(const PairTrainArguments& args, Device& device, const albef::Sou
            ", with --accumulate for the same steps, or --checkpointing");
     }
   }();
-  log.finish(summary);
   tokenizer.save(args.train.output + "/vocab.txt");
   write_loss_curves(args.train.output + "/losses.png", trainer.history(),
                     task.plateaus(args.batch_size), "Fine-tuning losses");
-  std::fprintf(stderr, "%s after %lld steps: %.0f s, %.1f pairs/s; %s\n",
+  std::fprintf(stderr, "%s after %lld steps: %.0f s, %.1f pairs/s; %s%s%s\n",
                summary.finished ? "finished" : "stopped", static_cast<long long>(summary.steps),
-               summary.seconds, summary.pairs_per_second(), trainer.checkpoint_path().c_str());
-  if (!log.best().empty())
-    std::fprintf(stderr, "best: %s; %s\n", log.best().c_str(), args.best_path().c_str());
+               summary.seconds, summary.pairs_per_second(), trainer.checkpoint_path().c_str(),
+               best.text().empty() ? "" : "; ", best.text().c_str());
   return summary.signal ? 128 + summary.signal : 0;
 }
 

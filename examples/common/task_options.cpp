@@ -177,41 +177,6 @@ albef::LoaderOptions TaskArguments::validation_loader(int model_positions) const
   return in_order(loader(), model_positions);
 }
 
-BestEpoch::BestEpoch(const std::string& folder, std::int64_t next_step, bool validates)
-    : folder_(folder) {
-  const std::string log = folder + "/validation.jsonl";
-  if (next_step == 0)
-    for (const std::string& old : {log, checkpoint_path(), folder + "/results.json"})
-      std::filesystem::remove(old);
-  if (!validates) return;
-  log_ = std::make_unique<albef::MetricsLog>(log, next_step);
-  const auto* epochs = log_->history().find("epoch");
-  const auto* accuracies = log_->history().find("accuracy");
-  if (!epochs || !accuracies) return;
-  for (std::size_t i = 0; i < std::min(epochs->values.size(), accuracies->values.size()); ++i)
-    if (accuracies->values[i] > accuracy_) {
-      accuracy_ = accuracies->values[i];
-      epoch_ = static_cast<int>(epochs->values[i]);
-    }
-}
-
-bool BestEpoch::add(int epoch, std::int64_t step, const Validation& validation) {
-  const albef::MetricsLog::Value values[] = {{"epoch", static_cast<double>(epoch)},
-                                             {"accuracy", validation.accuracy}};
-  log_->write(step, values);
-  if (validation.accuracy <= accuracy_) return false;
-  epoch_ = epoch;
-  accuracy_ = validation.accuracy;
-  Json results = {{"epoch", epoch}};
-  results.update(validation.results);
-  albef::write_file(folder_ + "/results.json", results.dump(2) + '\n');
-  return true;
-}
-
-std::string BestEpoch::text() const {
-  return epoch_ == 0 ? "" : albef::concat("best epoch ", epoch_, ": ", percent(accuracy_));
-}
-
 void write_task_curve(const std::string& path, const std::string& title,
                       const albef::MetricHistory& history,
                       const std::vector<albef::PlateauRule>& plateaus) {
@@ -286,12 +251,6 @@ Json GroupScores::json() const {
   for (const auto& [name, g] : groups_)
     json[name] = {{"accuracy", g.sum / static_cast<double>(g.count)}, {"count", g.count}};
   return json;
-}
-
-std::string percent(double share) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f %%", 100 * share);
-  return text;
 }
 
 }  // namespace examples

@@ -6,9 +6,9 @@
 #include <cstdio>
 #include <functional>
 #include <map>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "albef/data/batch_loader.hpp"
@@ -19,6 +19,7 @@
 #include "albef/train/metrics.hpp"
 #include "albef/train/plateau.hpp"
 #include "albef/train/trainer.hpp"
+#include "common/best_epoch.hpp"
 #include "common/config_dispatch.hpp"
 #include "common/device.hpp"
 #include "common/load_model.hpp"
@@ -26,8 +27,6 @@
 #include "common/run_options.hpp"
 
 namespace examples {
-
-using Json = nlohmann::ordered_json;
 
 /// What a task takes where the user says nothing.
 struct TaskDefaults {
@@ -80,31 +79,6 @@ void check_first_batch(LoaderT& loader) {
   loader.seek({});
 }
 
-/// The result of a validation: what the best epoch is chosen by, and all there is to say.
-struct Validation {
-  double accuracy = 0;
-  Json results;
-};
-
-/// Keeps validation.jsonl, and says which epoch is the best. A new run removes the results of an
-/// older one in its folder.
-class BestEpoch {
- public:
-  /// `next_step`: the first optimizer step that is not done yet.
-  BestEpoch(const std::string& folder, std::int64_t next_step, bool validates);
-  /// Whether the epoch is the best so far; its results are then in results.json.
-  bool add(int epoch, std::int64_t step, const Validation& validation);
-  std::string checkpoint_path() const { return folder_ + "/checkpoint_best.safetensors"; }
-  /// "best epoch 3: 0.912", or nothing before the first.
-  std::string text() const;
-
- private:
-  std::string folder_;
-  std::unique_ptr<albef::MetricsLog> log_;
-  int epoch_ = 0;
-  double accuracy_ = -1;
-};
-
 /// Draws the loss of a run.
 void write_task_curve(const std::string& path, const std::string& title,
                       const albef::MetricHistory& history,
@@ -150,14 +124,10 @@ int run_training(const std::string& name, const TaskArguments& args, Task& task,
   typename Task::Ctx inference(task.store().device(), task.store());
   if (validate)
     trainer.after_epoch([&](int epoch) {
-      const Validation validation = validate(inference);
-      std::fprintf(stderr, "epoch %d: validation accuracy %.4f\n", epoch, validation.accuracy);
-      if (!best.add(epoch, epoch * trainer.steps_per_epoch(), validation)) return;
       CheckpointInfo info = task.info();
       info.insert(extra.begin(), extra.end());
-      info["epoch"] = concat(epoch);
-      info["validation.accuracy"] = concat(validation.accuracy);
-      task.checkpoint().save(best.checkpoint_path(), info);
+      best.keep(epoch, epoch * trainer.steps_per_epoch(), validate(inference), task.checkpoint(),
+                std::move(info));
     });
 
   std::fprintf(stderr, "%s: %.1f M parameters, vocabulary %d, %lld steps of %d x %d examples, %s\n",
@@ -214,8 +184,5 @@ class GroupScores {
   };
   std::map<std::string, Group> groups_;
 };
-
-/// "91.2 %" for a share.
-std::string percent(double share);
 
 }  // namespace examples
