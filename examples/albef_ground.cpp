@@ -370,10 +370,8 @@ int main(int argc, char** argv) {
 
   return app.run(argc, argv, [&] {
     if (train_command)
-      return examples::with_start_config(train_args, [&]<class C>() {
-        return examples::with_device_and_precision(train_args.compute, [&]<class P>(auto& device) {
-          return train<C, P>(train_args, device);
-        });
+      return examples::with_training(train_args, [&]<class C, class P>(auto& device) {
+        return train<C, P>(train_args, device);
       });
     if (evaluate_command)
       return examples::with_model(evaluate_args,

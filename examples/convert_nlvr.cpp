@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
       examples::read_nlvr_json(source, pictures.empty() ? path.parent_path().string() : pictures,
                                add);
     files.commit();
-    std::printf("%d statements in %s/%s.json\n", files.count(), options.output.c_str(),
+    std::printf("%zu statements in %s/%s.json\n", files.count(), options.output.c_str(),
                 options.name.c_str());
     return 0;
   });

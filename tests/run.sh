@@ -109,7 +109,7 @@ if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then
   fi
   configure cuda-compile-only
   # All programs that use a device.
-  mapfile -t programs < <(basename -s .cpp examples/*.cpp | grep -vx -e make_scenes -e convert_nlvr)
+  mapfile -t programs < <(basename -s .cpp examples/*.cpp | grep -vx -e make_scenes -e make_boxes -e convert_nlvr)
   build cuda-compile-only albef_cuda_compiled test_gpu golden_check_gpu "${programs[@]}"
   run_tests cuda-compile-only --tests-regex '^(gpu|package/cuda(_installed)?)$'
 else

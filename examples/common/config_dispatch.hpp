@@ -28,6 +28,8 @@ inline constexpr const char* config_name<albef::Tiny96> = "tiny96";
 template <>
 inline constexpr const char* config_name<albef::TinyPatch8> = "tiny_p8";
 template <>
+inline constexpr const char* config_name<albef::Tiny96Patch8> = "tiny96_p8";
+template <>
 inline constexpr const char* config_name<albef::Small> = "small";
 template <>
 inline constexpr const char* config_name<albef::Base> = "base";
@@ -66,13 +68,14 @@ auto with_config(const std::string& name, F&& f, List list = {}) {
       list, error, [&]<class C>() { return name == config_name<C>; }, f);
 }
 
-/// The same with the configuration that the metadata of the checkpoint `path` describes. An
-/// official checkpoint has none: `name` then says which; empty otherwise.
+/// The same with the configuration that the metadata of the checkpoint `path` describes, or `name`,
+/// which may be one of another image size; a checkpoint without metadata (an official one) needs
+/// it.
 template <class F, class List = Configs>
 auto with_config(const std::string& path, const albef::CheckpointInfo& info,
                  const std::string& name, F&& f, List list = {}) {
   const auto checked = [&]<class C>() {
-    albef::check_config<C>(path, info);
+    albef::check_config<C>(path, info, true);
     return f.template operator()<C>();
   };
   if (!name.empty()) return with_config(name, checked, list);

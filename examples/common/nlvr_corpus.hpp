@@ -24,19 +24,21 @@
 #include "albef/data/json_record.hpp"
 #include "albef/data/shard_writer.hpp"
 #include "albef/io/file.hpp"
+#include "common/json_list.hpp"
 
 namespace examples {
 
 struct NlvrExample {
-  std::string id, sentence, label;  // label: "True" or "False"
+  std::string id, sentence;
+  bool truth = false;
   std::vector<std::uint8_t> picture;
 };
 
-/// "true" or "false" as the labels of NLVR2 are written.
-inline std::string nlvr_label(const std::string& label) {
-  if (label == "true") return "True";
-  if (label == "false") return "False";
-  albef::fail("the label is '", label, "', expected 'true' or 'false'");
+/// Whether a label of the corpus says "true".
+inline bool nlvr_truth(const std::string& label) {
+  albef::require(label == "true" || label == "false", "the label is '", label,
+                 "', expected 'true' or 'false'");
+  return label == "true";
 }
 
 namespace detail {
@@ -78,7 +80,7 @@ void read_nlvr_json(const std::string& path, const std::string& folder, F&& f) {
       const auto value = nlohmann::json::parse(line);
       const albef::detail::JsonFields fields(value, false);
       NlvrExample example{
-          fields.text("identifier"), fields.text("sentence"), nlvr_label(fields.text("label")), {}};
+          fields.text("identifier"), fields.text("sentence"), nlvr_truth(fields.text("label")), {}};
       const auto picture = pictures.find(example.id);
       albef::require(picture != pictures.end(), "no picture ...-", example.id, "-0.png in '",
                      folder, "'");
@@ -132,7 +134,7 @@ void read_nlvr_table(const std::string& path, F&& f) {
       albef::require(cells.size() == header.size(), cells.size(), " fields, expected ",
                      header.size());
       f(NlvrExample{std::string(cells[id]), std::string(cells[sentence]),
-                    nlvr_label(std::string(cells[label])),
+                    nlvr_truth(std::string(cells[label])),
                     picture(std::strtoul(std::string(cells[image]).c_str(), nullptr, 10))});
     } catch (const albef::Error& problem) {
       albef::fail(path, ": line ", n + 1, ": ", problem.what());
@@ -164,11 +166,43 @@ struct NlvrOptions {
   bool pairs = false;  // two pictures, of the first two boxes and the last, for two-picture models
 };
 
+/// A picture of three boxes or, in pairs, two: written to a shard, and named in a record.
+class NlvrPictures {
+ public:
+  NlvrPictures(const std::string& shard, bool pairs) : shard_(shard), pairs_(pairs) {}
+
+  /// Writes KEY.png, or KEY-a.png and KEY-b.png; returns {"image": ...} or {"images": [...]}.
+  nlohmann::ordered_json add(const std::string& key,
+                             std::span<const albef::Image* const, 3> boxes) {
+    if (pairs_)
+      return {{"images", {save(key + "-a", boxes.first(2)), save(key + "-b", boxes.last(1))}}};
+    return {{"image", save(key, boxes)}};
+  }
+  albef::ShardWriter& shard() { return shard_; }
+
+ private:
+  std::string save(const std::string& key, std::span<const albef::Image* const> boxes) {
+    shard_.add(key + ".png", albef::encode_png(nlvr_square(boxes)));
+    return key + ".png";
+  }
+
+  albef::ShardWriter shard_;
+  bool pairs_;
+};
+
+/// The label of a true or false statement for models of pairs ("True", "False"), or of one picture,
+/// which it entails or contradicts.
+inline std::string nlvr_label(bool truth, bool pairs) {
+  if (pairs) return truth ? "True" : "False";
+  return truth ? "entailment" : "contradiction";
+}
+
 /// Writes OUTPUT/NAME.tar and OUTPUT/NAME.json, add() by add().
 class NlvrFiles {
  public:
   explicit NlvrFiles(const NlvrOptions& options)
-      : options_(options), shard_(made(options.output) + "/" + options.name + ".tar") {
+      : options_(options),
+        pictures_(made(options.output) + "/" + options.name + ".tar", options.pairs) {
     albef::require(options.orders >= 1 && options.orders <= 6, options.orders,
                    " orders of the boxes, expected 1 to 6");
   }
@@ -179,45 +213,30 @@ class NlvrFiles {
     for (int n = 0; n < options_.orders; ++n) {
       const albef::Image* shown[3];
       for (std::size_t i = 0; i < 3; ++i) shown[i] = &boxes[static_cast<std::size_t>(order[i])];
-      const std::string key = albef::concat(options_.name, "/", example.id, "-", n);
-      Json record;
-      const std::span<const albef::Image* const> all(shown);
-      if (options_.pairs)
-        record["images"] = {save(key + "-a", all.first(2)), save(key + "-b", all.last(1))};
-      else
-        record["image"] = save(key, all);
+      auto record = pictures_.add(albef::concat(options_.name, "/", example.id, "-", n), shown);
       record["sentence"] = example.sentence;
-      record["label"] = example.label;
+      record["label"] = nlvr_label(example.truth, options_.pairs);
       record["identifier"] = example.id;
-      lines_ += (lines_.empty() ? "[" : ",\n") + record.dump();
-      ++count_;
+      records_.push_back(std::move(record));
       std::next_permutation(order.begin(), order.end());
     }
   }
   void commit() {
-    shard_.commit();
-    albef::write_file(options_.output + "/" + options_.name + ".json",
-                      (lines_.empty() ? "[" : lines_) + "]\n");
+    pictures_.shard().commit();
+    albef::write_file(options_.output + "/" + options_.name + ".json", json_list(records_) + "\n");
   }
   /// Statements written.
-  int count() const { return count_; }
+  std::size_t count() const { return records_.size(); }
 
  private:
-  using Json = nlohmann::ordered_json;
-
   static const std::string& made(const std::string& folder) {
     std::filesystem::create_directories(folder);
     return folder;
   }
-  std::string save(const std::string& key, std::span<const albef::Image* const> boxes) {
-    shard_.add(key + ".png", albef::encode_png(nlvr_square(boxes)));
-    return key + ".png";
-  }
 
   NlvrOptions options_;
-  albef::ShardWriter shard_;
-  std::string lines_;
-  int count_ = 0;
+  NlvrPictures pictures_;
+  nlohmann::ordered_json records_ = nlohmann::ordered_json::array();
 };
 
 }  // namespace examples

@@ -18,7 +18,9 @@ void PairTrainArguments::add_to(Command& app) {
                  "checkpoint of a pre-trained model to start from; it brings its configuration and "
                  "vocabulary");
   app.add_option("--config", config,
-                 "model, where --init does not say it (default: tiny): " + config_names(Configs{}));
+                 "model, where --init does not say it (default: tiny), or the same for another "
+                 "image size: " +
+                     config_names(Configs{}));
   app.add_flag("--resume", resume,
                "continue the run in the output folder exactly, with the same options");
   TrainArguments::add_to(app);

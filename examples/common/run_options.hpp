@@ -17,6 +17,8 @@ namespace examples {
 
 /// Unset numbers (0 or below) are filled in by what derives from this.
 struct RunArguments {
+  std::string config, init;  // of a new model; checkpoint to start from
+  bool resume = false;       // the run in the output folder
   int batch_size = 0, workers = 1;
   std::vector<float> crop;
   float flip = -1;
@@ -27,6 +29,8 @@ struct RunArguments {
   bool checkpointing = false;
 
   RunArguments();
+  /// The checkpoint that the run starts from or goes on with; empty: a new model.
+  std::string start() const { return resume ? train.output + "/checkpoint.safetensors" : init; }
   /// How pictures are changed and batches prepared.
   void add_picture_options(Command& app, const std::string& group);
   /// Length of the run, batches (of `items`) and learning rate.

@@ -16,6 +16,7 @@
 #include "albef/data/codec.hpp"
 #include "albef/data/shard_writer.hpp"
 #include "albef/io/file.hpp"
+#include "common/json_list.hpp"
 #include "common/scene_art.hpp"
 #include "common/scene_texts.hpp"
 
@@ -98,9 +99,9 @@ class SceneFiles {
   void finish() {
     write_json("answer_list.json", possible_answers(maker_.names()));
     write_json("refs.json", refs_);
-    albef::write_file(
-        path("instances.json"),
-        "{\"images\": " + lines(images_) + ",\n\"annotations\": " + lines(annotations_) + "}\n");
+    albef::write_file(path("instances.json"), "{\"images\": " + json_list(images_) +
+                                                  ",\n\"annotations\": " + json_list(annotations_) +
+                                                  "}\n");
     albef::write_file(path("dets.json"), detections_.dump() + "\n");
   }
 
@@ -200,14 +201,8 @@ class SceneFiles {
     return box;
   }
 
-  /// A list with one entry per line.
-  static std::string lines(const Json& list) {
-    std::string text = "[";
-    for (std::size_t i = 0; i < list.size(); ++i) text += (i == 0 ? "" : ",\n") + list[i].dump();
-    return text + "]";
-  }
   void write_json(const std::string& name, const Json& list) const {
-    albef::write_file(path(name), lines(list) + "\n");
+    albef::write_file(path(name), json_list(list) + "\n");
   }
   void write(const std::string& split, const std::string& task, const Json& list) const {
     write_json(task + "_" + split + ".json", list);

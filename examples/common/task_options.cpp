@@ -10,7 +10,6 @@
 #include "albef/io/file.hpp"
 #include "albef/text/tokenizer_json.hpp"
 #include "albef/text/vocabulary.hpp"
-#include "albef/viz/plot.hpp"
 #include "common/open_data.hpp"
 
 namespace examples {
@@ -23,18 +22,14 @@ void TaskArguments::add_to(Command& app, const std::string& data_what, bool vali
                  "and vocabulary are taken over; without it the model is new")
       .group(model_group);
   app.add_option("--config", config,
-                 "configuration of a new model (default: tiny), or of a checkpoint that does not "
-                 "name its own (official ones): " +
+                 "configuration of a new model (default: tiny), of a checkpoint that does not name "
+                 "its own (official ones), or the same for another image size: " +
                      config_names(Configs{}))
       .group(model_group);
   app.add_option("--vocab", vocab,
                  "BERT vocab.txt or Hugging Face tokenizer.json; default: the checkpoint's, or one "
                  "learned from the texts")
       .group(model_group);
-  app.add_flag("--resize-positions", resize_positions,
-               "accept a starting checkpoint of another image size")
-      .group(model_group);
-
   const auto data_group = "Data";
   app.add_option("-d,--data", data, data_what).required().group(data_group);
   if (validates)
@@ -175,18 +170,6 @@ albef::LoaderOptions in_order(albef::LoaderOptions options, int model_positions)
 
 albef::LoaderOptions TaskArguments::validation_loader(int model_positions) const {
   return in_order(loader(), model_positions);
-}
-
-void write_task_curve(const std::string& path, const std::string& title,
-                      const albef::MetricHistory& history,
-                      const std::vector<albef::PlateauRule>& plateaus) {
-  const auto* loss = history.find("loss");
-  if (!loss || loss->steps.empty()) return;
-  const albef::PlotSeries curve[] = {{"loss", loss->steps, loss->values}};
-  albef::PlotOptions options{.title = title};
-  for (const auto& rule : plateaus)
-    options.plateaus.push_back({"nothing learned", rule.value, rule.loss});
-  albef::write_plot(path, curve, options);
 }
 
 void EvaluateArguments::add_to(Command& app, const std::string& data_what) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -17,14 +16,10 @@
 #include "albef/models/task_batch.hpp"
 #include "albef/text/wordpiece.hpp"
 #include "albef/train/metrics.hpp"
-#include "albef/train/plateau.hpp"
 #include "albef/train/trainer.hpp"
-#include "common/best_epoch.hpp"
-#include "common/config_dispatch.hpp"
-#include "common/device.hpp"
 #include "common/load_model.hpp"
 #include "common/program.hpp"
-#include "common/run_options.hpp"
+#include "common/training_run.hpp"
 
 namespace examples {
 
@@ -46,9 +41,9 @@ inline constexpr const char* training_help =
 /// see complete().
 struct TaskArguments : RunArguments {
   std::vector<std::string> data, val;
-  std::string image_root, val_image_root, init, config, vocab;
+  std::string image_root, val_image_root, vocab;
   int max_text_length = 0;
-  bool no_distill = false, resume = false, resize_positions = false, by_picture = false;
+  bool no_distill = false, by_picture = false;
 
   /// `data_what` says what --data is; `validates`: the task has --val, `distills`: a momentum
   /// model.
@@ -59,8 +54,6 @@ struct TaskArguments : RunArguments {
                 int model_positions);
 
   bool distills() const { return train.alpha > 0; }
-  /// The checkpoint that the run starts from or goes on with; empty: a new model.
-  std::string start() const { return resume ? train.output + "/checkpoint.safetensors" : init; }
   /// The given vocabulary, the starting checkpoint's, or one learned from the texts. Words it
   /// cannot spell are added to the end of it while the model has room.
   albef::WordPiece tokenizer(const std::vector<std::string>& texts, int model_vocabulary) const;
@@ -79,24 +72,6 @@ void check_first_batch(LoaderT& loader) {
   loader.seek({});
 }
 
-/// Draws the loss of a run.
-void write_task_curve(const std::string& path, const std::string& title,
-                      const albef::MetricHistory& history,
-                      const std::vector<albef::PlateauRule>& plateaus);
-
-/// Calls f.operator()<C, Precision>(device) with the configuration of the checkpoint to start from
-/// or, without one, of --config.
-template <class F>
-int with_training(const TaskArguments& args, F&& f) {
-  const auto on_device = [&]<class C>() {
-    return with_device_and_precision(
-        args.compute, [&]<class P>(auto& device) { return f.template operator()<C, P>(device); });
-  };
-  const std::string start = args.start();
-  if (start.empty()) return with_config(args.config.empty() ? "tiny" : args.config, on_device);
-  return with_config(start, checkpoint_info(start), args.config, on_device);
-}
-
 /// Trains a task (see FinetuneTask) to the end and returns the exit status. `validate`, unless
 /// empty, is called with a context for inference after each epoch. `extra` is kept in the
 /// checkpoints beside the vocabulary.
@@ -112,44 +87,11 @@ int run_training(const std::string& name, const TaskArguments& args, Task& task,
   extra["max_text_length"] = concat(args.max_text_length);
 
   Trainer trainer(task, loader, args.train, extra);
-  if (args.resume) {
-    require(trainer.resume(), trainer.checkpoint_path(), ": nothing to resume from");
-  } else if (!args.init.empty()) {
-    const LoadReport report = task.start_from(args.init, args.resize_positions);
-    std::fprintf(stderr, "%s: %s\n", args.init.c_str(), report.text().c_str());
-  }
-  const std::int64_t next_step =
-      args.resume ? loader.position().epoch * trainer.steps_per_epoch() + 1 : 0;
-  BestEpoch best(args.train.output, next_step, static_cast<bool>(validate));
+  begin(args, trainer, [&](const std::string& path) { return task.start_from(path, true); });
   typename Task::Ctx inference(task.store().device(), task.store());
-  if (validate)
-    trainer.after_epoch([&](int epoch) {
-      CheckpointInfo info = task.info();
-      info.insert(extra.begin(), extra.end());
-      best.keep(epoch, epoch * trainer.steps_per_epoch(), validate(inference), task.checkpoint(),
-                std::move(info));
-    });
-
-  std::fprintf(stderr, "%s: %.1f M parameters, vocabulary %d, %lld steps of %d x %d examples, %s\n",
-               name.c_str(), static_cast<double>(task.store().size()) * 1e-6, tokenizer.size(),
-               static_cast<long long>(trainer.total_steps()), args.train.accumulate,
-               args.batch_size, describe(task.store().device()).c_str());
-  const TrainSummary summary = [&] {
-    try {
-      return trainer.run();
-    } catch (const OutOfMemory& error) {
-      fail(error.what(), "; use a --batch-size below ", args.batch_size,
-           ", with --accumulate for the same steps, or --checkpointing");
-    }
-  }();
-  tokenizer.save(args.train.output + "/vocab.txt");
-  write_task_curve(args.train.output + "/losses.png", name, trainer.history(),
-                   task.plateaus(args.batch_size));
-  std::fprintf(stderr, "%s after %lld steps: %.0f s, %.1f examples/s; %s%s%s\n",
-               summary.finished ? "finished" : "stopped", static_cast<long long>(summary.steps),
-               summary.seconds, summary.pairs_per_second(), trainer.checkpoint_path().c_str(),
-               best.text().empty() ? "" : "; ", best.text().c_str());
-  return summary.signal ? 128 + summary.signal : 0;
+  std::function<Validation()> validate_now;
+  if (validate) validate_now = [&] { return validate(inference); };
+  return run_to_end(name, args, task, trainer, loader, tokenizer, extra, validate_now);
 }
 
 /// The options of `evaluate`.

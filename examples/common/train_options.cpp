@@ -7,7 +7,6 @@
 #include "albef/data/transform.hpp"
 #include "albef/text/tokenizer_json.hpp"
 #include "albef/text/vocabulary.hpp"
-#include "albef/viz/plot.hpp"
 #include "common/open_data.hpp"
 
 namespace examples {
@@ -135,19 +134,6 @@ albef::PretrainOptions TrainArguments::objective_options() const {
     options.teacher_dropout = true;
   }
   return options;
-}
-
-void write_loss_curves(const std::string& path, const albef::MetricHistory& history,
-                       const std::vector<albef::PlateauRule>& plateaus, const std::string& title) {
-  std::vector<albef::PlotSeries> curves;
-  albef::PlotOptions options{.title = title};
-  for (const char* name : {"itc", "itm", "mlm"})
-    if (const auto* series = history.find(name))
-      curves.push_back({name, series->steps, series->values});
-  for (const auto& rule : plateaus)
-    if (history.find(rule.loss))
-      options.plateaus.push_back({rule.loss + ": nothing learned", rule.value, rule.loss});
-  if (!curves.empty() && !curves.front().x.empty()) albef::write_plot(path, curves, options);
 }
 
 }  // namespace examples

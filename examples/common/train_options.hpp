@@ -8,8 +8,6 @@
 #include "albef/data/noise.hpp"
 #include "albef/models/albef_pretrain.hpp"
 #include "albef/text/wordpiece.hpp"
-#include "albef/train/metrics.hpp"
-#include "albef/train/plateau.hpp"
 #include "albef/train/training_loop.hpp"
 #include "common/program.hpp"
 #include "common/run_options.hpp"
@@ -42,10 +40,5 @@ struct TrainArguments : RunArguments {
                        int image_size) const;
   albef::PretrainOptions objective_options() const;
 };
-
-/// Draws the loss curves of a run with the levels at which nothing is learned.
-void write_loss_curves(const std::string& path, const albef::MetricHistory& history,
-                       const std::vector<albef::PlateauRule>& plateaus,
-                       const std::string& title = "Pre-training losses");
 
 }  // namespace examples

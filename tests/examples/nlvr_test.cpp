@@ -9,6 +9,7 @@
 
 #include "../data/data_files.hpp"
 #include "albef/data/statements.hpp"
+#include "albef/models/ve.hpp"
 #include "common/nlvr_corpus.hpp"
 
 using data_test::error_of;
@@ -51,10 +52,10 @@ TEST_CASE("nlvr: the corpus' own files become statements, in every order of the 
 
   const albef::AnnotationOptions shard{.strict = true,
                                        .images = albef::open_images(folder / "out/train.tar")};
-  const albef::StatementSet set(folder / "out/train.json", albef::single_picture_format(), shard);
+  const albef::StatementSet set(folder / "out/train.json", albef::entailment_format(), shard);
   REQUIRE(set.size() == 6);
   CHECK(set[0].sentence == "One box.");
-  CHECK(set[0].label == 1);
+  CHECK(set[0].label == static_cast<int>(albef::Entailment::entailment));
   CHECK(level(set, 0, 0, 50, 50) == 10);
   CHECK(level(set, 0, 0, 150, 50) == 20);
   CHECK(level(set, 0, 0, 50, 150) == 30);

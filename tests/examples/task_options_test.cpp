@@ -121,3 +121,14 @@ TEST_CASE("a batch about the user's pictures has one row per text and each pictu
   CHECK(batch.image_of == std::vector<std::int32_t>{0, 0, 1, 1});
   CHECK(batch.text.ids == std::vector<std::int32_t>{2, 5, 2, 6, 5});
 }
+
+TEST_CASE("a checkpoint brings its configuration, or is taken as one of another image size") {
+  const auto chosen = [](const std::string& name) {
+    return with_config("run/checkpoint.safetensors", albef::config_info<albef::Tiny>(), name,
+                       []<class C>() { return std::string(config_name<C>); });
+  };
+  CHECK(chosen("") == "tiny");
+  CHECK(chosen("tiny96") == "tiny96");
+  CHECK_CONTAINS(error_of([&] { chosen("small"); }),
+                 "run/checkpoint.safetensors: checkpoint of another configuration: config.");
+}

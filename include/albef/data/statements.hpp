@@ -35,8 +35,6 @@ inline StatementFormat entailment_format() {
 }
 /// NLVR2: {images: [left, right], sentence, label}.
 inline StatementFormat reasoning_format() { return {2, {"False", "True"}}; }
-/// The first NLVR corpus: {image, sentence, label}.
-inline StatementFormat single_picture_format() { return {1, {"False", "True"}}; }
 
 struct StatementRecord {
   std::string key{};                  ///< the pictures' names, ", " between them

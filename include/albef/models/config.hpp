@@ -51,6 +51,11 @@ struct TinyPatch8 : Tiny {
   static constexpr int patch_size = 8;
 };
 
+/// The same for pictures with several of them: 145 positions.
+struct Tiny96Patch8 : Tiny96 {
+  static constexpr int patch_size = 8;
+};
+
 /// Small enough for tests that compare every number.
 struct Nano : Base {
   static constexpr int image_res = 32, patch_size = 8;
