@@ -1,5 +1,6 @@
 // Brings the first NLVR corpus (three grey boxes and a statement) into the JSON format of
-// statements and a shard of square pictures.
+// statements and a shard of square pictures: for albef_ve (a true statement is entailed by its
+// picture) or, as pairs, for albef_nlvr.
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -26,8 +27,10 @@ int main(int argc, char** argv) {
   app.add_option("--orders", options.orders,
                  "how many of the six orders of the boxes to show; 6 suits training")
       .capture_default_str();
-  app.add_flag("--pairs", options.pairs,
-               "two pictures, of boxes 1 and 2 and of box 3, for models of picture pairs");
+  app.add_flag(
+      "--pairs", options.pairs,
+      "two pictures, of boxes 1 and 2 and of box 3, with the labels of albef_nlvr; else one, "
+      "with those of albef_ve: entailment and contradiction");
 
   return app.run(argc, argv, [&] {
     const std::filesystem::path path(source);

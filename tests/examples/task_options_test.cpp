@@ -124,8 +124,10 @@ TEST_CASE("a batch about the user's pictures has one row per text and each pictu
 
 TEST_CASE("a checkpoint brings its configuration, or is taken as one of another image size") {
   const auto chosen = [](const std::string& name) {
-    return with_config("run/checkpoint.safetensors", albef::config_info<albef::Tiny>(), name,
-                       []<class C>() { return std::string(config_name<C>); });
+    return with_config(
+        "run/checkpoint.safetensors", albef::config_info<albef::Tiny>(), name,
+        []<class C>() { return std::string(config_name<C>); },
+        ConfigList<albef::Tiny, albef::Tiny96, albef::Small>{});
   };
   CHECK(chosen("") == "tiny");
   CHECK(chosen("tiny96") == "tiny96");
