@@ -25,7 +25,7 @@ struct Options {
   std::string output = "boxes", name = "train";
   int pictures = 10000, statements = 6, questions = 6;
   std::uint64_t seed = 1;
-  bool pairs = false;
+  bool pairs = false, independent = false;
 };
 
 /// Statements about a picture and the same shapes in other places: up to `count` for each, two in
@@ -113,12 +113,18 @@ class BoxFiles {
 };
 
 int make(const Options& options) {
+  using namespace examples;
   BoxFiles files(options);
-  examples::Balance balance;
-  for (int n = 0; n < options.pictures; n += 2) {
+  Balance balance;
+  for (int n = 0; n < options.pictures; n += options.independent ? 1 : 2) {
     albef::RandomStream random(options.seed, static_cast<std::uint64_t>(n));
-    const examples::ShapePicture picture = examples::draw_shapes(random);
-    const std::array shown{picture, examples::shuffle_shapes(random, picture)};
+    const ShapePicture picture = draw_shapes(random);
+    if (options.independent) {
+      auto all = ShapeTexts(random, picture).statements(10 * options.statements);
+      files.add(random, picture, balance.choose(random, std::move(all), options.statements));
+      continue;
+    }
+    const std::array shown{picture, shuffle_shapes(random, picture)};
     const auto statements = contrasting_statements(shown, random, options.statements, balance);
     for (std::size_t p = 0; p < 2 && n + static_cast<int>(p) < options.pictures; ++p)
       files.add(random, shown[p], statements[p]);
@@ -144,6 +150,10 @@ int main(int argc, char** argv) {
       .capture_default_str();
   app.add_option("--questions", options.questions, "per picture").positive().capture_default_str();
   app.add_option("--seed", options.seed, "other pictures for every number").capture_default_str();
+  app.add_flag(
+      "--independent", options.independent,
+      "no picture shows the shapes of another one: numbers of colors alone then tell more, "
+      "which is easier to learn first");
   app.add_flag("--pairs", options.pairs,
                "two pictures, of boxes 1 and 2 and of box 3, with statements alone "
                "(nlvr_NAME.json)");

@@ -100,7 +100,8 @@ struct ShapeCount {
   }
 };
 
-/// Questions, captions and statements about one picture.
+/// Questions, captions and statements about one picture. The wordings, mistakes in grammar
+/// included, are those that are frequent in the training part of the corpus.
 class ShapeTexts {
  public:
   ShapeTexts(albef::RandomStream& random, const ShapePicture& picture)
@@ -244,7 +245,7 @@ class ShapeTexts {
         return {n.text(f), [=](const ShapeBox& b) { return n.holds(f.count(b)); }};
       }
       case 3:
-      case 4: {  // two or three conditions
+      case 4: {
         const ShapeFilter g = any_filter();
         const ShapeCount n = any_count(3), m = any_count(3);
         return {n.text(f) + " and " + m.text(g),
@@ -298,14 +299,12 @@ class ShapeTexts {
                   return static_cast<int>(b.size()) == n && colored.count(b) == m;
                 }};
       }
-      default: {
-        const ShapeFilter top = f;
-        return {top.a() + " on top", [=](const ShapeBox& b) {
+      default:
+        return {f.a() + " on top", [=](const ShapeBox& b) {
                   return !b.empty() &&
-                         top(*std::min_element(b.begin(), b.end(),
-                                               [](auto& x, auto& y) { return x.y < y.y; }));
+                         f(*std::min_element(b.begin(), b.end(),
+                                             [](auto& x, auto& y) { return x.y < y.y; }));
                 }};
-      }
     }
   }
 
@@ -463,8 +462,8 @@ class ShapeTexts {
     const int kind = random_.below(20);
     if (kind < 3) {  // blocks on blocks anywhere
       const std::string on = any(std::array{" block on a ", " block above a ", " block over a "});
-      const bool next = on == " block on a ";
       const ShapeCount n = any_count(2);
+      const bool next = n.several() || on == " block on a ";
       const int count =
           boxes_with({"", [=](const ShapeBox& b) { return has_over(b, c, d, next); }});
       if (n.several())
