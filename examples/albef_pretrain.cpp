@@ -28,10 +28,11 @@ int train(examples::TrainArguments args, auto& device) {
                   {{"vocab", examples::vocabulary_text(tokenizer)},
                    {"max_text_length", concat(args.max_text_length)}});
   examples::begin(args, trainer, [&](const std::string& path) {
-    const auto report =
-        Checkpoint(task.store())
-            .load(path,
-                  {.allow_missing = true, .allow_unexpected = true, .resize_positions = true});
+    const LoadOptions options{.allow_missing = true,
+                              .allow_unexpected = true,
+                              .resize_positions = true,
+                              .complete_momentum = true};
+    const LoadReport report = Checkpoint(task.store()).load(path, options);
     require(report.loaded > 0, path, ": no tensor of the file belongs to the model");
     return report;
   });

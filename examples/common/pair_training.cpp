@@ -3,8 +3,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "albef/train/inference_model.hpp"
-
 namespace examples {
 
 PairTrainArguments::PairTrainArguments() {
@@ -47,11 +45,10 @@ void PairTrainArguments::complete(bool tiny, int model_vocabulary, int model_que
 
 albef::WordPiece PairTrainArguments::tokenizer(const albef::Source& source,
                                                int model_vocabulary) const {
-  if (init.empty() || !vocab.empty()) return TrainArguments::tokenizer(source, model_vocabulary);
-  auto own = albef::detail::vocab_of(init, checkpoint_info(init));
-  albef::require(own.size() <= model_vocabulary, init, ": ", own.size(),
-                 " tokens, the model has room for ", model_vocabulary);
-  return own;
+  const std::string from = start();
+  albef::require(from.empty() || !vocab.empty() || checkpoint_info(from).contains("vocab"), from,
+                 ": the checkpoint has no vocabulary; give its vocab.txt or tokenizer.json");
+  return TrainArguments::tokenizer(source, model_vocabulary);
 }
 
 void check_pictures(const albef::Source& source) {

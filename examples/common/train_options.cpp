@@ -7,6 +7,7 @@
 #include "albef/data/transform.hpp"
 #include "albef/text/tokenizer_json.hpp"
 #include "albef/text/vocabulary.hpp"
+#include "albef/train/inference_model.hpp"
 #include "common/open_data.hpp"
 
 namespace examples {
@@ -18,7 +19,7 @@ void TrainArguments::add_to(Command& app) {
       .group(data_group);
   app.add_option("--image-root", image_root, image_root_help).group(data_group);
   app.add_option("--vocab", vocab,
-                 "BERT vocab.txt or Hugging Face tokenizer.json; without it a vocabulary is "
+                 "BERT vocab.txt or Hugging Face tokenizer.json; default: the checkpoint's, or one "
                  "learned from the captions")
       .group(data_group);
   app.add_option("--vocab-size", vocab_size, "size of a learned vocabulary, at most the model's")
@@ -102,12 +103,15 @@ albef::SourcePtr TrainArguments::source() const {
 
 albef::WordPiece TrainArguments::tokenizer(const albef::Source& source,
                                            int model_vocabulary) const {
+  const std::string from = start();
+  const auto info = from.empty() ? albef::CheckpointInfo{} : checkpoint_info(from);
   auto made = [&] {
     if (!vocab.empty()) return albef::load_wordpiece(vocab);
+    if (info.contains("vocab")) return albef::detail::vocab_of(from, info);
     return albef::WordPiece::from_vocab(albef::learn_vocabulary(clean_captions(source), vocab_size),
                                         "learned vocabulary");
   }();
-  albef::require(made.size() <= model_vocabulary, vocab, ": ", made.size(),
+  albef::require(made.size() <= model_vocabulary, vocab.empty() ? from : vocab, ": ", made.size(),
                  " tokens, the model has room for ", model_vocabulary);
   return made;
 }

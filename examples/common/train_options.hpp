@@ -34,7 +34,8 @@ struct TrainArguments : RunArguments {
   void complete(bool tiny, int model_vocabulary, int model_queue, int model_positions);
 
   albef::SourcePtr source() const;
-  /// The given vocabulary, or one learned from the captions of `source`.
+  /// The given vocabulary, that of the checkpoint to start from or to go on with, if it has one, or
+  /// one learned from the captions of `source`.
   albef::WordPiece tokenizer(const albef::Source& source, int model_vocabulary) const;
   albef::Loader loader(albef::SourcePtr source, const albef::WordPiece& tokenizer,
                        int image_size) const;

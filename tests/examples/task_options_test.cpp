@@ -6,6 +6,8 @@
 #include <filesystem>
 
 #include "../data/data_files.hpp"
+#include "albef/io/safetensors.hpp"
+#include "common/train_options.hpp"
 
 using namespace examples;
 using data_test::contains;
@@ -133,4 +135,30 @@ TEST_CASE("a checkpoint brings its configuration, or is taken as one of another 
   CHECK(chosen("tiny96") == "tiny96");
   CHECK_CONTAINS(error_of([&] { chosen("small"); }),
                  "run/checkpoint.safetensors: checkpoint of another configuration: config.");
+}
+
+TEST_CASE("pre-training from a checkpoint, or going on with one, keeps its vocabulary") {
+  const TemporaryFolder folder;
+  const auto captions =
+      folder.write("captions.json", R"([{"image": "a.png", "caption": "a dog"}])");
+  const std::string words = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ncat";
+  const std::uint8_t byte = 0;
+  const auto save = [&](const std::string& name, const albef::CheckpointInfo& info) {
+    albef::write_safetensors(folder / name, {{"x", albef::DType::U8, {1}, &byte}}, info);
+    return folder / name;
+  };
+  TrainArguments args;
+  args.data = {captions};
+  args.vocab_size = 20;
+  const auto source = args.source();
+  CHECK(args.tokenizer(*source, 20).contains("dog"));
+  args.init = save("named.safetensors", {{"vocab", words}});
+  CHECK(args.tokenizer(*source, 20).tokens().back() == "cat");
+  CHECK_CONTAINS(error_of([&] { args.tokenizer(*source, 3); }), "named.safetensors: 6 tokens");
+  args.init = save("weights.safetensors", {});  // e.g. of an image encoder alone
+  CHECK(args.tokenizer(*source, 20).contains("dog"));
+  save("checkpoint.safetensors", {{"vocab", words}});
+  args.resume = true;
+  args.train.output = folder / "";
+  CHECK(args.tokenizer(*source, 20).tokens().back() == "cat");
 }
