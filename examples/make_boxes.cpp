@@ -146,9 +146,11 @@ int main(int argc, char** argv) {
   app.add_option("--name", options.name, "of the files").capture_default_str();
   app.add_option("--pictures", options.pictures, "how many").positive().capture_default_str();
   app.add_option("--statements", options.statements, "at most, per picture")
-      .positive()
+      .range(1, 24)  // different ones are drawn: some pictures have few more questions
       .capture_default_str();
-  app.add_option("--questions", options.questions, "per picture").positive().capture_default_str();
+  app.add_option("--questions", options.questions, "per picture")
+      .range(1, 24)
+      .capture_default_str();
   app.add_option("--seed", options.seed, "other pictures for every number").capture_default_str();
   app.add_flag(
       "--independent", options.independent,
