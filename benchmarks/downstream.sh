@@ -7,19 +7,23 @@
 #   CHECKPOINT  of pre-training on these scenes
 #   SEEDS       e.g. "1 2 3"
 #   TASKS       default: "vqa ve nlvr retrieval ground"
+# Environment: VARIANTS of "both pretrained distilled" (distilled: a new model, with distillation),
+#   EPOCHS of questions, entailment, pairs and retrieval, THREADS.
 set -euo pipefail
 programs=${1:?see the head of this file} scenes=$2 pretrained=$3 output=$4 seeds=$5
 tasks=${6:-vqa ve nlvr retrieval ground}
 threads=${THREADS:-1}
+variants=${VARIANTS:-both pretrained distilled}
+read -r vqa_epochs ve_epochs nlvr_epochs retrieval_epochs <<<"${EPOCHS:-4 6 4 3}"
 mkdir -p "$output"
 
 # Examples of a picture come together; whole pictures, since objects at the edge matter.
 options() {
   case $1 in
-    vqa) echo --by-picture --batch-size 128 --epochs 4 --warmup 50 ;;
-    ve) echo --by-picture --batch-size 96 --epochs 6 --warmup 50 ;;
-    nlvr) echo --by-picture --batch-size 64 --epochs 4 --warmup 50 ;;
-    retrieval) echo --batch-size 64 --epochs 3 --crop 0.9 1 ;;
+    vqa) echo --by-picture --batch-size 128 --epochs "$vqa_epochs" --warmup 50 ;;
+    ve) echo --by-picture --batch-size 96 --epochs "$ve_epochs" --warmup 50 ;;
+    nlvr) echo --by-picture --batch-size 64 --epochs "$nlvr_epochs" --warmup 50 ;;
+    retrieval) echo --batch-size 64 --epochs "$retrieval_epochs" --crop 0.9 1 ;;
     ground) echo --batch-size 64 --epochs 1 ;;
   esac
 }
@@ -34,7 +38,7 @@ evaluation() {
 
 for seed in $seeds; do
   for task in $tasks; do
-    for variant in both pretrained distilled; do # distilled: a new model, with distillation
+    for variant in $variants; do
       run=$output/$task-$variant-$seed
       [ -e "$run/test.json" ] && continue
       start=(--init "$pretrained")
@@ -43,10 +47,10 @@ for seed in $seeds; do
       data=$scenes/$task
       [ "$task" = ground ] && data=$scenes/grounding
       "$programs/albef_$task" train "${start[@]}" --data "${data}_train.json" \
-        --image-root "$scenes" --output "$run" --seed "$seed" --threads "$threads" \
+        --image-root "$scenes/train.tar" --output "$run" --seed "$seed" --threads "$threads" \
         $(options "$task") >"$run.log" 2>&1
       "$programs/albef_$task" evaluate -m "$run/checkpoint.safetensors" \
-        --data "${data}_test.json" --image-root "$scenes" --threads "$threads" \
+        --data "${data}_test.json" --image-root "$scenes/test.tar" --threads "$threads" \
         $(evaluation "$task") --output "$run/test.json.part" >>"$run.log" 2>&1
       mv "$run/test.json.part" "$run/test.json"
     done
@@ -54,7 +58,7 @@ for seed in $seeds; do
 done
 
 python3 - "$output" "$seeds" "$tasks" <<'PYTHON'
-import json, statistics, sys
+import json, os, statistics, sys
 output, seeds, tasks = sys.argv[1], sys.argv[2].split(), sys.argv[3].split()
 
 def results(task, run):
@@ -74,6 +78,9 @@ def seconds(run):
 for task in tasks:
     for variant in ("both", "pretrained", "distilled"):
         runs = [f"{task}-{variant}-{seed}" for seed in seeds]
+        runs = [run for run in runs if os.path.exists(f"{output}/{run}/test.json")]
+        if not runs:
+            continue
         numbers = zip(*(results(task, run) for run in runs))
         text = "; ".join(f"{statistics.mean(n):.1f} ({', '.join(f'{x:.1f}' for x in n)})" for n in numbers)
         minutes = statistics.mean(map(seconds, runs)) / 60

@@ -201,6 +201,18 @@ class ShapeTexts {
     return static_cast<int>(
         std::count_if(picture_.boxes.begin(), picture_.boxes.end(), property.holds));
   }
+  /// That one box, each box, or a number of boxes has the property. One and each: the words that
+  /// come before it.
+  template <std::size_t N, std::size_t M>
+  Claim boxes_claim(const std::string& noun, const std::array<const char*, N>& one,
+                    const std::array<const char*, M>& each, const BoxProperty& property) {
+    const int count = boxes_with(property);
+    if (random_.bernoulli(0.6f)) return {any(one) + property.text, count >= 1};
+    if (random_.bernoulli(0.2f)) return {any(each) + property.text, count == 3};
+    const ShapeCount n = any_count(2);
+    const bool have = n.several() && random_.bernoulli(0.35f);
+    return {there(n, noun) + (have ? " that have " : " with ") + property.text, n.holds(count)};
+  }
 
   // Scattered shapes.
 
@@ -315,19 +327,11 @@ class ShapeTexts {
       const ShapeCount n = any_count(4);
       return {there(n, f), n.holds(f.count(picture_))};
     }
-    const BoxProperty p = scatter_property();
-    const int count = boxes_with(p);
-    if (random_.bernoulli(0.6f))
-      return {any(std::array{"there is a box with ", "there is a box with ",
-                             "there is a box that has ", "there is 1 box with ",
-                             "one of the grey box has ", "one of the grey square contains "}) +
-                  p.text,
-              count >= 1};
-    if (random_.bernoulli(0.2f)) return {"each box has " + p.text, count == 3};
-    const ShapeCount n = any_count(2);
-    return {there(n, "box") + (n.several() && random_.bernoulli(0.4f) ? " that have " : " with ") +
-                p.text,
-            n.holds(count)};
+    return boxes_claim("box",
+                       std::array{"there is a box with ", "there is a box with ",
+                                  "there is a box that has ", "there is 1 box with ",
+                                  "one of the grey box has ", "one of the grey square contains "},
+                       std::array{"each box has "}, scatter_property());
   }
 
   Question scatter_question() {
@@ -512,20 +516,11 @@ class ShapeTexts {
                   (upper ? "top" : "base"),
               count >= 1};
     }
-    const BoxProperty p = tower_property();
-    const int count = boxes_with(p);
-    if (random_.bernoulli(0.6f))
-      return {any(std::array{"there is a tower with ", "there is a tower with ",
-                             "there is a tower that has ", "there is a tower which has ",
-                             "there is 1 tower with ", "one of the tower has "}) +
-                  p.text,
-              count >= 1};
-    if (random_.bernoulli(0.2f))
-      return {any(std::array{"each tower has ", "all towers have "}) + p.text, count == 3};
-    const ShapeCount n = any_count(2);
-    return {there(n, "tower") +
-                (n.several() && random_.bernoulli(0.3f) ? " that have " : " with ") + p.text,
-            n.holds(count)};
+    return boxes_claim("tower",
+                       std::array{"there is a tower with ", "there is a tower with ",
+                                  "there is a tower that has ", "there is a tower which has ",
+                                  "there is 1 tower with ", "one of the tower has "},
+                       std::array{"each tower has ", "all towers have "}, tower_property());
   }
 
   Question tower_question() {
