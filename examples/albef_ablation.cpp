@@ -63,9 +63,7 @@ double train(Device& device, Arguments args, const Data& data, std::uint64_t see
   Loader loader = args.loader(data.train, data.tokenizer, C::image_res);
   PretrainTask<C, Objectives, Device, Precision> task(device, seed, args.queue_size,
                                                       args.objective_options());
-  Trainer trainer(task, loader, args.train,
-                  {{"vocab", examples::vocabulary_text(data.tokenizer)},
-                   {"max_text_length", concat(args.max_text_length)}});
+  Trainer trainer(task, loader, args.train, args.metadata(data.tokenizer));
   trainer.resume();
   const TrainSummary summary = trainer.run();
   if (summary.signal) throw Error("stopped by a signal; the same command continues");
@@ -115,11 +113,11 @@ Spread spread(const std::vector<double>& values) {
 template <class Precision>
 int run(Arguments args, auto& device) {
   using C = Tiny;
-  args.complete(true, C::vocab_size, C::queue_size, C::max_position_embeddings);
+  args.complete<C>();
   for (const int row : args.rows)
     require(row >= 1 && row <= 6, "--rows ", row, ": expected 1 to 6");
   const SourcePtr train = args.source(), test = examples::open_data({args.test});
-  const Data data{train, test, args.tokenizer(*train, C::vocab_size), retrieval_set(*test)};
+  const Data data{train, test, args.caption_tokenizer(*train, C::vocab_size), retrieval_set(*test)};
 
   std::printf(
       "%zu training records, %.0f %% mismatched captions, %d epochs of batches of %d; pool "
@@ -182,6 +180,8 @@ int main(int argc, char** argv) {
   app.add_option("--rows", args.rows, "rows to run, 1 to 6").capture_default_str();
   app.add_option("--json", args.output, "write the results to this file as well");
   args.add_to(app);
+  for (const char* name : {"--init", "--config", "--resume", "--overwrite"})
+    app.remove_option(name);
   return app.run(argc, argv, [&] {
     return examples::with_device_and_precision(
         args.compute, [&]<class P>(auto& device) { return run<P>(args, device); });

@@ -59,6 +59,7 @@ int main(int argc, char** argv) {
       "np.load(\"val.text.npy\").T)'");
   Arguments args;
   args.add_to(app);
+  args.add_encoding_options(app);
   app.add_option("-d,--data", args.data, examples::data_help).required();
   app.add_option("--image-root", args.image_root, examples::image_root_help);
   app.add_option("-o,--output", args.output, "prefix of the files written").required();

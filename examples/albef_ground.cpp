@@ -24,7 +24,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* layer_help =
     "BERT layer whose cross-attention is looked at, counted from 0 with the text layers; default: "
-    "the third fusion layer as in the official code (8 of 12), or the last where there are fewer";
+    "the third fusion layer as in the official code (8 of 12), or the last but one where there are "
+    "fewer";
 constexpr const char* expressions_help =
     "expressions: JSON lists of {\"image\", \"text\", \"ref_id\"}";
 
@@ -106,23 +107,36 @@ Metrics locate(Model& model, const Source& expressions, const std::vector<std::s
   examples::for_each_grounding(
       model, expressions, layer, options, [&](std::size_t i, examples::GroundedText found) {
         const GroundingTarget& target = targets[refs[i]];
+        require(found.width == target.width && found.height == target.height,
+                expressions.describe(i), ": the picture has ", found.width, " x ", found.height,
+                " pixels, its entry in --instances says ", target.width, " x ", target.height);
         const PixelMap map = resized(found.sentence, target.width, target.height);
+        GroundingMetrics one;
         try {
-          for (auto* m : {&metrics[target.split.empty() ? "-" : target.split], &metrics["all"]})
-            m->add(map, target.box, target.candidates);
+          one.add(map, target.box, target.candidates);
         } catch (const Error& error) { fail(expressions.describe(i), ": ", error.what()); }
+        metrics[target.split.empty() ? "-" : target.split] += one;
+        metrics["all"] += one;
         seen(i, std::move(found));
       });
   return metrics;
+}
+
+template <class C>
+void check_layer(int layer) {
+  require(layer >= C::fusion_layer && layer < C::num_hidden_layers, "--layer ", layer,
+          ": the layers with cross-attention are ", C::fusion_layer, " to ",
+          C::num_hidden_layers - 1);
 }
 
 template <class C, class Precision>
 int train(TrainArguments args, auto& device) {
   if (args.flip < 0 && !args.official) args.flip = 0;  // left would become right
   args.use_crop = false;
-  args.complete(std::is_base_of_v<Tiny, C>, C::vocab_size, C::queue_size,
-                C::max_position_embeddings);
+  constexpr examples::RunDefaults paper{.epochs = 5, .lr = 1e-5};  // configs/Grounding.yaml
+  args.complete<C>(examples::pairs_tiny, paper);
   const int layer = args.layer < 0 ? examples::default_layer<C>() : args.layer;
+  check_layer<C>(layer);
   SourcePtr val;
   std::optional<GroundingTargets> targets;
   std::vector<std::string> refs;
@@ -136,13 +150,14 @@ int train(TrainArguments args, auto& device) {
     examples::check_pictures(*val);
   }
   const auto validate = [&](auto& model) {
-    const EncodingOptions options{.workers = args.workers};
+    const EncodingOptions options{.batch_size = args.batch_size, .workers = args.workers};
     auto all = locate(model, *val, refs, *targets, layer, options, [](auto&&...) {})["all"];
     return examples::Validation{all.ranked ? all.box_accuracy() : all.pointing_accuracy(),
                                 to_json(all)};
   };
-  return examples::train_pairs<C, Precision>(
-      args, device, open_expressions(args.data, args.image_root), val != nullptr, validate);
+  return examples::train_pairs<C, Precision>("grounding", args, device,
+                                             open_expressions(args.data, args.image_root),
+                                             val != nullptr, args.max_text_length, validate);
 }
 
 void print_row(int layer, const std::string& split, const GroundingMetrics& m) {
@@ -184,10 +199,6 @@ class Shown {
       const auto& [i, found] = kept_[n];
       maps.push_back(examples::heat_example(pictures[n], found, tokenizer));
       const GroundingTarget& target = targets[refs[i]];
-      require(pictures[n].width == target.width && pictures[n].height == target.height,
-              expressions.describe(i), ": the picture has ", pictures[n].width, " x ",
-              pictures[n].height, " pixels, '", args.targets.instances, "' says ", target.width,
-              " x ", target.height);
       BoxEntry entry =
           examples::ranked_entry(found, target.width, target.height, target.candidates);
       entry.picture = overlays[n];
@@ -217,6 +228,7 @@ int evaluate(Model& model, const EvaluateArguments& args) {
   const auto refs = expression_refs(*expressions, targets);
   std::vector<int> layers = args.layers;
   if (layers.empty()) layers = {examples::default_layer<typename Model::Config>()};
+  for (const int layer : layers) check_layer<typename Model::Config>(layer);
 
   std::printf("%5s  %-10s %11s %8s %8s %8s\n", "layer", "split", "expressions", "pointed", "ranked",
               "found");
@@ -275,8 +287,8 @@ int predict(Model& model, const PredictArguments& args) {
         overlays.push_back(overlay_heat(picture, maps.back().rows.front().map));
         std::printf("%s\n", found.text.c_str());
         for (const HeatRow& row : maps.back().rows) {
-          const Point at = examples::peak(
-              resized({row.map.rows, row.map.values}, picture.width, picture.height));
+          const RealBox at =
+              peak(resized({row.map.rows, row.map.values}, picture.width, picture.height));
           std::printf("  %-14s largest at (%d, %d)\n", row.word.c_str(), static_cast<int>(at.x),
                       static_cast<int>(at.y));
         }
@@ -332,17 +344,22 @@ int main(int argc, char** argv) {
       "\\\n"
       "    --detections scenes/dets.json --sheet boxes.png --heat-maps words.png");
   evaluate_args.add_to(evaluate_command);
+  evaluate_args.add_encoding_options(evaluate_command);
   evaluate_command.add_option("-d,--data", evaluate_args.data, expressions_help).required();
   evaluate_command.add_option("--image-root", evaluate_args.image_root, examples::image_root_help);
   evaluate_args.targets.add_to(evaluate_command, true, "Options");
   evaluate_command.add_option("--layer", evaluate_args.layers,
                               std::string(layer_help) + "; several are evaluated in turn");
-  evaluate_command.add_option("-o,--output", evaluate_args.output,
-                              "write the results to this JSON file");
-  evaluate_command.add_option("--sheet", evaluate_args.sheet,
-                              "write a PNG with boxes of some expressions");
-  evaluate_command.add_option("--heat-maps", evaluate_args.heat_maps,
-                              "write a PNG with the map of each word of some expressions");
+  evaluate_command
+      .add_option("-o,--output", evaluate_args.output, "write the results to this JSON file")
+      .output_file();
+  evaluate_command
+      .add_option("--sheet", evaluate_args.sheet, "write a PNG with boxes of some expressions")
+      .output_file();
+  evaluate_command
+      .add_option("--heat-maps", evaluate_args.heat_maps,
+                  "write a PNG with the map of each word of some expressions")
+      .output_file();
   evaluate_command.add_option("--examples", evaluate_args.examples, "expressions on the sheets")
       .range(1, 100)
       .capture_default_str();
@@ -358,15 +375,19 @@ int main(int argc, char** argv) {
       "    --text \"the cup to the left of the book\" --output words.png \\\n"
       "    --box 12,40,80,96 --box 130,38,77,90 --sheet boxes.png");
   predict_args.add_to(predict_command);
+  predict_args.add_encoding_options(predict_command);
   predict_command.add_option("-i,--image", predict_args.image, "PNG or JPEG file").required();
   predict_command.add_option("-t,--text", predict_args.texts, "expressions").required();
   predict_command.add_option("--box", predict_args.boxes,
                              "boxes to be ranked, each as x,y,width,height in pixels");
   predict_command.add_option("--layer", predict_args.layer, layer_help);
-  predict_command.add_option("-o,--output", predict_args.output,
-                             "write a PNG with the map of each word");
-  predict_command.add_option("--sheet", predict_args.sheet,
-                             "write a PNG with the ranked boxes over the expression's map");
+  predict_command
+      .add_option("-o,--output", predict_args.output, "write a PNG with the map of each word")
+      .output_file();
+  predict_command
+      .add_option("--sheet", predict_args.sheet,
+                  "write a PNG with the ranked boxes over the expression's map")
+      .output_file();
 
   return app.run(argc, argv, [&] {
     if (train_command)

@@ -14,28 +14,27 @@ const examples::StatementTask task{.name = "nlvr",
                                        "True or False",
                                    .format = albef::reasoning_format(),
                                    .paper = {.epochs = 10, .batch_size = 16}};
-const examples::TaskDefaults assign_tiny{.epochs = 10,
-                                         .batch_size = 64,
-                                         .lr = 2e-4,
-                                         .min_lr = 1e-5,
-                                         .new_model_lr = 1e-3,
-                                         .max_text_length = 25};
-const examples::TaskDefaults assign_paper{
-    .epochs = 1, .batch_size = 64, .warmup = 1000, .min_lr = 1e-5, .max_text_length = 25};
+const examples::RunDefaults assign_tiny{.epochs = 10,
+                                        .batch_size = 64,
+                                        .lr = 2e-4,
+                                        .min_lr = 1e-5,
+                                        .new_model_lr = 1e-3,
+                                        .max_text_length = 25,
+                                        .crop_low = 0.9f};
+const examples::RunDefaults assign_paper{
+    .epochs = 1, .batch_size = 64, .min_lr = 1e-5, .max_text_length = 25, .crop_low = 0.2f};
 
 /// Learns which of two pictures a caption belongs to, if any.
 template <class C, class Precision>
 int assign(examples::TaskArguments args, auto& device) {
   using namespace albef;
   using Device = std::remove_reference_t<decltype(device)>;
-  args.complete(std::is_base_of_v<Tiny, C>, assign_tiny, assign_paper, C::max_position_embeddings);
+  args.complete<C>(assign_tiny, assign_paper);
   const SourcePtr source = examples::open_data(args.data, args.image_root);
   const WordPiece tokenizer = args.tokenizer(examples::clean_captions(*source), C::vocab_size);
   Loader loader(source, tokenizer, args.transform(C::image_res), args.loader());
-  using Task = TextAssignmentTask<C, Device, Precision>;
-  Task trained(device, args.train.seed);
-  return examples::run_training("text assignment", args, trained, loader, tokenizer, {},
-                                std::function<examples::Validation(typename Task::Ctx&)>{});
+  TextAssignmentTask<C, Device, Precision> trained(device, args.train.seed);
+  return examples::run_training("text assignment", args, trained, loader, tokenizer);
 }
 
 }  // namespace
@@ -60,7 +59,7 @@ int main(int argc, char** argv) {
       "assign",
       "pre-train with captions, before `train`: which of two pictures does a caption belong to, or "
       "neither?");
-  assigning.add_to(assign_command, examples::data_help, false, false);
+  assigning.add_to(assign_command, {.data = examples::data_help, .distills = false}, false);
 
   examples::StatementCommands commands(app, task);
   return app.run(argc, argv, [&] {

@@ -1,5 +1,6 @@
 // albef_retrieval: fine-tunes ALBEF for image-text retrieval (ITC with several captions per
 // picture, ITM), evaluates it, and searches data sets with it.
+#include <algorithm>
 #include <string>
 
 #include "albef/train/retrieval.hpp"
@@ -13,13 +14,12 @@ using namespace albef;
 
 struct TrainArguments : examples::PairTrainArguments {
   std::string val, val_image_root;
-  int k = 32;
+  int k = 0;
 };
 
 template <class C, class Precision>
 int train(TrainArguments args, auto& device) {
-  args.complete(std::is_base_of_v<Tiny, C>, C::vocab_size, C::queue_size,
-                C::max_position_embeddings);
+  args.complete<C>(examples::pairs_tiny, examples::pairs_paper);
   SourcePtr val;
   RetrievalSet pool;
   if (!args.val.empty()) {
@@ -29,12 +29,16 @@ int train(TrainArguments args, auto& device) {
     examples::check_pictures(*val);
   }
   const auto validate = [&](auto& model) {
-    const auto r = evaluate_retrieval(model, *val, pool, args.k, 0, {.workers = args.workers});
+    const auto r = evaluate_retrieval(model, *val, pool, examples::candidates<C>(args.k), 0,
+                                      {.batch_size = args.batch_size, .workers = args.workers});
     examples::Validation found{r.itm.mean() / 100, examples::to_json(r.itm)};
     found.results["itc_mean"] = r.itc.mean();
     return found;
   };
-  return examples::train_pairs<C, Precision>(args, device, args.source(), val != nullptr, validate);
+  // The official evaluation cuts texts, the training does not (Retrieval.py).
+  const int evaluated_length = std::min(30, args.max_text_length);
+  return examples::train_pairs<C, Precision>("retrieval", args, device, args.source(),
+                                             val != nullptr, evaluated_length, validate);
 }
 
 }  // namespace
@@ -68,10 +72,8 @@ int main(int argc, char** argv) {
       .add_option("--val-image-root", train_args.val_image_root,
                   "where its pictures are; default: --image-root")
       .group("Validation");
-  train_command
-      .add_option("-k,--k", train_args.k, "candidates of each query that ITM re-ranks there")
+  train_command.add_option("-k,--k", train_args.k, examples::candidates_help)
       .positive()
-      .capture_default_str()
       .group("Validation");
 
   examples::RecallArguments evaluate_args;

@@ -2,6 +2,7 @@
 // answers (or lets it write its own) over a data set, and answers questions about a picture.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -13,20 +14,22 @@
 #include "common/program.hpp"
 #include "common/task_options.hpp"
 #include "common/task_sheet.hpp"
+#include "common/training_run.hpp"
 
 namespace {
 
 using namespace albef;
 using examples::Json;
 
-const examples::TaskDefaults tiny{.epochs = 20,
-                                  .batch_size = 64,
-                                  .alpha_epochs = 10,
-                                  .lr = 3e-4,
-                                  .min_lr = 1e-5,
-                                  .new_model_lr = 1e-3,
-                                  .max_text_length = 25};
-const examples::TaskDefaults paper{.epochs = 8, .warmup = 400, .max_text_length = 25};
+const examples::RunDefaults tiny{.epochs = 20,
+                                 .batch_size = 64,
+                                 .alpha_epochs = 10,
+                                 .lr = 3e-4,
+                                 .min_lr = 1e-5,
+                                 .new_model_lr = 1e-3,
+                                 .max_text_length = 25,
+                                 .crop_low = 0.9f};
+const examples::RunDefaults paper{.epochs = 8, .warmup = 400, .max_text_length = 25};
 
 /// The answers to choose from, and how they are chosen.
 struct AnswerArguments {
@@ -108,6 +111,15 @@ TextBatch encoded(const AnswerList& list, const WordPiece& tokenizer) {
   return texts;
 }
 
+/// Error if the answers of a question are all missing in the list.
+void check_listed(const VqaSet& set, const AnswerList& list) {
+  try {
+    set.check_answers(list);
+  } catch (const Error& error) {
+    fail(error.what(), "; --allow-unlisted counts such questions as wrong");
+  }
+}
+
 /// What a model says to a question.
 struct Said {
   std::string answer;
@@ -117,8 +129,9 @@ struct Said {
 /// Whether a record's answers are known.
 bool answered(const VqaRecord& record) { return !record.answers.empty(); }
 
-/// The accuracy of VQA v2: right if three of ten people gave the answer, in part if fewer did.
-/// Answers are compared as they are written, without the official clean-up.
+/// The accuracy of VQA v2, averaged over the choices of nine of ten people: right if four gave the
+/// answer, 0.3 for each if fewer did. Answers are compared as they are written, without the
+/// official clean-up.
 double score(const VqaRecord& record, const std::string& answer) {
   for (std::size_t i = 0; i < record.answers.size(); ++i)
     if (record.answers[i] == answer)
@@ -172,7 +185,7 @@ LoaderOptions question_options(LoaderOptions options) {
 template <class C, class Precision>
 int train(TrainArguments args, auto& device) {
   using Device = std::remove_reference_t<decltype(device)>;
-  args.complete(std::is_base_of_v<Tiny, C>, tiny, paper, C::max_position_embeddings);
+  args.complete<C>(tiny, paper);
   const auto set = std::make_shared<const VqaSet>(args.data, args.annotations(false));
   const AnswerList list =
       args.answers.list.empty() ? answers_of(*set) : AnswerList(args.answers.list);
@@ -180,7 +193,7 @@ int train(TrainArguments args, auto& device) {
   if (!args.val.empty()) {
     val = std::make_shared<const VqaSet>(args.val, args.annotations(true));
     require(answered_count(*val) > 0, args.val.front(), ": field 'answer' is missing everywhere");
-    if (!args.answers.unlisted) val->check_answers(list);
+    if (!args.answers.unlisted) check_listed(*val, list);
   }
 
   std::vector<std::string> texts = list.answers();
@@ -202,9 +215,10 @@ int train(TrainArguments args, auto& device) {
 
   using Task = VqaTask<C, Device, Precision>;
   Task task(device, args.train.seed, args.distills());
-  std::function<examples::Validation(typename Task::Ctx&)> validate;
+  typename Task::Ctx ctx(device, task.store());  // without dropout
+  std::function<examples::Validation()> validate;
   if (val)
-    validate = [&](typename Task::Ctx& ctx) {
+    validate = [&] {
       const auto answer =
           ranked(ctx, Task::model, *val_loader, list, answers, {.k = args.answers.k});
       const double share = accuracy(*val, answer);
@@ -270,10 +284,13 @@ int evaluate(const EvaluateArguments& args, Model& model) {
     list = answers_for(args.answers.list, args.checkpoint, model.report().info);
     texts = encoded(*list, tokenizer);
   }
-  Json results, predictions = Json::array();
+  Json results = Json::object(), predictions = Json::array();
   for (const std::string& file : args.data) {
     const auto set = std::make_shared<const VqaSet>(file, args.annotations());
-    if (list && !args.answers.unlisted) set->check_answers(*list);
+    if (list && !args.answers.unlisted) check_listed(*set, *list);
+    for (std::size_t i = 0; i < set->size() && !args.predictions.empty(); ++i)
+      require(!(*set)[i].question_id.empty(), set->describe(i),
+              ": field 'question_id' is missing; --predictions needs it");
     require(answered_count(*set) > 0 || !args.predictions.empty(), file,
             ": field 'answer' is missing everywhere; without answers there is only --predictions");
     VqaLoader loader(set, tokenizer, EvalTransform{C::image_res},
@@ -365,7 +382,7 @@ int main(int argc, char** argv) {
 
   TrainArguments training;
   examples::Command train_command = app.add_subcommand("train", examples::training_help);
-  training.add_to(train_command, data_help);
+  training.add_to(train_command, {.data = data_help});
   training.answers.add_to(train_command, "all answers of the training data");
 
   EvaluateArguments evaluation;
@@ -380,9 +397,11 @@ int main(int argc, char** argv) {
       .capture_default_str();
   evaluate_command.add_flag("--official-ranking", evaluation.official,
                             "count the first word of an answer twice, as the official code does");
-  evaluate_command.add_option("--predictions", evaluation.predictions,
-                              "write [{\"question_id\", \"answer\"}] to this JSON file, for the "
-                              "evaluation server");
+  evaluate_command
+      .add_option("--predictions", evaluation.predictions,
+                  "write [{\"question_id\", \"answer\"}] to this JSON file, for the evaluation "
+                  "server")
+      .output_file();
 
   PredictArguments question;
   examples::Command predict_command =
@@ -398,8 +417,10 @@ int main(int argc, char** argv) {
   predict_command.add_option("--beams", question.beams, "of the search with --generate")
       .range(1, 64)
       .capture_default_str();
-  predict_command.add_option("-o,--output", question.output,
-                             "write picture, questions and answers to this PNG");
+  predict_command
+      .add_option("-o,--output", question.output,
+                  "write picture, questions and answers to this PNG")
+      .output_file();
 
   return app.run(argc, argv, [&] {
     if (train_command)

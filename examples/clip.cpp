@@ -3,6 +3,8 @@
 
 #include "albef/data/retrieval_set.hpp"
 #include "albef/data/webdataset.hpp"
+#include "albef/loss/contrastive.hpp"
+#include "albef/models/bert.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/text/vocabulary.hpp"
 #include "common/device.hpp"

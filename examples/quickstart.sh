@@ -38,7 +38,7 @@ if ! {
 fi
 
 data=examples/data/emoji
-"$build/examples/albef_pretrain" --data "$data/emoji-train.tar" --output quickstart --epochs "$epochs"
+"$build/examples/albef_pretrain" --data "$data/emoji-train.tar" --output quickstart --epochs "$epochs" --overwrite
 # Pairs are re-ranked by matching score plus similarity over the temperature (1/0.03).
 "$build/examples/albef_eval" --checkpoint quickstart/checkpoint.safetensors \
   --data "test_comp=$data/emoji-test_comp.tar" "test_gender=$data/emoji-test_gender.tar" \

@@ -42,13 +42,13 @@ scenes=$out/scenes
 # Whole pictures, since captions speak of objects at the edge, and many masked words, since captions
 # are short.
 step "pre-training, $out/pretrain"
-"$bin/albef_pretrain" --config tiny96 --data "$scenes/train.tar" --output "$out/pretrain" \
+"$bin/albef_pretrain" --config tiny96 --data "$scenes/train.tar" --output "$out/pretrain" --overwrite \
   --epochs 14 --crop 0.9 1 --mask-probability 0.4
 init=$out/pretrain/checkpoint.safetensors
 
 step "retrieval, $out/retrieval"
 "$bin/albef_retrieval" train --init "$init" --data "$scenes/retrieval_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/retrieval" --epochs 1 --batch-size 64 \
+  --image-root "$scenes/train.tar" --output "$out/retrieval" --overwrite --epochs 1 --batch-size 64 \
   --crop 0.9 1
 "$bin/albef_retrieval" evaluate -m "$out/retrieval/checkpoint.safetensors" \
   --data "$scenes/retrieval_test.json" --image-root "$scenes/test.tar" --similarity-weight 33 \
@@ -56,7 +56,7 @@ step "retrieval, $out/retrieval"
 
 step "visual question answering, $out/vqa"
 "$bin/albef_vqa" train --init "$init" --data "$scenes/vqa_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/vqa" --epochs 4 --by-picture \
+  --image-root "$scenes/train.tar" --output "$out/vqa" --overwrite --epochs 4 --by-picture \
   --batch-size 128 --warmup 50
 "$bin/albef_vqa" evaluate -m "$out/vqa/checkpoint.safetensors" --data "$scenes/vqa_test.json" \
   --answers "$scenes/answer_list.json" --image-root "$scenes/test.tar" \
@@ -64,20 +64,20 @@ step "visual question answering, $out/vqa"
 
 step "visual entailment, $out/ve"
 "$bin/albef_ve" train --init "$init" --data "$scenes/ve_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/ve" --epochs 3 --by-picture --batch-size 96 \
+  --image-root "$scenes/train.tar" --output "$out/ve" --overwrite --epochs 3 --by-picture --batch-size 96 \
   --warmup 50
 "$bin/albef_ve" evaluate -m "$out/ve/checkpoint.safetensors" --data "$scenes/ve_test.json" \
   --image-root "$scenes/test.tar" --output "$out/ve/test.json" --sheet "$out/ve.png"
 
 step "reasoning on pairs of pictures, $out/nlvr"
 "$bin/albef_nlvr" train --init "$init" --data "$scenes/nlvr_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/nlvr" --epochs 3 --by-picture --warmup 50
+  --image-root "$scenes/train.tar" --output "$out/nlvr" --overwrite --epochs 3 --by-picture --warmup 50
 "$bin/albef_nlvr" evaluate -m "$out/nlvr/checkpoint.safetensors" --data "$scenes/nlvr_test.json" \
   --image-root "$scenes/test.tar" --output "$out/nlvr/test.json" --sheet "$out/nlvr.png"
 
 step "grounding, $out/ground"
 "$bin/albef_ground" train --init "$init" --data "$scenes/grounding_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/ground" --epochs 1 --batch-size 64
+  --image-root "$scenes/train.tar" --output "$out/ground" --overwrite --epochs 1 --batch-size 64
 "$bin/albef_ground" evaluate -m "$out/ground/checkpoint.safetensors" \
   --data "$scenes/grounding_test.json" --image-root "$scenes/test.tar" \
   --refs "$scenes/refs.json" --instances "$scenes/instances.json" \

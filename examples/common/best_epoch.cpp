@@ -26,17 +26,16 @@ BestEpoch::BestEpoch(const std::string& folder, std::int64_t next_step, bool val
     }
 }
 
-bool BestEpoch::add(int epoch, std::int64_t step, const Validation& validation) {
+void BestEpoch::add(int epoch, std::int64_t step, const Validation& validation) {
   const albef::MetricsLog::Value values[] = {{"epoch", static_cast<double>(epoch)},
                                              {"score", validation.score}};
   log_->write(step, values);
-  if (validation.score <= score_) return false;
+  if (!is_best(validation.score)) return;
   epoch_ = epoch;
   score_ = validation.score;
   Json results = {{"epoch", epoch}};
   results.update(validation.results);
   albef::write_file(folder_ + "/results.json", results.dump(2) + '\n');
-  return true;
 }
 
 std::string BestEpoch::text() const {

@@ -31,19 +31,24 @@ class BestEpoch {
  public:
   /// `next_step`: the first optimizer step that is not done yet.
   BestEpoch(const std::string& folder, std::int64_t next_step, bool validates);
-  /// Whether the epoch is the best so far; its results are then in results.json.
-  bool add(int epoch, std::int64_t step, const Validation& validation);
-  /// Adds an epoch, tells about it, and saves the checkpoint with `info` if it is the best so far.
+  /// Whether an epoch of this score is the best so far.
+  bool is_best(double score) const { return score > score_; }
+  /// Adds an epoch; results.json are those of the best.
+  void add(int epoch, std::int64_t step, const Validation& validation);
+  /// Adds an epoch, tells about it, and saves the checkpoint with `info` if it is the best so far:
+  /// before its results, so that those are never of weights that are not there.
   template <class CheckpointT>
   void keep(int epoch, std::int64_t step, const Validation& validation, CheckpointT checkpoint,
             albef::CheckpointInfo info) {
-    const bool best = add(epoch, step, validation);
+    const bool best = is_best(validation.score);
     std::fprintf(stderr, "epoch %d: validation %s%s\n", epoch, percent(validation.score).c_str(),
                  best ? ", the best so far" : "");
-    if (!best) return;
-    info["epoch"] = albef::concat(epoch);
-    info["validation.score"] = albef::concat(validation.score);
-    checkpoint.save(checkpoint_path(), info);
+    if (best) {
+      info["epoch"] = albef::concat(epoch);
+      info["validation.score"] = albef::concat(validation.score);
+      checkpoint.save(checkpoint_path(), info);
+    }
+    add(epoch, step, validation);
   }
   std::string checkpoint_path() const { return folder_ + "/checkpoint_best.safetensors"; }
   /// "best epoch 3: 91.2 %", or nothing before the first.

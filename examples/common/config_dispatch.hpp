@@ -33,6 +33,8 @@ template <>
 inline constexpr const char* config_name<albef::Small> = "small";
 template <>
 inline constexpr const char* config_name<albef::Base> = "base";
+template <>
+inline constexpr const char* config_name<albef::Base384> = "base384";
 
 /// "tiny, tiny96, small, base"
 template <class... C>
@@ -93,10 +95,11 @@ auto with_config(const std::string& path, const albef::CheckpointInfo& info,
     }
     return true;
   };
-  const std::string error = albef::concat(path,
-                                          ": this program is not compiled for the "
-                                          "checkpoint's configuration, only for ",
-                                          config_names(list), "; it has", described);
+  const std::string error = albef::concat(
+      path,
+      ": this program is not compiled for the "
+      "checkpoint's configuration, only for ",
+      config_names(list), " (see ALBEF_EXAMPLE_CONFIGS of the build); it has", described);
   return detail::first_match(list, error, matches, f);
 }
 

@@ -39,14 +39,9 @@ BoxEntry ranked_entry(const GroundedText& found, int width, int height,
     if (entry.boxes.empty()) best = score;
     entry.boxes.push_back({box.x, box.y, box.width, box.height, best > 0 ? score / best : 0});
   }
-  entry.pointed = peak(map);
+  const RealBox at = peak(map);
+  entry.pointed = Point{at.x, at.y};
   return entry;
-}
-
-Point peak(const PixelMap& map) {
-  const auto at =
-      static_cast<int>(std::max_element(map.values.begin(), map.values.end()) - map.values.begin());
-  return {at % map.width + 0.5, at / map.width + 0.5};
 }
 
 }  // namespace examples

@@ -26,13 +26,15 @@ struct GroundedText {
   std::vector<std::int32_t> tokens;  ///< [CLS] first
   std::vector<albef::HeatMap> maps;  ///< of each token
   albef::HeatMap sentence;           ///< their mean
+  int width = 0, height = 0;         ///< of the picture
 };
 
 /// The third fusion layer, whose maps locate best in the official model (Grounding.py, block_num
-/// 8), or the last where there are fewer.
+/// 8), or the last but one where there are fewer: in the last layer only [CLS] has a gradient, so
+/// that there are no maps of words.
 template <class C>
 constexpr int default_layer() {
-  return std::min(C::fusion_layer + 2, C::num_hidden_layers - 1);
+  return std::max(C::fusion_layer, std::min(C::fusion_layer + 2, C::num_hidden_layers - 2));
 }
 
 /// Calls f(i, GroundedText) for each record of `expressions` in order, by the cross-attention of
@@ -66,7 +68,8 @@ void for_each_grounding(Model& model, const albef::Source& expressions, int laye
         for (int i = 0; i < batch.size; ++i) {
           const std::size_t at = batch.first + static_cast<std::size_t>(i);
           const auto ids = tokens.text(i);
-          GroundedText found{texts[at], {ids.begin(), ids.end()}, {}, {}};
+          const auto [width, height] = batch.sizes[static_cast<std::size_t>(i)];
+          GroundedText found{texts[at], {ids.begin(), ids.end()}, {}, {}, width, height};
           found.maps = word_cams(attention[static_cast<std::size_t>(i)]);
           found.sentence = sentence_cam(found.maps);
           f(at, std::move(found));
@@ -83,8 +86,5 @@ albef::HeatExample heat_example(albef::ImageView picture, const GroundedText& fo
 /// best, and where the map is largest.
 albef::BoxEntry ranked_entry(const GroundedText& found, int width, int height,
                              std::span<const albef::RealBox> boxes);
-
-/// The pixel where a map is largest.
-albef::Point peak(const albef::PixelMap& map);
 
 }  // namespace examples

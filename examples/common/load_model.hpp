@@ -22,6 +22,7 @@ struct ModelArguments {
   albef::EncodingOptions encoding;
   DeviceArguments compute;
 
+  /// The model and its device.
   void add_to(Command& app) {
     app.add_option("-m,--checkpoint", checkpoint, "a run's checkpoint.safetensors").required();
     app.add_option("--config", config,
@@ -32,14 +33,21 @@ struct ModelArguments {
     app.add_flag("--momentum", inference.momentum, "use the momentum model's weights");
     app.add_flag("--resize-positions", inference.resize_positions,
                  "accept a checkpoint trained at another image size");
-    app.add_option("--max-text-length", inference.max_text_length,
-                   "tokens of a text; 0: as in training")
-        .capture_default_str();
+    compute.add_to(app);
+  }
+  /// How data sets are read.
+  void add_batch_options(Command& app) {
     app.add_option("--batch", encoding.batch_size, "pictures or texts encoded at once")
         .capture_default_str();
     app.add_option("--workers", encoding.workers, "threads that read pictures ahead")
         .capture_default_str();
-    compute.add_to(app);
+  }
+  /// The same, and how their texts are cut.
+  void add_encoding_options(Command& app) {
+    app.add_option("--max-text-length", inference.max_text_length,
+                   "tokens of a text; 0: as in training")
+        .capture_default_str();
+    add_batch_options(app);
   }
 };
 
@@ -51,7 +59,17 @@ int with_model(const ModelArguments& args, F&& f) {
   return with_config(args.checkpoint, info, args.config, [&]<class C>() {
     return with_device(args.compute, [&](auto& device) {
       using Device = std::remove_reference_t<decltype(device)>;
-      albef::InferenceModel<C, Device, Model<C>> model(device, args.checkpoint, args.inference);
+      const auto load = [&] {
+        try {
+          return albef::InferenceModel<C, Device, Model<C>>(device, args.checkpoint,
+                                                            args.inference);
+        } catch (const albef::Error& error) {
+          const auto task = info.find("task");
+          if (task == info.end()) throw;
+          albef::fail(error.what(), " (the checkpoint is of the task '", task->second, "')");
+        }
+      };
+      auto model = load();
       std::fprintf(stderr, "%s: %s model, %s\n", args.checkpoint.c_str(), config_name<C>,
                    model.report().text().c_str());
       return f(model);

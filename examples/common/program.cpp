@@ -1,13 +1,34 @@
 #include "common/program.hpp"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
+#include <functional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace examples {
+
+namespace {
+
+/// A check that a value is a number above 0, or at least 0. (The message of CLI11's own prints the
+/// largest double.)
+std::function<std::string(const std::string&)> at_least(bool above) {
+  return [above](const std::string& value) -> std::string {
+    double number = 0;
+    const bool right =
+        CLI::detail::lexical_cast(value, number) && (above ? number > 0 : number >= 0);
+    return right ? ""
+                 : "'" + value + "': expected a number " + (above ? "above 0" : "of at least 0");
+  };
+}
+
+}  // namespace
 
 Option& Option::required(bool on) {
   option_->required(on);
@@ -46,15 +67,29 @@ Option& Option::range(double low, double high) {
   return *this;
 }
 Option& Option::positive() {
-  option_->check(CLI::PositiveNumber);
+  option_->check(at_least(true));
   return *this;
 }
 Option& Option::non_negative() {
-  option_->check(CLI::NonNegativeNumber);
+  option_->check(at_least(false));
   return *this;
 }
 Option& Option::existing_file() {
   option_->check(CLI::ExistingFile);
+  return *this;
+}
+Option& Option::output_file() {
+  namespace fs = std::filesystem;
+  option_->check([](const std::string& name) -> std::string {
+    const fs::path path(name), folder = path.has_parent_path() ? path.parent_path() : ".";
+    std::error_code error;
+    if (fs::is_directory(path, error)) return "cannot write to '" + name + "': it is a folder";
+    if (!fs::is_directory(folder, error))
+      return "cannot write to '" + name + "': there is no folder '" + folder.string() + "'";
+    if (::access(folder.c_str(), W_OK) != 0)
+      return "cannot write to '" + name + "': the folder is not writable";
+    return "";
+  });
   return *this;
 }
 
@@ -110,7 +145,10 @@ Program::Program(std::string_view description, std::string_view name)
 Program::~Program() = default;
 
 int Program::run(int argc, char** argv, const std::function<int()>& body) {
-  app_->set_config("--config-file", "", "read options from a file, one `name=value` per line");
+  app_->set_config(
+      "--config-file", "",
+      "read options from a file, one `name=value` per line; those of a subcommand below a line "
+      "with its name, e.g. [evaluate]");
   CLI11_PARSE(*app_, argc, argv);
   try {
     return body();

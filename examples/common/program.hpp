@@ -36,6 +36,8 @@ class Option {
   Option& positive();
   Option& non_negative();
   Option& existing_file();
+  /// It names a file to be written, in a folder that is there: known before the work is done.
+  Option& output_file();
 
   /// Whether the user gave it; after parsing.
   bool given() const;

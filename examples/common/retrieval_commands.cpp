@@ -17,22 +17,23 @@ using Json = nlohmann::ordered_json;
 
 void RecallArguments::add_to(Command& app) {
   ModelArguments::add_to(app);
+  add_encoding_options(app);
   app.add_option(
          "-d,--data", data,
          "data sets, each evaluated on its own: PATH or NAME=PATH. " + std::string(data_help))
       .required();
   app.add_option("--image-root", image_root, image_root_help);
-  app.add_option("-k,--k", k, "candidates of each query that ITM re-ranks (the paper: 128 or 256)")
-      .capture_default_str();
+  app.add_option("-k,--k", k, candidates_help).positive();
   app.add_option("--similarity-weight", similarity_weight,
                  "add this multiple of the similarity to the matching score (ALBEF: 0, BLIP: 1; 1 "
                  "over the temperature weighs both as log-probabilities)")
       .capture_default_str();
-  app.add_option("-o,--output", output, "write the results to this JSON file");
+  app.add_option("-o,--output", output, "write the results to this JSON file").output_file();
   app.add_option("--summary", summary,
                  "JSON file whose members are added to the results (a run's summary.json)");
   app.add_option("--sheet", sheet,
-                 "write a PNG with queries of the first data set and their five best answers");
+                 "write a PNG with queries of the first data set and their five best answers")
+      .output_file();
   app.add_option("--sheet-rows", sheet_rows, "queries per direction on the sheet")
       .range(1, 100)
       .capture_default_str();
@@ -40,13 +41,16 @@ void RecallArguments::add_to(Command& app) {
 
 void SearchArguments::add_to(Command& app) {
   ModelArguments::add_to(app);
+  add_encoding_options(app);
   app.add_option("-d,--data", data, data_help).required();
   app.add_option("--image-root", image_root, image_root_help);
   app.add_option("-t,--text", texts, "sentences; - reads them from the standard input");
   app.add_option("-i,--image", images, "picture files");
   app.add_option("--top", top, "answers shown per query").range(1, 100).capture_default_str();
-  app.add_option("-k,--k", k, "candidates that the matching head orders").capture_default_str();
-  app.add_option("--sheet", sheet, "write queries and answers to this PNG");
+  app.add_option("-k,--k", k, "candidates that the matching head orders, at least --top")
+      .positive()
+      .capture_default_str();
+  app.add_option("--sheet", sheet, "write queries and answers to this PNG").output_file();
 }
 
 Json to_json(const Recall& r) {
@@ -149,6 +153,8 @@ RecallReport::RecallReport(const RecallArguments& args)
 
 void RecallReport::add(const std::string& name, const Source& source, const RetrievalSet& set,
                        const RetrievalResult& result) {
+  require(!results_.contains(name), "--data: two data sets are called '", name,
+          "'; name them: NAME=PATH");
   print_table_row(name, result);
   if (!args_.sheet.empty() && results_.empty()) write_sheet(args_, name, source, set, result);
   results_[name] = {{"pool", result.images},

@@ -2,9 +2,8 @@
 // and asking a classifier of statements.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -16,6 +15,7 @@
 #include "albef/train/task_eval.hpp"
 #include "common/task_options.hpp"
 #include "common/task_sheet.hpp"
+#include "common/training_run.hpp"
 
 namespace examples {
 
@@ -24,13 +24,14 @@ struct StatementTask {
   std::string name, title;
   std::string data_help;  // what --data is
   albef::StatementFormat format;
-  TaskDefaults paper;
-  TaskDefaults tiny{.epochs = 20,
-                    .batch_size = 64,
-                    .alpha_epochs = 10,
-                    .lr = 2e-4,
-                    .min_lr = 1e-5,
-                    .new_model_lr = 1e-3};
+  RunDefaults paper;
+  RunDefaults tiny{.epochs = 20,
+                   .batch_size = 64,
+                   .alpha_epochs = 10,
+                   .lr = 2e-4,
+                   .min_lr = 1e-5,
+                   .new_model_lr = 1e-3,
+                   .crop_low = 0.9f};
 };
 
 using StatementSetPtr = std::shared_ptr<const albef::StatementSet>;
@@ -67,18 +68,16 @@ struct StatementResults {
                    const std::string& by = "")
       : matrix(static_cast<int>(set.format().labels.size())) {
     const std::size_t n = set.format().labels.size();
-    std::vector<std::int32_t> labels;
     for (std::size_t i = 0; i < set.size(); ++i) {
       const auto row = std::span(probabilities).subspan(i * n, n);
-      predictions.push_back(albef::detail::largest(row, 1)[0]);
+      predictions.push_back(albef::largest(row, 1)[0]);
       certainty.push_back(row[static_cast<std::size_t>(predictions.back())]);
-      labels.push_back(set[i].label);
+      matrix.add(set[i].label, predictions.back());
       for (const auto& field : set[i].fields)
         if (field.name == by)
           for (const auto& value : field.values)
             groups.add(value, predictions.back() == set[i].label ? 1 : 0);
     }
-    matrix.add(labels, probabilities);
   }
 
   Json json(const albef::StatementFormat& format) const {
@@ -129,7 +128,7 @@ int train_statements(const StatementTask& task, TaskArguments args, auto& device
   using namespace albef;
   using Device = std::remove_reference_t<decltype(device)>;
   constexpr int positions = C::max_position_embeddings;
-  args.complete(std::is_base_of_v<Tiny, C>, task.tiny, task.paper, positions);
+  args.complete<C>(task.tiny, task.paper);
   const auto open = [&](const std::vector<std::string>& files, bool strict) {
     return std::make_shared<const StatementSet>(files, task.format, args.annotations(strict));
   };
@@ -146,9 +145,10 @@ int train_statements(const StatementTask& task, TaskArguments args, auto& device
 
   using Task = ClassifierTask<Model<C>, Device, Precision>;
   Task trained(device, args.train.seed, args.distills());
-  std::function<Validation(typename Task::Ctx&)> validate;
+  typename Task::Ctx ctx(device, trained.store());  // without dropout
+  std::function<Validation()> validate;
   if (val)
-    validate = [&](typename Task::Ctx& ctx) {
+    validate = [&] {
       const StatementResults r(*val, statement_probabilities(ctx, Task::model, *val_loader));
       return Validation{r.matrix.accuracy(), r.json(task.format)};
     };
@@ -216,11 +216,11 @@ int predict_statements(const StatementTask& task, const StatementQuestion& args,
   for (std::size_t i = 0; i < args.statements.size(); ++i) {
     const auto row = std::span(p).subspan(i * labels.size(), labels.size());
     std::printf("%s\n", args.statements[i].c_str());
-    for (const int c : albef::detail::largest(row, static_cast<int>(row.size()))) {
+    for (const int c : albef::largest(row, static_cast<int>(row.size()))) {
       const auto at = static_cast<std::size_t>(c);
       std::printf("  %-14s %.3f\n", labels[at].c_str(), row[at]);
     }
-    const auto best = static_cast<std::size_t>(albef::detail::largest(row, 1)[0]);
+    const auto best = static_cast<std::size_t>(albef::largest(row, 1)[0]);
     lines.push_back({.question = args.statements[i], .answer = labels[best], .score = row[best]});
   }
   if (!args.output.empty()) write_answer_sheet(args.output, task.title, args.images, lines);
@@ -235,7 +235,7 @@ class StatementCommands {
         train_(app.add_subcommand("train", training_help)),
         evaluate_(app.add_subcommand("evaluate", "accuracy, by label, of a trained model")),
         predict_(app.add_subcommand("predict", "what the model says about pictures of yours")) {
-    training_.add_to(train_, task.data_help);
+    training_.add_to(train_, {.data = task.data_help});
     evaluation_.add_to(evaluate_, task.data_help);
     question_.add_to(predict_);
     const int pictures = task.format.pictures;
@@ -245,7 +245,8 @@ class StatementCommands {
         .required()
         .expected(pictures);
     predict_.add_option("-t,--text", question_.statements, "statements").required();
-    predict_.add_option("-o,--output", question_.output, "write pictures and verdicts to this PNG");
+    predict_.add_option("-o,--output", question_.output, "write pictures and verdicts to this PNG")
+        .output_file();
   }
 
   /// Does what was asked for.

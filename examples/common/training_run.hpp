@@ -43,27 +43,42 @@ void write_loss_curves(const std::string& path, const std::string& title,
                        const albef::MetricHistory& history,
                        const std::vector<albef::PlateauRule>& plateaus);
 
-/// Goes on with the run in the output folder, if the user asked for it, or else calls start(path)
-/// with the checkpoint to start from, if there is one, and tells what it loaded.
-template <class TrainerT, class Start>
-void begin(const RunArguments& args, TrainerT& trainer, Start&& start) {
-  if (args.resume) {
-    albef::require(trainer.resume(), args.start(), ": there is nothing to resume from");
-  } else if (!args.init.empty()) {
-    const albef::LoadReport report = start(args.init);
-    std::fprintf(stderr, "%s: %s\n", args.init.c_str(), report.text().c_str());
-  }
+/// Error now, before a run leaves files or at the end of its first epoch, if the pictures of a data
+/// set are elsewhere.
+template <class LoaderT>
+void check_first_batch(LoaderT& loader) {
+  loader.next();
+  loader.seek({});
 }
 
-/// Trains to the end, or to a signal, writes what belongs into the folder beside the checkpoint,
-/// and returns the exit status. `validate`, unless empty, is called after each epoch; the weights
-/// of the best one are kept, with `extra` in their metadata.
+/// Loads a task's weights from a file and says how it went.
+using StartFrom = std::function<albef::LoadReport(const std::string&)>;
+
+/// Trains a task to the end, or to a signal, writes what belongs into the folder beside the
+/// checkpoint, and returns the exit status. `validate`, unless empty, is called after each epoch;
+/// the weights of the best one are kept. `extra` is kept in the checkpoints beside
+/// args.metadata(). `start`: what --init does, unless it is task.start_from().
 template <class Task, class LoaderT>
-int run_to_end(const std::string& title, const RunArguments& args, Task& task,
-               albef::Trainer<Task, LoaderT>& trainer, LoaderT& loader,
-               const albef::WordPiece& tokenizer, const albef::CheckpointInfo& extra = {},
-               const std::function<Validation()>& validate = {}) {
+int run_training(const std::string& title, const RunArguments& args, Task& task, LoaderT& loader,
+                 const albef::WordPiece& tokenizer, albef::CheckpointInfo extra = {},
+                 const std::function<Validation()>& validate = {}, StartFrom start = {}) {
   using namespace albef;
+  require(args.resume || args.overwrite ||
+              !std::filesystem::exists(args.train.output + "/checkpoint.safetensors"),
+          args.train.output,
+          ": there is a run already; --resume continues it, --overwrite replaces it");
+  check_first_batch(loader);
+  task.context().set_checkpointing(args.checkpointing);
+  extra.insert({"task", title});
+  extra.merge(args.metadata(tokenizer));
+  Trainer trainer(task, loader, args.train, extra);
+  if (args.resume) {
+    require(trainer.resume(), args.start(), ": there is nothing to resume from");
+  } else if (!args.init.empty()) {
+    if (!start) start = [&](const std::string& path) { return task.start_from(path, true); };
+    std::fprintf(stderr, "%s: %s\n", args.init.c_str(), start(args.init).text().c_str());
+  }
+
   const std::int64_t next_step =
       args.resume ? loader.position().epoch * trainer.steps_per_epoch() + 1 : 0;
   BestEpoch best(args.train.output, next_step, static_cast<bool>(validate));

@@ -9,6 +9,7 @@
 #include "albef/models/retrieval.hpp"
 #include "albef/optim/adamw.hpp"
 #include "albef/train/finetune_task.hpp"
+#include "albef/train/pretrain_task.hpp"
 #include "albef/train/task_eval.hpp"
 #include "training_runs.hpp"
 
@@ -105,7 +106,7 @@ Trained train_task(Task& task, const Batch& batch) {
   for (const auto& [name, value] : losses.values) out.losses.push_back(value);
   out.gradient = gradient_of(store);
   albef::AdamW adamw{{.max_norm = 1}};
-  adamw.step(store, 1e-3, 1, store.has(Plane::ema) ? 0.9 : 0);
+  adamw.step(store, 1e-3, 1, store.has(Plane::ema) ? std::optional(0.9) : std::nullopt);
   out.weights = numbers_of(store, Plane::online);
   if (store.has(Plane::ema)) out.teacher = numbers_of(store, Plane::ema);
   typename Task::Ctx ctx(store.device(), store);  // the task's has dropout on

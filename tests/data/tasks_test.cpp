@@ -238,7 +238,8 @@ TEST_CASE("statements: labels become numbers, unknown ones are named") {
     {"image": "123", "sentence": "s", "label": "entailment"},
     {"image": 45, "sentence": "s", "label": "neutral"},
     {"image": "a.b.png", "sentence": "s", "label": "contradiction"},
-    {"image": "1", "sentence": "s", "label": "-"}])");
+    {"image": "1", "sentence": "s", "label": "-"},
+    {"image": "IMG_1.JPG", "sentence": "s", "label": "neutral"}])");
   const StatementSet entailment(path, albef::entailment_format());
   CHECK(entailment[0].label == 2);
   CHECK(entailment[0].images == Strings{"123.jpg"});
@@ -246,6 +247,7 @@ TEST_CASE("statements: labels become numbers, unknown ones are named") {
   CHECK(entailment[1].images == Strings{"45.jpg"});
   CHECK(entailment[2].label == 0);
   CHECK(entailment[2].images == Strings{"a.b.png"});
+  CHECK(entailment[4].images == Strings{"IMG_1.JPG"});
   CHECK_CONTAINS(
       error_of([&] { StatementSet(path, albef::entailment_format(), {.strict = true}); }),
       path + ": record 3 (1.jpg): field 'label' is '-'");

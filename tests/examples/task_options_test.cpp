@@ -16,14 +16,14 @@ using data_test::TemporaryFolder;
 
 namespace {
 
-const TaskDefaults tiny{.epochs = 20, .batch_size = 64, .alpha_epochs = 10, .lr = 1e-3};
-const TaskDefaults paper{.epochs = 5, .alpha_epochs = 0, .max_text_length = 25};
+const RunDefaults tiny{.epochs = 20, .batch_size = 64, .alpha_epochs = 10, .lr = 1e-3};
+const RunDefaults paper{.epochs = 5, .alpha_epochs = 0, .max_text_length = 25};
 
 }  // namespace
 
 TEST_CASE("what is not set takes the configuration's default") {
   TaskArguments first, second;
-  first.complete(true, tiny, paper, 32);
+  first.complete<albef::Tiny>(tiny, paper);
   CHECK(first.train.epochs == 20);
   CHECK(first.train.lr == 1e-3);
   CHECK(first.max_text_length == 32);
@@ -32,7 +32,7 @@ TEST_CASE("what is not set takes the configuration's default") {
 
   second.train.lr = 5e-7;
   second.no_distill = true;
-  second.complete(false, tiny, paper, 512);
+  second.complete<albef::Base>(tiny, paper);
   CHECK(second.train.epochs == 5);
   CHECK(second.train.alpha_epochs == 0);
   CHECK(second.train.lr == 5e-7);
@@ -43,7 +43,7 @@ TEST_CASE("what is not set takes the configuration's default") {
 
   TaskArguments third;
   third.max_text_length = 33;
-  CHECK(error_of([&] { third.complete(true, tiny, paper, 32); }) ==
+  CHECK(error_of([&] { third.complete<albef::Tiny>(tiny, paper); }) ==
         "--max-text-length 33: expected 2 to 32, the model's positions");
 }
 
@@ -73,17 +73,19 @@ TEST_CASE("the best epoch is found again after an interruption, and not in anoth
   {
     BestEpoch best(place, 0, true);
     CHECK(best.text().empty());
-    CHECK(best.add(1, 10, {0.5, {{"accuracy", 0.5}}}));
-    CHECK(best.add(2, 20, {0.7, {{"accuracy", 0.7}}}));
-    CHECK(!best.add(3, 30, {0.7, {{"accuracy", 0.7}}}));
+    best.add(1, 10, {0.5, {{"accuracy", 0.5}}});
+    best.add(2, 20, {0.7, {{"accuracy", 0.7}}});
+    CHECK(!best.is_best(0.7));
+    best.add(3, 30, {0.7, {{"accuracy", 0.6}}});
     CHECK(best.text() == "best epoch 2: 70.0 %");
     CHECK(results() == Json{{"epoch", 2}, {"accuracy", 0.7}});
   }
   {
     BestEpoch best(place, 21, true);  // the third epoch is trained again
     CHECK(best.text() == "best epoch 2: 70.0 %");
-    CHECK(!best.add(3, 30, {0.6, {}}));
-    CHECK(best.add(4, 40, {0.8, {{"accuracy", 0.8}}}));
+    best.add(3, 30, {0.6, {}});
+    CHECK(best.is_best(0.8));
+    best.add(4, 40, {0.8, {{"accuracy", 0.8}}});
     CHECK(results()["epoch"] == 4);
   }
   albef::write_file(folder / "checkpoint_best.safetensors", "old");
@@ -151,14 +153,15 @@ TEST_CASE("pre-training from a checkpoint, or going on with one, keeps its vocab
   args.data = {captions};
   args.vocab_size = 20;
   const auto source = args.source();
-  CHECK(args.tokenizer(*source, 20).contains("dog"));
+  CHECK(args.caption_tokenizer(*source, 20).contains("dog"));
   args.init = save("named.safetensors", {{"vocab", words}});
-  CHECK(args.tokenizer(*source, 20).tokens().back() == "cat");
-  CHECK_CONTAINS(error_of([&] { args.tokenizer(*source, 3); }), "named.safetensors: 6 tokens");
+  CHECK(args.caption_tokenizer(*source, 20).tokens().back() == "cat");
+  CHECK_CONTAINS(error_of([&] { args.caption_tokenizer(*source, 3); }),
+                 "named.safetensors: 6 tokens");
   args.init = save("weights.safetensors", {});  // e.g. of an image encoder alone
-  CHECK(args.tokenizer(*source, 20).contains("dog"));
+  CHECK(args.caption_tokenizer(*source, 20).contains("dog"));
   save("checkpoint.safetensors", {{"vocab", words}});
   args.resume = true;
   args.train.output = folder / "";
-  CHECK(args.tokenizer(*source, 20).tokens().back() == "cat");
+  CHECK(args.caption_tokenizer(*source, 20).tokens().back() == "cat");
 }

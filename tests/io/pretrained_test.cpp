@@ -12,6 +12,7 @@
 #include "albef/cpu/memory.hpp"
 #include "albef/models/albef.hpp"
 #include "albef/models/nlvr.hpp"
+#include "albef/models/text_assignment.hpp"
 #include "albef/models/ve.hpp"
 #include "albef/models/vqa.hpp"
 

@@ -10,6 +10,7 @@
 
 #include "albef/cpu.hpp"
 #include "albef/loss/queue.hpp"
+#include "albef/models/albef_pretrain.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/text/masking.hpp"
 

@@ -1,6 +1,10 @@
 // The retrieval pool: batches, features and scores against scoring pairs directly; recall.
 #include "albef/models/retrieval.hpp"
 
+#include <limits>
+
+#include "albef/models/recall.hpp"
+
 #include "micro.hpp"
 
 namespace retrieval_test {
@@ -86,9 +90,10 @@ TEST_CASE("ITM scores equal those of single pairs; re-ranking puts them where th
   const auto similarities = pool.similarities();
   const auto ranked = pool.rerank(similarities, 2, 0.5);
   for (std::size_t i = 0; i < 5; ++i) {
-    const auto best_texts = Pool::top(2, 5, [&](std::size_t t) { return similarities[i * 5 + t]; });
+    const auto best_texts =
+        albef::largest(5, 2, [&](std::size_t t) { return similarities[i * 5 + t]; });
     const auto best_images =
-        Pool::top(2, 5, [&](std::size_t j) { return similarities[j * 5 + i]; });
+        albef::largest(5, 2, [&](std::size_t j) { return similarities[j * 5 + i]; });
     const auto in = [](const std::vector<int>& list, int v) {
       return std::find(list.begin(), list.end(), v) != list.end();
     };
@@ -122,6 +127,9 @@ TEST_CASE("recall: ranks of the right partners, several texts of one image, ties
   CHECK(r.ir1 == doctest::Approx(200.0 / 3));
   CHECK(r.ir5 == 100);
   CHECK(r.tr_mean() == doctest::Approx(250.0 / 3));
+  const std::vector<float> broken(6, std::numeric_limits<float>::quiet_NaN());
+  CHECK(albef::recall(broken, broken, text_image, 2).tr1 == 0);  // and not everything found
+  CHECK(albef::recall(broken, broken, text_image, 2).ir1 == 0);
   CHECK_THROWS_WITH_AS(albef::recall(i2t, t2i, std::vector<int>{0, 0, 2}, 2),
                        "[recall] text 2 belongs to image 2, expected 0..1", albef::Error);
 }

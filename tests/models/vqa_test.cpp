@@ -1,6 +1,8 @@
 // VQA: the decoder, its loss, the ranking of answers, generation with a cache.
 #include "albef/models/vqa.hpp"
 
+#include "albef/models/generate.hpp"
+
 #include <numeric>
 
 #include "micro.hpp"
@@ -53,8 +55,8 @@ std::vector<std::vector<double>> next_scores(VqaBench& b, int question, const Id
         b.ctx, b.tokens(text), b.model.text_decoder.keys_values(b.ctx, states(b)), owner));
     std::vector<std::vector<double>> out;
     for (std::size_t i = 0; i < ids.size(); ++i)
-      out.push_back(albef::detail::log_softmax(
-          std::span<const double>(logits).subspan(i * vocabulary, vocabulary)));
+      out.push_back(
+          albef::log_softmax(std::span<const double>(logits).subspan(i * vocabulary, vocabulary)));
     return out;
   });
 }
@@ -139,7 +141,7 @@ TEST_CASE("VQA: step by step with a cache equals the whole text at once, also af
         const auto& path = paths[static_cast<std::size_t>(rows[t][i])];
         const auto expected =
             next_scores(b, 1, Ids(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(t) + 1));
-        CHECK(deviation(albef::detail::log_softmax(
+        CHECK(deviation(albef::log_softmax(
                             std::span<const double>(logits).subspan(i * vocabulary, vocabulary)),
                         expected.back()) < 1e-12);
       }
@@ -156,7 +158,8 @@ TEST_CASE("VQA: ranking gives the likelihoods of the candidates; the double coun
     list.add(ids);
   const auto x = states(b);
   const auto& decoder = b.model.text_decoder;
-  const auto first = albef::first_word_probabilities(b.ctx, decoder, x, list);
+  const auto first = albef::first_word_probabilities(b.ctx, decoder, decoder.keys_values(b.ctx, x),
+                                                     x.seq.count, list);
   const auto whole = albef::rank_answers(b.ctx, decoder, x, list, {.k = 9});
   const auto twice =
       albef::rank_answers(b.ctx, decoder, x, list, {.k = 9, .count_first_word_twice = true});
@@ -185,7 +188,7 @@ TEST_CASE("VQA: ranking gives the likelihoods of the candidates; the double coun
     }
     // Of k = 3, those with the likeliest first words.
     REQUIRE(three[at].size() == 3);
-    const auto best = albef::detail::largest(std::span<const double>(first).subspan(at * 5, 5), 3);
+    const auto best = albef::largest(std::span<const double>(first).subspan(at * 5, 5), 3);
     for (const auto& answer : three[at])
       CHECK(std::find(best.begin(), best.end(), answer.index) != best.end());
   }
@@ -205,7 +208,7 @@ TEST_CASE("VQA: ranking of a list longer than what is scored at once") {
   for (int q = 0; q < 3; ++q) {
     std::vector<double> scores;
     for (int a = 0; a < n; ++a) scores.push_back(log_likelihood(b, q, list.text(a)));
-    const auto expected = albef::detail::largest(std::span<const double>(scores), n);
+    const auto expected = albef::largest(std::span<const double>(scores), n);
     const auto& got = ranked[static_cast<std::size_t>(q)];
     REQUIRE(static_cast<int>(got.size()) == n);
     double sum = 0;

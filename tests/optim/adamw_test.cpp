@@ -169,6 +169,10 @@ TEST_CASE("the average starts as the weights; after a step it has moved by 1 - m
     CHECK(ema[i] == doctest::Approx(0.75 * start[i] + 0.25 * weights[i]));
   b.store.copy_online_to_ema();
   CHECK(b.plane(Plane::ema) == weights);
+  b.set_gradient(model.weight);
+  AdamW{}.step(b.store, 0.1, 1, 0.0);  // no memory at all
+  CHECK(b.plane(Plane::ema) == b.plane(Plane::online));
+  CHECK(b.plane(Plane::ema) != weights);
 }
 
 TEST_CASE("step counts can be restored: a resumed optimizer goes on bit for bit") {

@@ -38,8 +38,8 @@ TEST_CASE("PerIteration: linear, then cosine down to min_lr at the end") {
 }
 
 TEST_CASE("AlphaRamp") {
-  CHECK(albef::AlphaRamp{0.4, 100, true}.at(0) == 0);
-  CHECK(albef::AlphaRamp{0.4, 100, true}.at(50) == Approx(0.2).epsilon(1e-12));
-  CHECK(albef::AlphaRamp{0.4, 100, true}.at(100) == 0.4);
-  CHECK(albef::AlphaRamp{0.4, 100, false}.at(0) == 0.4);
+  CHECK(albef::AlphaRamp{0.4, 100}.at(0) == 0);
+  CHECK(albef::AlphaRamp{0.4, 100}.at(50) == Approx(0.2).epsilon(1e-12));
+  CHECK(albef::AlphaRamp{0.4, 100}.at(100) == 0.4);
+  CHECK(albef::AlphaRamp{0.4, 0}.at(0) == 0.4);
 }

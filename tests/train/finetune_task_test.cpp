@@ -1,6 +1,7 @@
 // The downstream tasks: each learns a few examples by heart, a warm step allocates nothing, and the
 // trainer runs and resumes them.
 #include "albef/train/finetune_task.hpp"
+#include "albef/train/pretrain_task.hpp"
 
 #include <numeric>
 
@@ -60,7 +61,8 @@ std::pair<double, double> learn(T& task, const Batch& batch, int steps, double a
     task.start(batch, static_cast<std::uint64_t>(s), alpha);
     task.finish(losses);
     if (s == 0) first = losses.values.front().second;
-    adamw.step(task.store(), 1e-3, 1, task.store().has(Plane::ema) ? 0.9 : 0);
+    adamw.step(task.store(), 1e-3, 1,
+               task.store().has(Plane::ema) ? std::optional(0.9) : std::nullopt);
   }
   return {first, losses.values.front().second};
 }

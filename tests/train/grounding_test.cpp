@@ -38,6 +38,7 @@ TEST_CASE("grounding: overlap, scores, ranking and pointing") {
   CHECK(albef::rank_boxes(map, boxes) == std::vector<int>{2, 1, 3, 0});
   CHECK(albef::rank_boxes(map, boxes, 0) == std::vector<int>{3, 1, 2, 0});
   CHECK(albef::points_into(map, boxes[2]));
+  CHECK(albef::points_into(map, {albef::peak(map).x - 0.5, albef::peak(map).y - 0.5, 1, 1}));
   CHECK_FALSE(albef::points_into(map, boxes[0]));
   CHECK_THROWS_WITH_AS(
       albef::box_score(map, {3, 0, 4, 2}),

@@ -8,6 +8,7 @@
 
 #include "albef/models/gradcam.hpp"
 #include "albef/train/finetune_task.hpp"
+#include "albef/train/pretrain_task.hpp"
 #include "albef/train/retrieval.hpp"
 #include "albef/train/task_model.hpp"
 #include "nano_data.hpp"

@@ -1,6 +1,8 @@
 // The pre-training task: a warm step allocates nothing, gradients accumulate, the queue advances.
 #include "albef/train/pretrain_task.hpp"
 
+#include <algorithm>
+
 #include "albef/optim/adamw.hpp"
 #include "albef/testing/alloc_guard.hpp"
 #include "nano_data.hpp"
@@ -131,6 +133,29 @@ TEST_CASE("a loss that is not finite leaves gradients and queue alone") {
   CHECK_FALSE(task.store().touched(0));
 }
 
+TEST_CASE("fine-tuning starts with the features of queues of the same size, of unknown identity") {
+  const TemporaryFolder folder;
+  const auto data = batches(4, 1);
+  Cpu cpu(1);
+  Task trained(cpu, 1);
+  Task::Losses losses;
+  trained.accumulate(data[0], 0, 0.4, losses);
+  trained.checkpoint().save(folder / "trained.safetensors", trained.info());
+  const auto same = [&](auto& a, auto& b) {
+    const auto n = static_cast<std::size_t>(a.size() * a.width());
+    return std::equal(a.image().data, a.image().data + n, b.image().data) &&
+           std::equal(a.text().data, a.text().data + n, b.text().data);
+  };
+  albef::RetrievalTask<Nano> tuned(cpu, 2), shorter(cpu, 2, 8);
+  CHECK_FALSE(same(tuned.queue(), trained.queue()));
+  tuned.start_from(folder / "trained.safetensors");
+  CHECK(same(tuned.queue(), trained.queue()));
+  CHECK(tuned.queue().pointer() == 0);
+  CHECK(tuned.queue().identities()[0] == albef::RetrievalTask<Nano>::Queue::no_identity);
+  shorter.start_from(folder / "trained.safetensors");  // keeps its random features
+  CHECK(shorter.queue().size() == 8);
+}
+
 TEST_CASE("the first pairs of a batch, and how many of them fit into memory") {
   const auto data = batches(4, 1);
   const albef::PairBatch two = albef::first_pairs(data[0], 2);
@@ -140,6 +165,10 @@ TEST_CASE("the first pairs of a batch, and how many of them fit into memory") {
   CHECK(two.masked.text.count() == 2);
   CHECK(two.masked.masked() == data[0].masked.offsets[2]);
   CHECK(two.masked.labels.size() == two.masked.rows.size());
+  albef::PairBatch unmasked = data[0];
+  unmasked.masked.clear();
+  CHECK(albef::first_pairs(unmasked, 2).text.count() == 2);
+  CHECK(albef::first_pairs(unmasked, 2).masked.text.count() == 0);
   Cpu cpu(1);
   Task task(cpu, 1);
   CHECK(task.fitting_pairs(data[0]) == 4);

@@ -42,13 +42,13 @@ TEST_CASE("class probabilities are the softmax of the logits, whatever the batch
 TEST_CASE("confusion matrix and accuracy") {
   albef::ConfusionMatrix m(2);
   CHECK(m.accuracy() == 0);
-  m.add(std::vector<std::int32_t>{0, 1, 1}, std::vector<double>{0.6, 0.4, 0.9, 0.1, 0.2, 0.8});
+  for (const auto& [label, prediction] : {std::pair{0, 0}, {1, 0}, {1, 1}})
+    m.add(label, prediction);
   CHECK(m.total() == 3);
   CHECK(m.count(1, 0) == 1);
   CHECK(m.count(0, 1) == 0);
   CHECK(m.accuracy() == doctest::Approx(2.0 / 3));
-  CHECK_THROWS_WITH_AS(m.add(std::vector<std::int32_t>{0}, std::vector<double>{1}),
-                       "[confusion matrix] got 1 probabilities for 1 labels of 2 classes",
+  CHECK_THROWS_WITH_AS(m.add(2, 0), "[confusion matrix] class 2 taken for 0, expected 0 to 1",
                        albef::Error);
 }
 

@@ -179,6 +179,33 @@ TEST_CASE("trainer: a resume with other settings or of another configuration is 
         folder /
             "run/checkpoint.safetensors: the run was started with lr 0.001000, now it is "
             "0.000500");
+  changed = o;
+  changed.momentum = 0.5;
+  Process slower(changed);
+  CHECK(error_of([&] { slower.trainer.resume(); }).find("started with momentum 0.") !=
+        std::string::npos);
+  // What the program keeps beside it: once another value, once another text that is too long to
+  // be shown.
+  const auto extra_error = [&](const std::string& crop, const std::string& vocabulary) {
+    Cpu cpu(1);
+    WatchedTask task(cpu, 1);
+    albef::Loader data = loader(4);
+    TrainOptions again = options(folder / "kept");
+    again.max_steps = 1;
+    Trainer trainer(task, data, again, {{"run.crop", crop}, {"vocab", vocabulary}});
+    if (trainer.resume()) return std::string("resumed");
+    trainer.run();
+    return std::string("new");
+  };
+  const std::string words(100, 'a');
+  CHECK(extra_error("0.5 1", words) == "new");
+  CHECK(extra_error("0.5 1", words) == "resumed");
+  CHECK(error_of([&] { extra_error("0.9 1", words); }) ==
+        folder /
+            "kept/checkpoint.safetensors: the run was started with run.crop 0.5 1, now it is "
+            "0.9 1");
+  CHECK(error_of([&] { extra_error("0.5 1", words + "b"); }) ==
+        folder / "kept/checkpoint.safetensors: the run was started with another vocab");
 
   // The same file, but with the configuration of another model in it.
   const std::string path = folder / "run/checkpoint.safetensors";

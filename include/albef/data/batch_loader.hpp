@@ -325,9 +325,11 @@ class BatchLoader {
         static_cast<std::size_t>(options_.max_bad_share * static_cast<double>(judged) + 1e-6);
     const std::size_t allowed = options_.max_bad_share > 0 ? std::max<std::size_t>(share, 1) : 0;
     if (bad_.size() > allowed || !slot.complete)
-      fail(bad_.size(), " unusable records among the first ", seen_, " of ", size,
-           ", more than the ", allowed, " that max_bad_share ", options_.max_bad_share,
-           " allows; the last: ", slot.bad.back().message);
+      fail(allowed == 0
+               ? concat("an unusable record: ")
+               : concat(bad_.size(), " unusable records of ", size, ", more than the ", allowed,
+                        " that a share of ", options_.max_bad_share, " allows; the last: "),
+           slot.bad.back().message);
   }
 
   std::unique_ptr<const Feed<Batch>> feed_;

@@ -1,6 +1,7 @@
 // A batch of pictures with their captions: what a loader hands out and a pre-training model takes.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -14,7 +15,7 @@ struct PairBatch {
   int image_size = 0;                   // S
   std::vector<std::uint8_t> images;     // (B, S, S, 3) red, green, blue
   TextBatch text;                       // B captions
-  MaskedText masked;                    // the same captions with masked tokens
+  MaskedText masked;                    // the same captions with masked tokens, or nothing
   std::vector<std::int64_t> image_ids;  // (B) equal where two pairs show the same picture
   std::vector<std::int64_t> indices;    // (B) record numbers in the source
   std::int64_t epoch = 0, batch = 0;    // where in the run: batch number within the epoch
@@ -24,7 +25,7 @@ struct PairBatch {
 inline PairBatch first_pairs(const PairBatch& batch, int n) {
   const auto texts = [n](const TextBatch& from) {
     TextBatch out;
-    for (int i = 0; i < n; ++i) out.add(from.text(i));
+    for (int i = 0; i < std::min(n, from.count()); ++i) out.add(from.text(i));
     return out;
   };
   PairBatch out = batch;
@@ -33,7 +34,7 @@ inline PairBatch first_pairs(const PairBatch& batch, int n) {
   out.images.resize(batch.images.size() / all * count);
   out.text = texts(batch.text);
   out.masked.text = texts(batch.masked.text);
-  out.masked.offsets.resize(count + 1);
+  out.masked.offsets.resize(std::min(count + 1, batch.masked.offsets.size()));
   out.masked.rows.resize(static_cast<std::size_t>(out.masked.offsets.back()));
   out.masked.labels.resize(out.masked.rows.size());
   out.image_ids.resize(count);

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "albef/core/error.hpp"
@@ -64,9 +65,10 @@ inline TextBatch encode_texts(const WordPiece& tokenizer, std::span<const std::s
 
 /// Some consecutive pictures of a list of records.
 struct ImageBatch {
-  std::size_t first = 0;             // position of the first in the list
-  int size = 0, image_size = 0;      // B, S
-  std::vector<std::uint8_t> images;  // (B, S, S, 3) red, green, blue
+  std::size_t first = 0;                   // position of the first in the list
+  int size = 0, image_size = 0;            // B, S
+  std::vector<std::uint8_t> images;        // (B, S, S, 3) red, green, blue
+  std::vector<std::pair<int, int>> sizes;  // (B) width and height of the pictures in their files
 };
 
 /// Calls f(const ImageBatch&) with the pictures of the given records in order, resized by
@@ -92,10 +94,12 @@ void for_each_image_batch(const Source& source, std::span<const std::uint32_t> r
     out.size = static_cast<int>(size);
     out.image_size = transform.size;
     out.images.resize(size * side * side * 3);
+    out.sizes.clear();
     for (std::size_t i = 0; i < size; ++i) {
       const Image image = detail::load_picture(source, records[out.first + i], own.bytes, decode);
       const auto row = std::span(out.images).subspan(i * side * side * 3, side * side * 3);
       transform(image, row, own.transform);
+      out.sizes.emplace_back(image.width, image.height);
     }
   };
   const auto batches = static_cast<std::int64_t>((records.size() + batch - 1) / batch);

@@ -80,7 +80,11 @@ class StatementSet {
   }
 
   static bool is_picture(std::string_view name) {
-    return name.ends_with(".png") || name.ends_with(".jpg") || name.ends_with(".jpeg");
+    const std::size_t dot = std::min(name.rfind('.'), name.size());
+    std::string extension(name.substr(dot));
+    for (char& c : extension)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
   }
 
   void parse(const detail::JsonFields& fields, StatementRecord& record) const {

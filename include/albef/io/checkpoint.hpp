@@ -38,7 +38,7 @@ inline std::string pretrain_name(const std::string& name) {
   return name;
 }
 
-/// Official queues are (width, size), ours (size, width).
+/// The transpose of a matrix (rows, cols). (Official queues are (width, size), ours (size, width).)
 template <class Real>
 std::vector<Real> transposed(const std::vector<Real>& values, int rows, int cols) {
   std::vector<Real> out;

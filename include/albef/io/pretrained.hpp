@@ -1,7 +1,9 @@
 // Starts a model for a downstream task from a checkpoint of another one, by parameter names.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "albef/io/checkpoint.hpp"
 
@@ -25,6 +27,21 @@ LoadReport load_pretrained(ParamStore<Device, Precision>& store, const std::stri
   for (const auto& name : report.missing)
     require(M::fresh(name), path, ": tensor '", name, "' of the model is not in the file");
   return report;
+}
+
+/// Fills queues with the features of a checkpoint's, of unknown identity; false and unchanged if it
+/// has none of their size.
+template <class Device, class Real>
+bool load_queue_features(FeatureQueue<Device, Real>& queue, Device& device,
+                         const std::string& path) {
+  const auto file = SafeTensors::open(path);
+  const auto* image = file.find("image_queue");
+  const auto* text = file.find("text_queue");
+  const std::vector<std::int64_t> shape{queue.width(), queue.size()};
+  if (!image || !text || image->shape != shape || text->shape != shape) return false;
+  load_transposed(device, file.template read<Real>(*image), queue.image());
+  load_transposed(device, file.template read<Real>(*text), queue.text());
+  return true;
 }
 
 }  // namespace albef

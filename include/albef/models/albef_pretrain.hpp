@@ -7,6 +7,7 @@
 #include "albef/loss/matching.hpp"
 #include "albef/loss/queue.hpp"
 #include "albef/models/albef.hpp"
+#include "albef/models/inputs.hpp"
 
 namespace albef {
 
@@ -33,6 +34,15 @@ struct PretrainBatch {
   const accumulator_t<Real>* mlm_mean = nullptr;  ///< see SoftTargets::mean
   Negatives<accumulator_t<Real>> negatives = {};  ///< given negatives; drawn when image is null
 };
+
+/// Uploads the masked copy of a batch into `batch`.
+template <class C, class Ctx>
+void upload_masked(Ctx& ctx, const MaskedText& masked,
+                   PretrainBatch<typename Ctx::Real, C>& batch) {
+  batch.masked = upload_tokens<C>(ctx, masked.text);
+  batch.masked_rows = {ctx.upload(masked.rows), ctx.sequences(masked.offsets)};
+  batch.mlm_labels = ctx.upload(masked.labels);
+}
 
 struct PretrainOptions {
   NegativeOptions negatives;
@@ -77,19 +87,6 @@ struct PretrainPass {
   }
 };
 
-namespace detail {
-
-/// Whether an objective reads the identities of the batch and the queue.
-template <class Objective>
-constexpr bool reads_identities() {
-  if constexpr (requires { Objective::by_identity; })
-    return Objective::by_identity;
-  else
-    return false;
-}
-
-}  // namespace detail
-
 /// Image-text contrastive learning with momentum features and queues.
 template <class Targets = Plain, class Positives = OwnPair>
 struct Itc {
@@ -109,7 +106,7 @@ struct Itc {
 template <class Strategy = Hard>
 struct Itm {
   static constexpr bool momentum_features = false, momentum_image = false, fusion = true,
-                        fusion_m = false;
+                        fusion_m = false, by_identity = false;
 
   template <class Ctx, class C>
   static auto loss(PretrainPass<Ctx, C>& pass) {
@@ -147,7 +144,7 @@ template <class Targets = Plain>
 struct Mlm {
   static constexpr bool distills = std::is_same_v<Targets, Distill>;
   static constexpr bool momentum_features = false, momentum_image = distills, fusion = true,
-                        fusion_m = distills;
+                        fusion_m = distills, by_identity = false;
 
   template <class Ctx, class C>
   static auto loss(PretrainPass<Ctx, C>& pass) {
@@ -189,7 +186,7 @@ struct Pretrain {
   static constexpr bool fusion_m = (... || Objectives::fusion_m);
   static constexpr bool needs_momentum = momentum_features || momentum_image;
   /// Whether the queue must be told the identities of the batches pushed.
-  static constexpr bool by_identity = (... || detail::reads_identities<Objectives>());
+  static constexpr bool by_identity = (... || Objectives::by_identity);
   static_assert(!(... || std::is_same_v<Objectives, Itm<Hard>>) || momentum_features,
                 "Pretrain: Itm<Hard> draws negatives by ITC similarity; add Itc<...>");
 

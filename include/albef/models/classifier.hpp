@@ -32,17 +32,15 @@ struct ClassifierResult {
 
 /// Training loss of a model with logits(ctx, batch) and a batch with labels (B): cross entropy
 /// against (1 - alpha) onehot + alpha softmax(momentum model), mean over the batch (model_ve.py,
-/// model_nlvr.py). alpha = 0 needs no momentum weights. The official teacher runs with dropout on.
+/// model_nlvr.py). alpha = 0 needs no momentum weights. (The official teacher runs with dropout
+/// on.)
 template <class Ctx, class Model, class Batch>
-auto classify(Ctx& ctx, const Model& model, const Batch& batch, double alpha,
-              bool teacher_dropout = false) {
+auto classify(Ctx& ctx, const Model& model, const Batch& batch, double alpha) {
   using Real = typename Ctx::Real;
   SoftTargets<Real> targets{.labels = batch.labels, .alpha = alpha};
   const auto logits = model.logits(ctx, batch);  // (B, Classes)
   if (alpha > 0)
-    targets.teacher = ctx.frozen(
-                             Plane::ema, [&] { return model.logits(ctx, batch); }, teacher_dropout)
-                          .mat();
+    targets.teacher = ctx.frozen(Plane::ema, [&] { return model.logits(ctx, batch); }).mat();
   return ClassifierResult<Real, std::remove_cvref_t<decltype(logits)>::width>{
       cross_entropy(ctx, logits, targets), logits};
 }

@@ -20,6 +20,11 @@ struct Base {
   static constexpr int queue_size = 65536;
 };
 
+/// Base at the size the official code fine-tunes it.
+struct Base384 : Base {
+  static constexpr int image_res = 384;
+};
+
 /// About an eighth of Base: for one good GPU or a patient CPU.
 struct Small : Base {
   static constexpr int image_res = 128;

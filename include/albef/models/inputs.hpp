@@ -1,7 +1,8 @@
 // From host batches to model inputs on the device, with the checks that keep bad ids out.
 #pragma once
 
-#include "albef/models/albef_pretrain.hpp"
+#include "albef/models/task_batch.hpp"
+#include "albef/models/vit.hpp"
 #include "albef/text/batch.hpp"
 
 namespace albef {
@@ -37,18 +38,9 @@ auto upload_images(Ctx& ctx, std::span<const std::uint8_t> pixels) {
 }
 
 /// Uploads which picture each example of a batch shows: (B), or null where each shows its own.
-template <class Ctx, class Batch>
-const std::int32_t* upload_image_of(Ctx& ctx, const Batch& batch) {
+template <class Ctx>
+const std::int32_t* upload_image_of(Ctx& ctx, const TaskBatch& batch) {
   return batch.image_of.empty() ? nullptr : ctx.upload(batch.image_of);
-}
-
-/// Uploads the masked copy of a batch into `batch`.
-template <class C, class Ctx>
-void upload_masked(Ctx& ctx, const MaskedText& masked,
-                   PretrainBatch<typename Ctx::Real, C>& batch) {
-  batch.masked = upload_tokens<C>(ctx, masked.text);
-  batch.masked_rows = {ctx.upload(masked.rows), ctx.sequences(masked.offsets)};
-  batch.mlm_labels = ctx.upload(masked.labels);
 }
 
 }  // namespace albef

@@ -1,72 +1,16 @@
-// Image-text retrieval: features, re-ranking by ITM with keys/values once per image, recall.
+// Image-text retrieval: features, re-ranking by ITM with keys/values once per image.
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <numeric>
 #include <span>
 #include <vector>
 
+#include "albef/core/scores.hpp"
 #include "albef/models/albef.hpp"
 
 namespace albef {
-
-/// Recall at 1, 5, 10 in percent: texts for images (tr) and images for texts (ir).
-struct Recall {
-  double tr1 = 0, tr5 = 0, tr10 = 0, ir1 = 0, ir5 = 0, ir10 = 0;
-  double tr_mean() const { return (tr1 + tr5 + tr10) / 3; }
-  double ir_mean() const { return (ir1 + ir5 + ir10) / 3; }
-  double mean() const { return (tr_mean() + ir_mean()) / 2; }
-};
-
-namespace detail {
-
-/// How many of `scores` rank before item `item`; equal scores rank by descending index, as the
-/// official np.argsort(...)[::-1] does.
-inline int rank_of(std::span<const float> scores, int item) {
-  int before = 0;
-  for (int j = 0; j < static_cast<int>(scores.size()); ++j)
-    before +=
-        scores[static_cast<std::size_t>(j)] > scores[static_cast<std::size_t>(item)] ||
-        (scores[static_cast<std::size_t>(j)] == scores[static_cast<std::size_t>(item)] && j > item);
-  return before;
-}
-
-}  // namespace detail
-
-/// The official itm_eval (Retrieval.py): score_i2t (images x texts) and score_t2i (texts x images),
-/// row-major; text_image[t] is the image that text t describes. An image counts as found at the
-/// best rank of its texts; images without a text are left out.
-inline Recall recall(std::span<const float> score_i2t, std::span<const float> score_t2i,
-                     std::span<const int> text_image, int images) {
-  const int texts = static_cast<int>(text_image.size());
-  std::vector<int> best(static_cast<std::size_t>(images), texts);
-  Recall r;
-  for (int t = 0; t < texts; ++t) {
-    const int image = text_image[static_cast<std::size_t>(t)];
-    require(image >= 0 && image < images, "[recall] text ", t, " belongs to image ", image,
-            ", expected 0..", images - 1);
-    const auto row =
-        score_i2t.subspan(static_cast<std::size_t>(image) * static_cast<std::size_t>(texts),
-                          static_cast<std::size_t>(texts));
-    int& b = best[static_cast<std::size_t>(image)];
-    b = std::min(b, detail::rank_of(row, t));
-    const int rank = detail::rank_of(
-        score_t2i.subspan(static_cast<std::size_t>(t) * static_cast<std::size_t>(images),
-                          static_cast<std::size_t>(images)),
-        image);
-    r.ir1 += rank < 1, r.ir5 += rank < 5, r.ir10 += rank < 10;
-  }
-  int counted = 0;
-  for (const int rank : best) {
-    if (rank == texts) continue;
-    ++counted;
-    r.tr1 += rank < 1, r.tr5 += rank < 5, r.tr10 += rank < 10;
-  }
-  for (double* v : {&r.tr1, &r.tr5, &r.tr10}) *v *= 100.0 / std::max(1, counted);
-  for (double* v : {&r.ir1, &r.ir5, &r.ir10}) *v *= 100.0 / std::max(1, texts);
-  return r;
-}
 
 /// Encoded images and texts of a retrieval pool, on the host. Add batches, then ask for
 /// similarities and ITM scores.
@@ -145,14 +89,14 @@ class RetrievalPool {
   }
 
   /// Re-ranking (Retrieval.py evaluation): ITM scores of the k most similar texts of each image
-  /// and the k most similar images of each text, `absent` elsewhere. Each pair is scored once,
+  /// and the k most similar images of each text, -100 elsewhere. Each pair is scored once,
   /// whichever direction asks for it; `similarity_weight` adds that multiple of the similarity
   /// (the official code: 0).
   struct Scores {
     std::vector<float> i2t, t2i;  ///< (images, texts), (texts, images)
   };
-  Scores rerank(std::span<const Master> similarities, int k, double similarity_weight = 0,
-                float absent = -100.0f) {
+  Scores rerank(std::span<const Master> similarities, int k, double similarity_weight = 0) {
+    constexpr float absent = -100;
     const auto n_images = static_cast<std::size_t>(images());
     const auto n_texts = static_cast<std::size_t>(texts());
     Scores out{std::vector<float>(n_images * n_texts, absent),
@@ -161,11 +105,11 @@ class RetrievalPool {
     std::vector<char> wanted(n_images * n_texts, 0);
     for (std::size_t i = 0; i < n_images; ++i)
       for (const int t :
-           top(k, n_texts, [&](std::size_t j) { return similarities[i * n_texts + j]; }))
+           largest(n_texts, k, [&](std::size_t j) { return similarities[i * n_texts + j]; }))
         wanted[i * n_texts + static_cast<std::size_t>(t)] |= by_image;
     for (std::size_t t = 0; t < n_texts; ++t)
       for (const int i :
-           top(k, n_images, [&](std::size_t j) { return similarities[j * n_texts + t]; }))
+           largest(n_images, k, [&](std::size_t j) { return similarities[j * n_texts + t]; }))
         wanted[static_cast<std::size_t>(i) * n_texts + t] |= by_text;
     std::vector<int> partners;
     for (std::size_t i = 0; i < n_images; ++i) {
@@ -184,22 +128,6 @@ class RetrievalPool {
       }
     }
     return out;
-  }
-
-  /// Indices of the k largest of n values, best first; equal ones by index.
-  template <class F>
-  static std::vector<int> top(int k, std::size_t n, F&& value) {
-    std::vector<int> order(n);
-    std::iota(order.begin(), order.end(), 0);
-    const auto kept = std::min<std::size_t>(n, static_cast<std::size_t>(std::max(0, k)));
-    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(),
-                      [&](int a, int b) {
-                        const auto va = value(static_cast<std::size_t>(a));
-                        const auto vb = value(static_cast<std::size_t>(b));
-                        return va > vb || (va == vb && a < b);
-                      });
-    order.resize(kept);
-    return order;
   }
 
  private:

@@ -57,7 +57,7 @@ struct AlbefVe {
   static auto upload(Ctx& ctx, const ClassBatch& host) {
     detail::check_batch(host, host.size, classes);
     VeInput<typename Ctx::Real, C> in;
-    in.image = upload_images<C>(ctx, std::span<const std::uint8_t>(host.images));
+    in.image = upload_images<C>(ctx, host.images);
     in.image_of = upload_image_of(ctx, host);
     in.text = upload_tokens<C>(ctx, host.text);
     if (!host.labels.empty()) in.labels = ctx.upload(host.labels);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "albef/core/scores.hpp"
 #include "albef/models/answer_decoder.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/models/pretrained_names.hpp"
@@ -87,14 +88,20 @@ struct AlbefVqa {
     return text_decoder(ctx, in.answer, text_decoder.keys_values(ctx, states), in.owner);
   }
 
-  /// Uploads a batch, without answers if it has none. Error if it does not fit together.
+  /// Uploads the pictures and questions of a batch. Error if they do not fit together.
   template <class Ctx>
-  static auto upload(Ctx& ctx, const VqaBatch& host, AnswerRows<typename Ctx::Real>& rows) {
+  static auto upload_questions(Ctx& ctx, const VqaBatch& host) {
     detail::check_sizes(host, host.size);
     VqaInput<typename Ctx::Real, C> in;
-    in.image = upload_images<C>(ctx, std::span<const std::uint8_t>(host.images));
+    in.image = upload_images<C>(ctx, host.images);
     in.image_of = upload_image_of(ctx, host);
     in.question = upload_tokens<C>(ctx, host.text);
+    return in;
+  }
+  /// The same, with answers if it has some.
+  template <class Ctx>
+  static auto upload(Ctx& ctx, const VqaBatch& host, AnswerRows<typename Ctx::Real>& rows) {
+    auto in = upload_questions(ctx, host);
     if (!host.answer_counts.empty() || host.answers.count() > 0)
       upload_answers(ctx, host.answers, host.answer_counts, host.weights, in, rows);
     return in;
@@ -143,16 +150,13 @@ struct AlbefVqa {
 /// (model_vqa.py:59-117). alpha = 0 needs no momentum weights.
 template <class Ctx, class C>
 auto vqa_loss(Ctx& ctx, const AlbefVqa<C>& model, const VqaInput<typename Ctx::Real, C>& in,
-              double alpha, bool teacher_dropout = false) {
+              double alpha) {
   using Real = typename Ctx::Real;
   require(in.labels != nullptr, "[vqa] the batch has no answers to learn");
   SoftTargets<Real> targets{.labels = in.labels, .weights = in.weights, .alpha = alpha};
   const auto logits = model.answer_logits(ctx, in);  // (rows, V)
   if (alpha > 0)
-    targets.teacher =
-        ctx.frozen(
-               Plane::ema, [&] { return model.answer_logits(ctx, in); }, teacher_dropout)
-            .mat();
+    targets.teacher = ctx.frozen(Plane::ema, [&] { return model.answer_logits(ctx, in); }).mat();
   return cross_entropy(ctx, logits, targets,
                        static_cast<double>(logits.rows()) / in.question.seq.count);
 }
@@ -170,24 +174,25 @@ struct RankedAnswer {
   double probability = 0;
 };
 
-/// Probabilities of the first words of a list of answers, (B, answers): states (B, L, D).
-template <class Ctx, class C, class X>
-std::vector<double> first_word_probabilities(Ctx& ctx, const AnswerDecoder<C>& decoder,
-                                             const X& states, const TextBatch& answers) {
+/// Probabilities of the first words of a list of answers, (B, answers), by the decoder's keys and
+/// values of B questions.
+template <class Ctx, class C>
+std::vector<double> first_word_probabilities(
+    Ctx& ctx, const AnswerDecoder<C>& decoder,
+    const typename AnswerDecoder<C>::template KeysValues<typename Ctx::Real>& kv, int questions,
+    const TextBatch& answers) {
   for (int a = 0; a < answers.count(); ++a)
     require(answers.length(a) >= 2 && answers.text(a)[0] == answers.text(0)[0], "[vqa] answer ", a,
             " of the list does not begin with the token of the others, or has no word");
-  const auto questions = static_cast<std::size_t>(states.seq.count);
   const auto logits = ctx.scoped([&] {
     TextBatch starts;
-    for (std::size_t q = 0; q < questions; ++q) starts.add(answers.text(0).first(1));
-    return ctx.read(decoder(ctx, upload_tokens<C>(ctx, starts), decoder.keys_values(ctx, states),
-                            nullptr));  // (B, V)
+    for (int q = 0; q < questions; ++q) starts.add(answers.text(0).first(1));
+    return ctx.read(decoder(ctx, upload_tokens<C>(ctx, starts), kv, nullptr));  // (B, V)
   });
   std::vector<double> out;
-  for (std::size_t q = 0; q < questions; ++q) {
+  for (std::size_t q = 0; q < static_cast<std::size_t>(questions); ++q) {
     constexpr auto v = static_cast<std::size_t>(C::vocab_size);
-    const auto scores = detail::log_softmax(std::span(logits).subspan(q * v, v));
+    const auto scores = log_softmax(std::span(logits).subspan(q * v, v));
     for (int a = 0; a < answers.count(); ++a)
       out.push_back(std::exp(scores[static_cast<std::size_t>(answers.text(a)[1])]));
   }
@@ -203,7 +208,6 @@ std::vector<std::vector<RankedAnswer>> rank_answers(Ctx& ctx, const AnswerDecode
                                                     const RankOptions& options = {}) {
   require(answers.count() > 0, "[vqa] the answer list is empty");
   require(options.k > 0, "[vqa] k is ", options.k, ", expected at least 1");
-  const auto first = first_word_probabilities(ctx, decoder, states, answers);
   const auto n = static_cast<std::size_t>(answers.count());
   struct Pair {
     std::int32_t question;
@@ -211,14 +215,15 @@ std::vector<std::vector<RankedAnswer>> rank_answers(Ctx& ctx, const AnswerDecode
     double score;
   };
   std::vector<Pair> pairs;
-  for (int q = 0; q < states.seq.count; ++q)
-    for (const int a : detail::largest(
-             std::span<const double>(first).subspan(static_cast<std::size_t>(q) * n, n), options.k))
-      pairs.push_back({q, a, 0});
-
+  std::vector<double> first;          // (B, answers)
   constexpr std::size_t chunk = 128;  // answers at once
   ctx.scoped([&] {
     const auto kv = decoder.keys_values(ctx, states);
+    first = first_word_probabilities(ctx, decoder, kv, states.seq.count, answers);
+    for (int q = 0; q < states.seq.count; ++q) {
+      const auto row = std::span<const double>(first).subspan(static_cast<std::size_t>(q) * n, n);
+      for (const int a : largest(row, options.k)) pairs.push_back({q, a, 0});
+    }
     for (std::size_t at = 0; at < pairs.size(); at += chunk) {
       const auto part = std::span(pairs).subspan(at, std::min(chunk, pairs.size() - at));
       const auto losses = ctx.scoped([&] {
@@ -251,9 +256,8 @@ std::vector<std::vector<RankedAnswer>> rank_answers(Ctx& ctx, const AnswerDecode
       scores.push_back(pairs[at].score +
                        (options.count_first_word_twice ? std::log(first[q * n + a]) : 0.0));
     }
-    const auto logs = detail::log_softmax(std::span<const double>(scores));
-    for (const int i :
-         detail::largest(std::span<const double>(logs), static_cast<int>(logs.size())))
+    const auto logs = log_softmax(std::span<const double>(scores));
+    for (const int i : largest(std::span<const double>(logs), static_cast<int>(logs.size())))
       out[q].push_back({pairs[begin + static_cast<std::size_t>(i)].answer,
                         std::exp(logs[static_cast<std::size_t>(i)])});
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -50,11 +51,12 @@ class AdamW {
   void set_steps(std::vector<std::int64_t> steps) { steps_ = std::move(steps); }
 
   /// One update with learning rate `lr` from the gradients in the store, each multiplied by
-  /// `grad_scale` first (1/n after accumulating n batches). If `momentum` > 0, the ema plane moves
+  /// `grad_scale` first (1/n after accumulating n batches). With a `momentum`, the ema plane moves
   /// to momentum * ema + (1 - momentum) * new weights. Clears the gradients. Returns the norm of
   /// the (scaled) gradient if clipping is on; does not wait for the device.
   template <class Store>
-  GradientNorm step(Store& store, double lr, double grad_scale = 1, double momentum = 0) {
+  GradientNorm step(Store& store, double lr, double grad_scale = 1,
+                    std::optional<double> momentum = {}) {
     using Real = typename Store::Real;
     using Compute = typename Store::Compute;
     steps_.resize(store.params().size(), 0);
@@ -64,17 +66,17 @@ class AdamW {
                                   .grad = store.data(Plane::grad),
                                   .exp_avg = store.data(Plane::exp_avg),
                                   .exp_avg_sq = store.data(Plane::exp_avg_sq),
-                                  .ema = momentum > 0 ? store.data(Plane::ema) : nullptr,
+                                  .ema = momentum ? store.data(Plane::ema) : nullptr,
                                   .runs = runs_,
                                   .lr = lr,
                                   .beta1 = options_.beta1,
                                   .beta2 = options_.beta2,
                                   .eps = options_.eps,
                                   .grad_scale = grad_scale,
-                                  .momentum = momentum};
+                                  .momentum = momentum.value_or(0)};
     if constexpr (!std::is_same_v<Real, Compute>) {
       args.copy = store.compute(Plane::online);
-      args.ema_copy = momentum > 0 ? store.compute(Plane::ema) : nullptr;
+      args.ema_copy = momentum ? store.compute(Plane::ema) : nullptr;
     }
     if (options_.max_norm > 0) {
       args.max_norm = options_.max_norm;

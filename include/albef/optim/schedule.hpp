@@ -64,16 +64,15 @@ struct PerIteration {
   }
 };
 
-/// Weight of the momentum model's soft targets (Pretrain.py:62-66): grows linearly from 0 within
-/// epoch 0, then `alpha`; without `ramp` (visual entailment) `alpha` from the first step.
+/// Weight of the momentum model's soft targets: grows linearly from 0 within the first `iterations`
+/// (an epoch, Pretrain.py:62-66; 0 for visual entailment), then stays `alpha`.
 struct AlphaRamp {
   double alpha = 0.4;
-  int iterations_per_epoch = 1;
-  bool ramp = true;
+  std::int64_t iterations = 0;
 
   double at(std::int64_t step) const {
-    if (!ramp || step >= iterations_per_epoch) return alpha;
-    return alpha * std::min(1.0, static_cast<double>(step) / iterations_per_epoch);
+    if (step >= iterations) return alpha;
+    return alpha * static_cast<double>(step) / static_cast<double>(iterations);
   }
 };
 

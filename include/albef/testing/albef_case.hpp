@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "albef/io/checkpoint.hpp"
+#include "albef/models/albef_pretrain.hpp"
 #include "albef/models/inputs.hpp"
+#include "albef/models/recall.hpp"
 #include "albef/models/retrieval.hpp"
 #include "albef/testing/golden.hpp"
 

@@ -42,7 +42,8 @@ inline void run_lr_schedule_case(const GoldenCase& golden, GoldenReport& report)
     report.add(name + " scheduler", worst, tolerance, concat(position, " positions"));
 
     worst = 0;
-    const AlphaRamp ramp{item.at("alpha"), iterations, item.at("alpha_ramp_in_first_epoch")};
+    const AlphaRamp ramp{item.at("alpha"),
+                         item.at("alpha_ramp_in_first_epoch").get<bool>() ? iterations : 0};
     for (const auto& sample : item.at("alpha_first_epoch_samples"))
       worst = std::max(worst, relative(ramp.at(sample.at(0)), sample.at(1)));
     report.add(name + " alpha", worst, tolerance);

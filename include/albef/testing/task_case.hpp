@@ -8,6 +8,7 @@
 
 #include "albef/models/gradcam.hpp"
 #include "albef/models/nlvr.hpp"
+#include "albef/models/text_assignment.hpp"
 #include "albef/models/ve.hpp"
 #include "albef/models/vqa.hpp"
 #include "albef/testing/albef_case.hpp"
@@ -203,7 +204,9 @@ void run_vqa_case(const GoldenCase& golden, GoldenReport& report) {
     const auto states = model.question_states(ctx, in);
     if (golden.expected.contains("first_token_probs"))
       report.check("first_token_probs",
-                   first_word_probabilities(ctx, model.text_decoder, states, answers));
+                   first_word_probabilities(ctx, model.text_decoder,
+                                            model.text_decoder.keys_values(ctx, states),
+                                            states.seq.count, answers));
     const RankOptions options{.k = golden.hyper.at("k_test"), .count_first_word_twice = true};
     std::vector<int> ids;
     std::vector<double> probabilities;

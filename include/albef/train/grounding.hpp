@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "albef/core/scores.hpp"
 #include "albef/data/real_box.hpp"
 #include "albef/models/gradcam.hpp"
 #include "albef/nn/interpolate_pos_embed.hpp"
@@ -89,20 +90,20 @@ inline std::vector<int> rank_boxes(const PixelMap& map, std::span<const RealBox>
                                    double exponent = 0.5) {
   std::vector<double> scores;
   for (const RealBox& b : boxes) scores.push_back(box_score(map, b, exponent));
-  std::vector<int> order(boxes.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-    return scores[static_cast<std::size_t>(a)] > scores[static_cast<std::size_t>(b)];
-  });
-  return order;
+  return largest(std::span<const double>(scores), static_cast<int>(scores.size()));
 }
 
-/// Whether the map's highest pixel (the first of equal ones) lies in the box: the pointing game.
-inline bool points_into(const PixelMap& map, const RealBox& box) {
-  detail::check_box(box, map.width, map.height);
+/// The centre of the map's highest pixel, the first of equal ones: a box without a size.
+inline RealBox peak(const PixelMap& map) {
   const auto at =
       static_cast<int>(std::max_element(map.values.begin(), map.values.end()) - map.values.begin());
-  const double x = at % map.width + 0.5, y = at / map.width + 0.5;  // centre of the pixel
+  return {at % map.width + 0.5, at / map.width + 0.5, 0, 0};
+}
+
+/// Whether the map's peak lies in the box: the pointing game.
+inline bool points_into(const PixelMap& map, const RealBox& box) {
+  detail::check_box(box, map.width, map.height);
+  const auto [x, y, w, h] = peak(map);
   return x >= box.x && x < box.x + box.width && y >= box.y && y < box.y + box.height;
 }
 
@@ -121,6 +122,11 @@ struct GroundingMetrics {
     ++ranked;
     const int best = rank_boxes(map, candidates).front();
     found += box_iou(candidates[static_cast<std::size_t>(best)], object) >= 0.5;
+  }
+  GroundingMetrics& operator+=(const GroundingMetrics& other) {
+    expressions += other.expressions, pointed += other.pointed;
+    ranked += other.ranked, found += other.found;
+    return *this;
   }
   double pointing_accuracy() const { return share(pointed, expressions); }
   double box_accuracy() const { return share(found, ranked); }

@@ -10,6 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/scores.hpp"
+#include "albef/io/checkpoint.hpp"
+#include "albef/models/recall.hpp"
 #include "albef/train/encode.hpp"
 
 namespace albef {
@@ -42,12 +45,8 @@ RetrievalResult evaluate_retrieval(Model& m, const Source& source, const Retriev
   RetrievalResult r;
   r.images = pool.images(), r.texts = pool.texts(), r.k = k;
   r.similarities = pool.similarities();
-  const auto images = static_cast<std::size_t>(r.images), texts = static_cast<std::size_t>(r.texts);
-  std::vector<float> transposed(r.similarities.size());
-  for (std::size_t i = 0; i < images; ++i)
-    for (std::size_t t = 0; t < texts; ++t)
-      transposed[t * images + i] = r.similarities[i * texts + t];
-  r.itc = recall(r.similarities, transposed, set.text_image, r.images);
+  r.itc = recall(r.similarities, transposed(r.similarities, r.images, r.texts), set.text_image,
+                 r.images);
 
   auto scores = pool.rerank(r.similarities, k, similarity_weight);
   r.itm = recall(scores.i2t, scores.t2i, set.text_image, r.images);
@@ -65,13 +64,10 @@ struct Answer {
 
 /// The k best of a query's scores, the best first.
 inline std::vector<Answer> best_answers(std::span<const float> scores, int k) {
-  std::vector<Answer> all(scores.size());
-  for (std::size_t i = 0; i < all.size(); ++i) all[i] = {static_cast<int>(i), scores[i], 0};
-  const auto kept = std::min(all.size(), static_cast<std::size_t>(std::max(k, 0)));
-  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(kept), all.end(),
-                    [](const Answer& a, const Answer& b) { return a.score > b.score; });
-  all.resize(kept);
-  return all;
+  std::vector<Answer> best;
+  for (const int i : largest(scores, k))
+    best.push_back({i, scores[static_cast<std::size_t>(i)], 0});
+  return best;
 }
 
 namespace detail {

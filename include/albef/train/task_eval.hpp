@@ -1,11 +1,14 @@
 // Predictions of the downstream tasks for host batches, and how good they are.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "albef/core/scores.hpp"
 #include "albef/models/classifier.hpp"
+#include "albef/models/generate.hpp"
 #include "albef/models/task_batch.hpp"
 #include "albef/models/vqa.hpp"
 
@@ -21,7 +24,7 @@ std::vector<double> class_probabilities(Ctx& ctx, const M& model, const ClassBat
   constexpr auto classes = static_cast<std::size_t>(M::classes);
   std::vector<double> out;
   for (std::size_t at = 0; at < logits.size(); at += classes)
-    for (const double v : detail::log_softmax(std::span(logits).subspan(at, classes)))
+    for (const double v : log_softmax(std::span(logits).subspan(at, classes)))
       out.push_back(std::exp(v));
   return out;
 }
@@ -33,15 +36,12 @@ class ConfusionMatrix {
       : classes_(classes),
         counts_(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes)) {}
 
-  /// Adds examples by their true classes (B) and the probabilities of all (B, classes).
-  void add(std::span<const std::int32_t> labels, std::span<const double> probabilities) {
-    const auto n = static_cast<std::size_t>(classes_);
-    require(probabilities.size() == labels.size() * n, "[confusion matrix] got ",
-            probabilities.size(), " probabilities for ", labels.size(), " labels of ", classes_,
-            " classes");
-    for (std::size_t i = 0; i < labels.size(); ++i)
-      ++counts_[static_cast<std::size_t>(labels[i]) * n +
-                static_cast<std::size_t>(detail::largest(probabilities.subspan(i * n, n), 1)[0])];
+  /// Counts an example of class `label` that was taken for `prediction`.
+  void add(int label, int prediction) {
+    require(label >= 0 && label < classes_ && prediction >= 0 && prediction < classes_,
+            "[confusion matrix] class ", label, " taken for ", prediction, ", expected 0 to ",
+            classes_ - 1);
+    ++counts_[static_cast<std::size_t>(label * classes_ + prediction)];
   }
   int classes() const { return classes_; }
   std::int64_t count(int label, int prediction) const {
@@ -69,15 +69,9 @@ namespace detail {
 /// Calls f(states) with the states of a batch's questions; its answers are not looked at.
 template <class Ctx, class C, class F>
 auto with_question_states(Ctx& ctx, const AlbefVqa<C>& model, const VqaBatch& batch, F&& f) {
-  check_sizes(batch, batch.size);
   ctx.begin_step(0);
-  return ctx.no_grad([&] {
-    VqaInput<typename Ctx::Real, C> in;
-    in.image = upload_images<C>(ctx, std::span<const std::uint8_t>(batch.images));
-    in.image_of = upload_image_of(ctx, batch);
-    in.question = upload_tokens<C>(ctx, batch.text);
-    return f(model.question_states(ctx, in));
-  });
+  return ctx.no_grad(
+      [&] { return f(model.question_states(ctx, AlbefVqa<C>::upload_questions(ctx, batch))); });
 }
 
 }  // namespace detail

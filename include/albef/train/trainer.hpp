@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,8 +55,9 @@ class Trainer : public TrainingLoop<typename Task::Losses> {
   void update(std::int64_t step, double lr) override {
     const TrainOptions& options = this->options();
     Norm& n = norms_[step % 2];
-    n.norm = optimizer_.step(task_.store(), lr, 1.0 / options.accumulate,
-                             task_.store().has(Plane::ema) ? options.momentum : 0.0);
+    n.norm = optimizer_.step(
+        task_.store(), lr, 1.0 / options.accumulate,
+        task_.store().has(Plane::ema) ? std::optional(options.momentum) : std::nullopt);
     if (!n.norm.square) return;
     n.square.clear();
     n.square.fetch(n.norm.square);

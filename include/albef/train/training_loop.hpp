@@ -1,5 +1,5 @@
 // The training loop without model and data: schedule, accumulation, metrics, checkpoints, resume
-// and stopping. Not a template, so that a program with several models has it once.
+// and stopping. A template of the losses only, so that a program with several models has it once.
 #pragma once
 
 #include <unistd.h>
@@ -40,7 +40,7 @@ struct TrainOptions {
   bool official_schedule = false;  ///< stairs of the official loop instead of per-iteration cosine
   int warmup = 1000;               ///< iterations; units of 100 iterations with official_schedule
   AdamWOptions optimizer = {};
-  double momentum = 0.995;  ///< of the moving average
+  double momentum = 0.995;  ///< of the moving average; 0: the momentum model is the model itself
   double alpha = 0.4;       ///< weight of the momentum model's targets
   int alpha_epochs = 1;     ///< epochs over which alpha grows from 0 (the paper: one; 0: at once)
   std::uint64_t seed = 42;
@@ -76,12 +76,12 @@ class TrainingLoop {
   /// Learning rate and weight of the soft targets at an optimizer step.
   double lr(std::int64_t step) const;
   double alpha(std::int64_t step) const {
-    return AlphaRamp{options_.alpha, static_cast<int>(options_.alpha_epochs * steps_per_epoch())}
-        .at(step);
+    return AlphaRamp{options_.alpha, options_.alpha_epochs * steps_per_epoch()}.at(step);
   }
 
   /// Continues from this folder's checkpoint, exactly; false if there is none. Error if it belongs
-  /// to another configuration or another setting of what decides the run's course.
+  /// to another configuration, another setting of what decides the run's course, or has another
+  /// `extra`.
   bool resume();
 
   /// Trains to the end, or until SIGINT or SIGTERM: then the step is finished and a checkpoint
@@ -197,6 +197,8 @@ TrainingLoop<Losses>::TrainingLoop(TrainOptions options, CheckpointInfo extra, D
     : options_(std::move(options)), extra_(std::move(extra)), data_(data) {
   require(options_.accumulate >= 1, "accumulate is ", options_.accumulate, ", expected at least 1");
   require(options_.epochs >= 1, "epochs is ", options_.epochs, ", expected at least 1");
+  require(options_.momentum >= 0 && options_.momentum <= 1, "momentum is ", options_.momentum,
+          ", expected 0 to 1");
   require(steps_per_epoch() >= 1, "an epoch has ", data_.batches_per_epoch,
           " batches, fewer than accumulate = ", options_.accumulate);
   std::error_code error;
@@ -229,12 +231,20 @@ bool TrainingLoop<Losses>::resume() {
   const std::string path = checkpoint_path();
   if (::access(path.c_str(), F_OK) != 0) return false;
   const CheckpointInfo info = load(path, SafeTensors::open(path).metadata());
-  const CheckpointInfo now = course();
+  const CheckpointInfo course = this->course();
+  std::vector<std::pair<std::string, std::string>> now{{"train.epochs", course.at("train.epochs")}};
+  now.insert(now.end(), course.begin(), course.end());
+  now.insert(now.end(), extra_.begin(), extra_.end());
   for (const auto& [name, value] : now) {
     const auto it = info.find(name);
-    require(it != info.end(), path, ": not a checkpoint of a training run: no entry '", name, "'");
-    require(it->second == value, path, ": the run was started with ", name.substr(6), " ",
-            it->second, ", now it is ", value);
+    require(it != info.end(), path, ": not a checkpoint of this kind of run: no entry '", name,
+            "'");
+    const std::string what = name.starts_with("train.") ? name.substr(6) : name;
+    constexpr std::size_t readable = 60;
+    if (it->second.size() > readable || value.size() > readable)
+      require(it->second == value, path, ": the run was started with another ", what);
+    require(it->second == value, path, ": the run was started with ", what, " ", it->second,
+            ", now it is ", value);
   }
   const auto number = [&](const char* name) {
     const auto it = info.find(name);
@@ -254,7 +264,8 @@ TrainSummary TrainingLoop<Losses>::run() {
   StopGuard stop;
   MetricsLog log(options_.output + "/metrics.jsonl", step_);
   Progress progress(options_.progress);
-  PlateauDetector plateau(plateaus(), options_.warmup, options_.plateau_steps);
+  const int warmup = options_.warmup * (options_.official_schedule ? 100 : 1);
+  PlateauDetector plateau(plateaus(), warmup, options_.plateau_steps);
   const std::int64_t pairs_before = summary_.pairs;
   started_ = Clock::now();
   const auto report_step = [&](Step& s) { report(s, log, progress, plateau, pairs_before); };
@@ -270,8 +281,9 @@ TrainSummary TrainingLoop<Losses>::run() {
     if (!data_.deferred || due || keeps || (epoch_ends && after_epoch_) || step_ == total_steps())
       report_step(now);
     if (epoch_ends) skip_rest_of_epoch();
+    // A validation that fails does not lose the epoch.
+    if (due || keeps || (epoch_ends && after_epoch_)) progress.aside([&] { save(); });
     if (epoch_ends && after_epoch_) progress.aside([&] { call_after_epoch(); });
-    if (due || keeps) progress.aside([&] { save(); });
     if (keeps) keep(step_ / steps_per_epoch() - 1);
   }
   report_step(steps_[static_cast<std::size_t>((step_ + 1) % 2)]);
@@ -363,6 +375,15 @@ CheckpointInfo TrainingLoop<Losses>::course() const {
           {"train.epochs", concat(options_.epochs)},
           {"train.seed", concat(options_.seed)},
           {"train.lr", concat(options_.lr)},
+          {"train.min_lr", concat(options_.min_lr)},
+          {"train.warmup_lr", concat(options_.warmup_lr)},
+          {"train.warmup", concat(options_.warmup)},
+          {"train.schedule", options_.official_schedule ? "official" : "per iteration"},
+          {"train.weight_decay", concat(options_.optimizer.weight_decay)},
+          {"train.betas", concat(options_.optimizer.beta1, ' ', options_.optimizer.beta2)},
+          {"train.eps", concat(options_.optimizer.eps)},
+          {"train.max_norm", concat(options_.optimizer.max_norm)},
+          {"train.momentum", concat(options_.momentum)},
           {"train.alpha", concat(options_.alpha)},
           {"train.alpha_epochs", concat(options_.alpha_epochs)}};
 }
@@ -388,10 +409,12 @@ template <class Losses>
 void TrainingLoop<Losses>::keep(std::int64_t epoch) const {
   char name[64];
   std::snprintf(name, sizeof name, "/checkpoint_%02lld.safetensors", static_cast<long long>(epoch));
+  const std::string kept = options_.output + name, part = kept + ".part";
   std::error_code error;
   const auto copy = std::filesystem::copy_options::overwrite_existing;
-  std::filesystem::copy_file(checkpoint_path(), options_.output + name, copy, error);
-  require(!error, options_.output, name, ": ", error.message());
+  std::filesystem::copy_file(checkpoint_path(), part, copy, error);
+  if (!error) std::filesystem::rename(part, kept, error);
+  require(!error, kept, ": ", error.message());
 }
 
 template <class Losses>

@@ -165,6 +165,8 @@ class Canvas {
     cairo_set_dash(cr(), nullptr, 0, 0);
   }
 
+  static constexpr std::size_t longest = 4000;  ///< bytes of a text that are looked at
+
   /// Width in pixels of a text on one line.
   double text_width(std::string_view text, const TextStyle& style = {}) const {
     return measured_width(detail::printable(text), style);
@@ -173,7 +175,7 @@ class Canvas {
   /// text wider than `max_width` (if positive) ends in an ellipsis.
   void text(double x, double y, std::string_view content, const TextStyle& style = {},
             double max_width = 0) {
-    std::string line = detail::printable(content);
+    std::string line = detail::printable(content.substr(0, longest));
     if (max_width > 0) shorten(line, style, max_width);
     show(x, y, line, style);
   }
@@ -181,7 +183,7 @@ class Canvas {
   /// what does not fit into `max_lines` ends in an ellipsis. Returns the number of lines.
   int wrapped_text(double x, double y, double width, std::string_view content, int max_lines,
                    const TextStyle& style = {}) {
-    const std::string all = detail::printable(content);
+    const std::string all = detail::printable(content.substr(0, longest));
     std::string_view rest = all;
     int lines = 0;
     while (lines < max_lines) {
