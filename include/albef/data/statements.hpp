@@ -20,6 +20,7 @@
 #include "albef/data/record.hpp"
 #include "albef/data/shared_pictures.hpp"
 #include "albef/models/task_batch.hpp"
+#include "albef/text/unicode.hpp"
 
 namespace albef {
 
@@ -80,11 +81,8 @@ class StatementSet {
   }
 
   static bool is_picture(std::string_view name) {
-    const std::size_t dot = std::min(name.rfind('.'), name.size());
-    std::string extension(name.substr(dot));
-    for (char& c : extension)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+    const std::string known = detail::lower(name);
+    return known.ends_with(".png") || known.ends_with(".jpg") || known.ends_with(".jpeg");
   }
 
   void parse(const detail::JsonFields& fields, StatementRecord& record) const {
