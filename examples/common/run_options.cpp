@@ -169,10 +169,9 @@ std::optional<albef::WordPiece> RunArguments::given_vocabulary(int model_vocabul
                                                                bool must) const {
   const std::string from = start();
   if (vocab.empty() && from.empty()) return {};
-  const auto info = vocab.empty() ? checkpoint_info(from) : albef::CheckpointInfo{};
+  const auto info = from.empty() ? albef::CheckpointInfo{} : checkpoint_info(from);
   if (vocab.empty() && !must && !info.contains("vocab")) return {};
-  const auto given =
-      vocab.empty() ? albef::detail::vocab_of(from, info) : albef::load_wordpiece(vocab);
+  const auto given = albef::detail::vocab_for(from, info, vocab);
   albef::require(given.size() <= model_vocabulary, vocab.empty() ? from : vocab, ": ", given.size(),
                  " tokens, the model has room for ", model_vocabulary);
   return given;

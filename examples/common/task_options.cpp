@@ -134,8 +134,8 @@ void GroupScores::print() const {
                 static_cast<long long>(g.count));
 }
 
-Json GroupScores::json() const {
-  Json json = Json::object();
+nlohmann::ordered_json GroupScores::json() const {
+  auto json = nlohmann::ordered_json::object();
   for (const auto& [name, g] : groups_)
     json[name] = {{"accuracy", g.sum / static_cast<double>(g.count)}, {"count", g.count}};
   return json;

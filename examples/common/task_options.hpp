@@ -15,7 +15,7 @@
 #include "albef/text/wordpiece.hpp"
 #include "common/load_model.hpp"
 #include "common/program.hpp"
-#include "common/training_run.hpp"
+#include "common/run_options.hpp"
 
 namespace examples {
 
@@ -63,7 +63,7 @@ class GroupScores {
   bool empty() const { return groups_.empty(); }
   /// One row per group: its name, percentage and size.
   void print() const;
-  Json json() const;
+  nlohmann::ordered_json json() const;
 
  private:
   struct Group {

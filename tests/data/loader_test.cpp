@@ -372,6 +372,12 @@ TEST_CASE("retrieval set: pictures once, all captions, in order") {
   const albef::JsonAnnotations bad(folder.write("e.json", R"([
     {"image": "0.png", "caption": "fine"}, {"image": "1.png", "caption": ["fine", "?!"]}])"));
   CHECK_CONTAINS(error_of([&] { albef::retrieval_set(bad); }), "e.json: record 1 (1.png)");
+  const albef::JsonAnnotations mixed(folder.write("f.json", R"([
+    {"image": "0.png", "image_id": 7, "caption": "one"},
+    {"image": "1.png", "image_id": 7, "caption": "another"}])"));
+  const std::string message = error_of([&] { albef::retrieval_set(mixed); });
+  CHECK_CONTAINS(message, "f.json: record 1 (1.png): has the image_id of another picture");
+  CHECK_CONTAINS(message, "f.json: record 0 (0.png)");
 }
 
 TEST_CASE("retrieval set: pictures are read in order by any number of threads") {

@@ -7,6 +7,7 @@
 
 #include "../data/data_files.hpp"
 #include "albef/io/safetensors.hpp"
+#include "common/best_epoch.hpp"
 #include "common/train_options.hpp"
 
 using namespace examples;
@@ -158,6 +159,14 @@ TEST_CASE("pre-training from a checkpoint, or going on with one, keeps its vocab
   CHECK(args.caption_tokenizer(*source, 20).tokens().back() == "cat");
   CHECK_CONTAINS(error_of([&] { args.caption_tokenizer(*source, 3); }),
                  "named.safetensors: 6 tokens");
+  args.vocab = folder.write("more.txt", words + "\nowl\n");
+  CHECK(args.caption_tokenizer(*source, 20).tokens().back() == "owl");
+  args.vocab = folder.write("fewer.txt", words.substr(0, words.rfind('\n')));
+  CHECK(args.caption_tokenizer(*source, 20).size() == 5);
+  args.vocab = folder.write("other.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nowl\ncat\n");
+  CHECK_CONTAINS(error_of([&] { args.caption_tokenizer(*source, 20); }),
+                 "other.txt: token 5 is 'owl', that of " + args.init + " is 'cat'");
+  args.vocab.clear();
   args.init = save("weights.safetensors", {});  // e.g. of an image encoder alone
   CHECK(args.caption_tokenizer(*source, 20).contains("dog"));
   save("checkpoint.safetensors", {{"vocab", words}});

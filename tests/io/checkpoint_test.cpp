@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -271,6 +272,22 @@ TEST_CASE("checkpoint: shapes must agree, position embeddings may be resized on 
   const auto expected = albef::interpolate_pos_embed<float>(original, 64, 8);
   CHECK(std::memcmp(store.data(Plane::online) + p.offset, expected.data(),
                     expected.size() * sizeof(float)) == 0);
+}
+
+TEST_CASE("checkpoint: weights must be finite") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "c.safetensors";
+  for (const Plane plane : {Plane::online, Plane::ema}) {
+    Run run(1), other(2);
+    const auto& parameter = run.store.params()[3];
+    REQUIRE(parameter.twin);
+    run.store.data(plane)[parameter.offset + 2] = std::numeric_limits<float>::quiet_NaN();
+    run.checkpoint().save(path, {});
+    const std::string name =
+        plane == Plane::ema ? albef::momentum_name(parameter.name) : parameter.name;
+    CHECK(error_of([&] { other.checkpoint().load(path); }) ==
+          path + ": tensor '" + name + "' has the value nan at 2, expected finite weights");
+  }
 }
 
 TEST_CASE("checkpoint: the configuration in the file is compared") {

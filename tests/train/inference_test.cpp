@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "albef/io/file.hpp"
 #include "albef/models/gradcam.hpp"
 #include "albef/train/finetune_task.hpp"
 #include "albef/train/pretrain_task.hpp"
@@ -109,6 +110,8 @@ TEST_CASE("checkpoints that cannot be used are refused") {
   CHECK_THROWS_AS(Model(cpu, folder / "missing.safetensors"), Error);
 
   CHECK_THROWS_AS(Model(cpu, path, {.vocab = folder / "missing.txt"}), Error);
+  albef::write_file(folder / "other.txt", "[UNK]\n[PAD]\n[CLS]\n[SEP]\n[MASK]\n");
+  CHECK_THROWS_AS(Model(cpu, path, {.vocab = folder / "other.txt"}), Error);
 }
 
 TEST_CASE("features and evaluation do not depend on the batches") {

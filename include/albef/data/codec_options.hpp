@@ -26,6 +26,11 @@ struct DecodeOptions {
 
 namespace detail {
 
+/// Whether files with this extension (in small letters, without the dot) are pictures.
+inline bool is_picture_extension(std::string_view extension) {
+  return extension == "png" || extension == "jpg" || extension == "jpeg";
+}
+
 /// Refuses a size of zero or beyond the limit.
 inline void check_picture_size(std::uint64_t width, std::uint64_t height, std::string_view name,
                                const DecodeOptions& options) {

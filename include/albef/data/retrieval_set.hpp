@@ -30,8 +30,8 @@ struct RetrievalSet {
 };
 
 /// Every picture once, in the order of the records, and every caption (official
-/// dataset/caption_dataset.py, re_eval_dataset). Throws Error naming the first unusable record: a
-/// smaller pool would be another task.
+/// dataset/caption_dataset.py, re_eval_dataset). Throws Error naming the first unusable record (a
+/// smaller pool would be another task) and one that has the image_id of another picture.
 inline RetrievalSet retrieval_set(const Source& source, int max_words = 30) {
   RetrievalSet set;
   std::unordered_map<std::int64_t, std::int32_t> image_of;
@@ -41,6 +41,10 @@ inline RetrievalSet retrieval_set(const Source& source, int max_words = 30) {
     const auto [image, added] =
         image_of.try_emplace(record.image_id, static_cast<std::int32_t>(set.images.size()));
     if (added) set.images.push_back(static_cast<std::uint32_t>(i));
+    const std::size_t first = set.images[static_cast<std::size_t>(image->second)];
+    if (source.record(first).key != record.key)
+      fail(source.describe(i), ": has the image_id of another picture, that of ",
+           source.describe(first));
     try {
       for (const std::string& caption : record.captions) {
         set.texts.push_back(clean_caption(caption, max_words));

@@ -16,6 +16,7 @@
 #include "albef/data/batch_loader.hpp"
 #include "albef/data/captions.hpp"
 #include "albef/data/codec.hpp"
+#include "albef/data/codec_options.hpp"
 #include "albef/data/json_records.hpp"
 #include "albef/data/record.hpp"
 #include "albef/data/shared_pictures.hpp"
@@ -81,8 +82,8 @@ class StatementSet {
   }
 
   static bool is_picture(std::string_view name) {
-    const std::string known = detail::lower(name);
-    return known.ends_with(".png") || known.ends_with(".jpg") || known.ends_with(".jpeg");
+    const auto dot = name.rfind('.');
+    return dot != name.npos && detail::is_picture_extension(detail::lower(name.substr(dot + 1)));
   }
 
   void parse(const detail::JsonFields& fields, StatementRecord& record) const {
@@ -106,15 +107,10 @@ class StatementSet {
     const auto& labels = format_.labels;
     std::string known;
     for (std::size_t i = 0; i < labels.size(); ++i) {
-      if (lower_ascii(labels[i]) == lower_ascii(name)) return static_cast<int>(i);
+      if (detail::lower(labels[i]) == detail::lower(name)) return static_cast<int>(i);
       known += concat(i == 0 ? "'" : ", '", labels[i], "'");
     }
     fail("field 'label' is '", name, "', expected one of ", known);
-  }
-  static std::string lower_ascii(std::string text) {
-    for (char& c : text)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return text;
   }
 
   StatementFormat format_;

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "albef/core/error.hpp"
+#include "albef/data/codec_options.hpp"
 #include "albef/data/json_record.hpp"
 #include "albef/data/read_bytes.hpp"
 #include "albef/data/record.hpp"
@@ -199,12 +200,9 @@ class WebDataset : public Source {
     return entry;
   }
 
-  static bool is_picture(std::string_view extension) {
-    return extension == "png" || extension == "jpg" || extension == "jpeg";
-  }
   static bool wanted(const Group& group, std::string_view extension) {
     return (extension == "json" && !group.has_json) || (extension == "txt" && !group.has_text) ||
-           (is_picture(extension) && !group.has_picture);
+           (detail::is_picture_extension(extension) && !group.has_picture);
   }
 
   static void read_entry(archive& tar, std::span<const std::byte> map, Entry& entry) {

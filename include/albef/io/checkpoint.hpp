@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -133,7 +135,7 @@ class Checkpoint {
   /// Reads a file into the store (and queue and optimizer, where attached). A tensor the model does
   /// not know by its own name is looked up by the rule of the options; the default accepts official
   /// fine-tuning checkpoints for the pre-training model. Throws Error naming the file and the
-  /// tensors that do not fit, unless the options allow it; shapes must agree.
+  /// tensors that do not fit, unless the options allow it; shapes must agree and weights be finite.
   LoadReport load(const std::string& path, const LoadOptions& options = {}) const;
 
  private:
@@ -316,6 +318,11 @@ void Checkpoint<Device, Precision>::read_into(const SafeTensors& file, const Ten
                                               const LoadOptions& options,
                                               LoadReport& report) const {
   auto values = file.template read<Real>(entry);
+  if (plane == Plane::online || plane == Plane::ema)
+    for (std::size_t i = 0; i < values.size(); ++i)
+      if (!std::isfinite(values[i]))
+        fail(file.path(), ": tensor '", entry.name, "' has the value ", values[i], " at ", i,
+             ", expected finite weights");
   const std::vector<std::int64_t> shape(p.shape.begin(), p.shape.end());
   if (entry.shape != shape) {
     const bool positions = p.name.ends_with("pos_embed") && entry.shape.size() == 3 &&

@@ -40,6 +40,21 @@ inline WordPiece vocab_of(const std::string& path, const CheckpointInfo& info) {
   return WordPiece::from_vocab(std::move(tokens), path + " (vocab)");
 }
 
+/// The vocabulary for a checkpoint: its own, or that of the file `given`, which may have more or
+/// fewer tokens at its end. Throws Error naming the first token that differs.
+inline WordPiece vocab_for(const std::string& path, const CheckpointInfo& info,
+                           const std::string& given) {
+  if (given.empty()) return vocab_of(path, info);
+  WordPiece vocabulary = load_wordpiece(given);
+  if (!info.contains("vocab")) return vocabulary;
+  const auto& tokens = vocabulary.tokens();
+  const std::vector<std::string> own = vocab_of(path, info).tokens();
+  for (std::size_t i = 0; i < std::min(tokens.size(), own.size()); ++i)
+    require(tokens[i] == own[i], given, ": token ", i, " is '", tokens[i], "', that of ", path,
+            " is '", own[i], "'");
+  return vocabulary;
+}
+
 /// What the entry `name` says, or `otherwise`.
 inline int info_number(const std::string& path, const CheckpointInfo& info, const char* name,
                        int otherwise) {
@@ -123,8 +138,7 @@ void InferenceParts<Device>::load(const std::string& path, const InferenceOption
             "' of the model is not in the file");
   if (options.momentum) load_momentum(path);
 
-  tokenizer_ =
-      options.vocab.empty() ? detail::vocab_of(path, report_.info) : load_wordpiece(options.vocab);
+  tokenizer_ = detail::vocab_for(path, report_.info, options.vocab);
   require(tokenizer_->size() <= limits.vocabulary, options.vocab.empty() ? path : options.vocab,
           ": the vocabulary has ", tokenizer_->size(), " tokens, the model ", limits.vocabulary);
   const int trained = detail::info_number(path, report_.info, "max_text_length", 30);
