@@ -134,7 +134,9 @@ int train(TrainArguments args, auto& device) {
   if (args.flip < 0 && !args.official) args.flip = 0;  // left would become right
   args.use_crop = false;
   constexpr examples::RunDefaults paper{.epochs = 5, .lr = 1e-5};  // configs/Grounding.yaml
-  args.complete<C>(examples::pairs_tiny, paper);
+  examples::RunDefaults tiny = examples::pairs_tiny;
+  tiny.lr = tiny.new_model_lr;  // expressions are not the captions of the pre-training
+  args.complete<C>(tiny, paper);
   const int layer = args.layer < 0 ? examples::default_layer<C>() : args.layer;
   check_layer<C>(layer);
   SourcePtr val;
