@@ -46,17 +46,18 @@ step "pre-training, $out/pretrain"
   --epochs 14 --crop 0.9 1 --mask-probability 0.4
 init=$out/pretrain/checkpoint.safetensors
 
+# After so short a pre-training, with the learning rate of a new model.
 step "retrieval, $out/retrieval"
 "$bin/albef_retrieval" train --init "$init" --data "$scenes/retrieval_train.json" \
   --image-root "$scenes/train.tar" --output "$out/retrieval" --overwrite --epochs 1 --batch-size 64 \
-  --crop 0.9 1
+  --crop 0.9 1 --lr 5e-4
 "$bin/albef_retrieval" evaluate -m "$out/retrieval/checkpoint.safetensors" \
   --data "$scenes/retrieval_test.json" --image-root "$scenes/test.tar" --similarity-weight 33 \
   --output "$out/retrieval/test.json" --sheet "$out/retrieval.png"
 
 step "visual question answering, $out/vqa"
 "$bin/albef_vqa" train --init "$init" --data "$scenes/vqa_train.json" \
-  --image-root "$scenes/train.tar" --output "$out/vqa" --overwrite --epochs 4 --by-picture \
+  --image-root "$scenes/train.tar" --output "$out/vqa" --overwrite --epochs 3 --by-picture \
   --batch-size 128 --warmup 50
 "$bin/albef_vqa" evaluate -m "$out/vqa/checkpoint.safetensors" --data "$scenes/vqa_test.json" \
   --answers "$scenes/answer_list.json" --image-root "$scenes/test.tar" \
