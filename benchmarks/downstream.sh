@@ -8,7 +8,8 @@
 #   SEEDS       e.g. "1 2 3"
 #   TASKS       default: "vqa ve nlvr retrieval ground"
 # Environment: VARIANTS of "both pretrained distilled" (distilled: a new model, with distillation),
-#   EPOCHS of questions, entailment, pairs and retrieval, THREADS.
+#   EPOCHS of questions, entailment, pairs and retrieval, DISTILLATION: options for runs with it,
+#   THREADS.
 set -euo pipefail
 programs=${1:?see the head of this file} scenes=$2 pretrained=$3 output=$4 seeds=$5
 tasks=${6:-vqa ve nlvr retrieval ground}
@@ -43,12 +44,13 @@ for seed in $seeds; do
       [ -e "$run/test.json" ] && continue
       start=(--init "$pretrained")
       [ $variant = distilled ] && start=(--config tiny96)
-      [ $variant = pretrained ] && start+=(--no-distill)
+      distillation=${DISTILLATION:-}
+      [ $variant = pretrained ] && distillation=--no-distill
       data=$scenes/$task
       [ "$task" = ground ] && data=$scenes/grounding
       "$programs/albef_$task" train "${start[@]}" --data "${data}_train.json" \
         --image-root "$scenes/train.tar" --output "$run" --seed "$seed" --threads "$threads" \
-        $(options "$task") >"$run.log" 2>&1
+        $distillation $(options "$task") >"$run.log" 2>&1
       "$programs/albef_$task" evaluate -m "$run/checkpoint.safetensors" \
         --data "${data}_test.json" --image-root "$scenes/test.tar" --threads "$threads" \
         $(evaluation "$task") --output "$run/test.json.part" >>"$run.log" 2>&1
