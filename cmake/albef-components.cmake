@@ -1,8 +1,8 @@
 # The components of albef and what each needs. Shared by the build and by the installed package.
 
 # In order of dependency.
-set(albef_components core native cpu cuda cuda_compiled text io xtensor data viz train testing golden
-                     all)
+set(albef_components core native cpu cuda cuda_compiled text checkpoint xtensor data viz train tasks
+                     testing golden all)
 # What a project gets that asks for nothing in particular.
 set(albef_components_by_default cpu)
 
@@ -11,21 +11,22 @@ set(albef_needs_cpu core)
 set(albef_needs_cuda core)
 set(albef_needs_cuda_compiled cuda)
 set(albef_needs_text core)
-set(albef_needs_io core)
+set(albef_needs_checkpoint core)
 set(albef_needs_xtensor core)
 set(albef_needs_data text)
 set(albef_needs_viz core)
-set(albef_needs_train cpu data io viz)
+set(albef_needs_train text checkpoint)
+set(albef_needs_tasks data train)
 set(albef_needs_testing cpu)
-set(albef_needs_golden testing data io)
-set(albef_needs_all cpu text io xtensor data viz train testing golden)
+set(albef_needs_golden testing tasks)
+set(albef_needs_all cpu text checkpoint xtensor data viz train tasks testing golden)
 
 # Third-party packages of a component: names for find_package.
 set(albef_packages_core Threads)
 set(albef_packages_cpu Eigen3)
 set(albef_packages_cuda CUDAToolkit)
 set(albef_packages_text Utf8proc nlohmann_json)
-set(albef_packages_io nlohmann_json)
+set(albef_packages_checkpoint nlohmann_json)
 set(albef_packages_xtensor xtensor)
 set(albef_packages_data nlohmann_json JPEG PNG LibArchive)
 set(albef_packages_viz Cairo)

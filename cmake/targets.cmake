@@ -1,20 +1,24 @@
 # Defines the INTERFACE targets: albef::albef (the device-free core), albef::cpu, albef::text, ...
 
 # The headers of each component, relative to include/albef.
-set(albef_headers_core albef.hpp core/* ops/* nn/* loss/* optim/* models/* io/file.hpp text/batch.hpp)
+set(albef_headers_core albef.hpp core/* ops/* nn/* loss/* optim/* models/* text/batch.hpp
+                       data/pair_batch.hpp data/task_batch.hpp tasks/pretrain.hpp)
 set(albef_headers_cpu cpu.hpp cpu/*)
 set(albef_headers_cuda cuda.hpp cuda.cuh cuda/* cuda/kernels/*)
 set(albef_headers_text text/*)
-set(albef_headers_io io/*)
-set(albef_headers_xtensor io/xtensor.hpp)
+set(albef_headers_checkpoint checkpoint/*)
+set(albef_headers_xtensor checkpoint/xtensor.hpp)
 set(albef_headers_data data/*)
 set(albef_headers_viz viz/*)
 set(albef_headers_train train/*)
+set(albef_headers_tasks tasks/*)
 set(albef_headers_testing testing/*)
 set(albef_headers_golden testing/golden* testing/*_case.hpp)
 # Those that stand in a component's folder and belong to another one, by what they depend on.
-set(albef_elsewhere_io "/(file|xtensor)\\.hpp$")
+set(albef_elsewhere_checkpoint "/xtensor\\.hpp$")
 set(albef_elsewhere_text "/batch\\.hpp$")
+set(albef_elsewhere_data "/(pair|task)_batch\\.hpp$")
+set(albef_elsewhere_tasks "/pretrain\\.hpp$")
 set(albef_elsewhere_testing "/(golden[^/]*|[^/]*_case)\\.hpp$")
 
 # The kernels as a library, so that programs in plain C++ can use the CUDA backend. Its GPUs are those

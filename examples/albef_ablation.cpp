@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "albef/tasks/retrieval.hpp"
 #include "albef/train/pretrain_task.hpp"
-#include "albef/train/retrieval.hpp"
 #include "albef/train/trainer.hpp"
 #include "common/open_data.hpp"
 #include "common/program.hpp"

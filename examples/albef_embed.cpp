@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "albef/io/npy.hpp"
+#include "albef/checkpoint/npy.hpp"
 #include "common/load_model.hpp"
 #include "common/open_data.hpp"
 #include "common/program.hpp"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "albef/train/retrieval.hpp"
+#include "albef/tasks/retrieval.hpp"
 #include "common/pair_training.hpp"
 #include "common/program.hpp"
 #include "common/retrieval_commands.hpp"

@@ -25,7 +25,7 @@ done
 
 # Areas run again under each sanitizer: what handles memory and files, what shares data between
 # threads. (All tests: cmake --preset asan && cmake --build --preset asan && ctest --preset asan)
-asan_areas=(core cpu ops text data io)
+asan_areas=(core cpu ops text data checkpoint)
 tsan_areas=(cpu data)
 
 bash cmake/install_dependencies.sh all
@@ -109,7 +109,7 @@ if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then
   fi
   configure cuda-compile-only
   # All programs that use a device.
-  mapfile -t programs < <(basename -s .cpp examples/*.cpp | grep -vx -e make_scenes -e make_boxes -e convert_nlvr)
+  mapfile -t programs < <(basename -s .cpp examples/*.cpp)
   build cuda-compile-only albef_cuda_compiled test_gpu golden_check_gpu "${programs[@]}"
   run_tests cuda-compile-only --tests-regex '^(gpu|package/cuda(_installed)?)$'
 else

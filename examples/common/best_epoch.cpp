@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "albef/io/file.hpp"
+#include "albef/core/file.hpp"
 
 namespace examples {
 

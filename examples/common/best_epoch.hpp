@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "albef/checkpoint/checkpoint.hpp"
 #include "albef/core/error.hpp"
-#include "albef/io/checkpoint.hpp"
 #include "albef/train/metrics.hpp"
 
 namespace examples {

@@ -4,8 +4,8 @@
 
 #include <string>
 
+#include "albef/checkpoint/checkpoint.hpp"
 #include "albef/cpu.hpp"
-#include "albef/io/checkpoint.hpp"
 #include "albef/train/pass_losses.hpp"
 #include "albef/train/training_loop.hpp"
 

@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "albef/checkpoint/checkpoint.hpp"
 #include "albef/core/error.hpp"
-#include "albef/io/checkpoint.hpp"
 #include "albef/models/config.hpp"
 
 namespace examples {

@@ -13,8 +13,8 @@
 #include "albef/data/grounding.hpp"
 #include "albef/data/retrieval_set.hpp"
 #include "albef/models/inputs.hpp"
-#include "albef/train/encode.hpp"
-#include "albef/train/grounding.hpp"
+#include "albef/tasks/encode.hpp"
+#include "albef/tasks/grounding.hpp"
 #include "albef/viz/box_sheet.hpp"
 #include "albef/viz/heat_map.hpp"
 

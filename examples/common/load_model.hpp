@@ -5,7 +5,7 @@
 #include <string>
 #include <type_traits>
 
-#include "albef/train/encode.hpp"
+#include "albef/tasks/encode.hpp"
 #include "albef/train/inference_model.hpp"
 #include "compiled.hpp"
 #include "config_dispatch.hpp"

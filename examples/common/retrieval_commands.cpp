@@ -8,7 +8,7 @@
 #include <numeric>
 #include <span>
 
-#include "albef/io/file.hpp"
+#include "albef/core/file.hpp"
 
 namespace examples {
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "albef/data/sources.hpp"
-#include "albef/train/retrieval.hpp"
+#include "albef/tasks/retrieval.hpp"
 #include "common/load_model.hpp"
 #include "common/open_data.hpp"
 #include "common/program.hpp"

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "albef/train/retrieval.hpp"
+#include "albef/tasks/retrieval.hpp"
 #include "albef/viz/contact_sheet.hpp"
 
 namespace examples {

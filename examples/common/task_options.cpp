@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <utility>
 
+#include "albef/core/file.hpp"
 #include "albef/data/codec.hpp"
 #include "albef/data/shared_pictures.hpp"
-#include "albef/io/file.hpp"
 #include "common/open_data.hpp"
 
 namespace examples {

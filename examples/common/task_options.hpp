@@ -11,7 +11,7 @@
 
 #include "albef/data/batch_loader.hpp"
 #include "albef/data/json_records.hpp"
-#include "albef/models/task_batch.hpp"
+#include "albef/data/task_batch.hpp"
 #include "albef/text/wordpiece.hpp"
 #include "common/load_model.hpp"
 #include "common/program.hpp"

@@ -6,7 +6,7 @@
 
 #include "albef/data/loader.hpp"
 #include "albef/data/noise.hpp"
-#include "albef/models/albef_pretrain.hpp"
+#include "albef/tasks/pretrain.hpp"
 #include "albef/text/wordpiece.hpp"
 #include "common/program.hpp"
 #include "common/run_options.hpp"

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "albef/checkpoint/checkpoint.hpp"
 #include "albef/core/error.hpp"
-#include "albef/io/checkpoint.hpp"
 #include "albef/text/wordpiece.hpp"
 #include "albef/train/metrics.hpp"
 #include "albef/train/plateau.hpp"

@@ -3,6 +3,6 @@
 
 #include "albef/core/context.hpp"
 #include "albef/models/albef.hpp"
-#include "albef/models/albef_pretrain.hpp"
 #include "albef/optim/adamw.hpp"
 #include "albef/optim/schedule.hpp"
+#include "albef/tasks/pretrain.hpp"

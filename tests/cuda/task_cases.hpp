@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "albef/models/gradcam.hpp"
-#include "albef/models/retrieval.hpp"
 #include "albef/optim/adamw.hpp"
+#include "albef/tasks/retrieval_pool.hpp"
 #include "albef/train/finetune_task.hpp"
 #include "albef/train/pretrain_task.hpp"
 #include "albef/train/task_eval.hpp"

@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "albef/core/error.hpp"
+#include "albef/core/file.hpp"
 #include "albef/data/image.hpp"
 #include "albef/data/png.hpp"
-#include "albef/io/file.hpp"
 
 namespace data_test {
 

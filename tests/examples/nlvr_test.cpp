@@ -10,7 +10,7 @@
 #include "../data/data_files.hpp"
 #include "albef/data/statements.hpp"
 #include "albef/models/ve.hpp"
-#include "common/nlvr_corpus.hpp"
+#include "datasets/nlvr_corpus.hpp"
 
 using data_test::error_of;
 using data_test::TemporaryFolder;

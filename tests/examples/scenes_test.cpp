@@ -18,7 +18,7 @@
 #include "albef/data/loader.hpp"
 #include "albef/data/statements.hpp"
 #include "albef/data/vqa.hpp"
-#include "common/scene_files.hpp"
+#include "datasets/scene_files.hpp"
 
 using namespace examples;
 using data_test::error_of;

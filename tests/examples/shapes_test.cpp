@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "common/shape_texts.hpp"
+#include "datasets/shape_texts.hpp"
 
 using namespace examples;
 

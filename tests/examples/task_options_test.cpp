@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "../data/data_files.hpp"
-#include "albef/io/safetensors.hpp"
+#include "albef/checkpoint/safetensors.hpp"
 #include "common/best_epoch.hpp"
 #include "common/train_options.hpp"
 

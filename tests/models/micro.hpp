@@ -10,8 +10,8 @@
 
 #include "albef/cpu.hpp"
 #include "albef/loss/queue.hpp"
-#include "albef/models/albef_pretrain.hpp"
 #include "albef/models/inputs.hpp"
+#include "albef/tasks/pretrain.hpp"
 #include "albef/text/masking.hpp"
 
 namespace model_test {

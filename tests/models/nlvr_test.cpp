@@ -1,7 +1,7 @@
 // Reasoning on pairs of images: the paired encoder, its shared keys and values, text assignment.
 #include "albef/models/nlvr.hpp"
 
-#include "albef/models/text_assignment.hpp"
+#include "albef/tasks/text_assignment.hpp"
 
 #include <set>
 

@@ -1,9 +1,9 @@
 // The retrieval pool: batches, features and scores against scoring pairs directly; recall.
-#include "albef/models/retrieval.hpp"
+#include "albef/tasks/retrieval_pool.hpp"
 
 #include <limits>
 
-#include "albef/models/recall.hpp"
+#include "albef/tasks/recall.hpp"
 
 #include "micro.hpp"
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "albef/io/file.hpp"
+#include "albef/core/file.hpp"
 
 namespace clean_test {
 

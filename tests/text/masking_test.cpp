@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "albef/io/safetensors.hpp"
+#include "albef/checkpoint/safetensors.hpp"
 
 namespace masking_test {
 

@@ -1,5 +1,5 @@
 // From heat maps to places: resizing, boxes, pointing.
-#include "albef/train/grounding.hpp"
+#include "albef/tasks/grounding.hpp"
 
 #include <doctest/doctest.h>
 

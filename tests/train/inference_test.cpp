@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "albef/io/file.hpp"
+#include "albef/core/file.hpp"
 #include "albef/models/gradcam.hpp"
+#include "albef/tasks/retrieval.hpp"
 #include "albef/train/finetune_task.hpp"
 #include "albef/train/pretrain_task.hpp"
-#include "albef/train/retrieval.hpp"
 #include "albef/train/task_model.hpp"
 #include "nano_data.hpp"
 

@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "albef/core/error.hpp"
+#include "albef/core/file.hpp"
 #include "albef/data/codec_options.hpp"
 #include "albef/data/image.hpp"
 #include "albef/data/jpeg.hpp"
 #include "albef/data/png.hpp"
-#include "albef/io/file.hpp"
 
 namespace albef {
 

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "albef/core/error.hpp"
+#include "albef/core/file.hpp"
 #include "albef/data/read_bytes.hpp"
 #include "albef/data/webdataset.hpp"
-#include "albef/io/file.hpp"
 
 namespace albef {
 

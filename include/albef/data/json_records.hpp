@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "albef/core/error.hpp"
+#include "albef/core/file.hpp"
 #include "albef/data/image_store.hpp"
 #include "albef/data/json_record.hpp"
-#include "albef/io/file.hpp"
 
 namespace albef {
 

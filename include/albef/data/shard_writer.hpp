@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "albef/core/error.hpp"
-#include "albef/io/file.hpp"
+#include "albef/core/file.hpp"
 
 namespace albef {
 

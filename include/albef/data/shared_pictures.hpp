@@ -14,7 +14,7 @@
 #include "albef/core/rng.hpp"
 #include "albef/data/batch_loader.hpp"
 #include "albef/data/record.hpp"
-#include "albef/models/task_batch.hpp"
+#include "albef/data/task_batch.hpp"
 
 namespace albef {
 

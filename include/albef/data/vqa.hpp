@@ -19,7 +19,7 @@
 #include "albef/data/json_records.hpp"
 #include "albef/data/record.hpp"
 #include "albef/data/shared_pictures.hpp"
-#include "albef/models/task_batch.hpp"
+#include "albef/data/task_batch.hpp"
 #include "albef/text/clean.hpp"
 
 namespace albef {

@@ -19,11 +19,11 @@
 #include <vector>
 
 #include "albef/core/error.hpp"
+#include "albef/core/file.hpp"
 #include "albef/data/codec_options.hpp"
 #include "albef/data/json_record.hpp"
 #include "albef/data/read_bytes.hpp"
 #include "albef/data/record.hpp"
-#include "albef/io/file.hpp"
 
 namespace albef {
 

@@ -11,7 +11,7 @@
 namespace albef {
 
 /// Everything ALBEF pre-trains (models/model_pretrain.py). Its parts are called by the objectives
-/// of models/albef_pretrain.hpp and by retrieval; parameter names equal the official ones.
+/// of tasks/pretrain.hpp and by retrieval; parameter names equal the official ones.
 template <class C>
 struct Albef {
   using Config = C;

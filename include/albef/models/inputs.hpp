@@ -1,7 +1,7 @@
 // From host batches to model inputs on the device, with the checks that keep bad ids out.
 #pragma once
 
-#include "albef/models/task_batch.hpp"
+#include "albef/data/task_batch.hpp"
 #include "albef/models/vit.hpp"
 #include "albef/text/batch.hpp"
 

@@ -3,11 +3,11 @@
 
 #include <string_view>
 
+#include "albef/data/task_batch.hpp"
 #include "albef/models/bert.hpp"
 #include "albef/models/classifier.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/models/pretrained_names.hpp"
-#include "albef/models/task_batch.hpp"
 #include "albef/models/vit.hpp"
 
 namespace albef {

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "albef/core/scores.hpp"
+#include "albef/data/task_batch.hpp"
 #include "albef/models/answer_decoder.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/models/pretrained_names.hpp"
-#include "albef/models/task_batch.hpp"
 #include "albef/models/vit.hpp"
 #include "albef/ops/cross_entropy.hpp"
 

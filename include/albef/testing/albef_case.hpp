@@ -7,11 +7,11 @@
 #include <type_traits>
 #include <vector>
 
-#include "albef/io/checkpoint.hpp"
-#include "albef/models/albef_pretrain.hpp"
+#include "albef/checkpoint/checkpoint.hpp"
 #include "albef/models/inputs.hpp"
-#include "albef/models/recall.hpp"
-#include "albef/models/retrieval.hpp"
+#include "albef/tasks/pretrain.hpp"
+#include "albef/tasks/recall.hpp"
+#include "albef/tasks/retrieval_pool.hpp"
 #include "albef/testing/golden.hpp"
 
 namespace albef {

@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "albef/io/file.hpp"
-#include "albef/io/safetensors.hpp"
+#include "albef/checkpoint/safetensors.hpp"
+#include "albef/core/file.hpp"
 
 namespace albef {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <span>
 
-#include "albef/nn/interpolate_pos_embed.hpp"
+#include "albef/core/interpolate_pos_embed.hpp"
 #include "albef/testing/golden.hpp"
 
 namespace albef {

@@ -8,9 +8,9 @@
 
 #include "albef/models/gradcam.hpp"
 #include "albef/models/nlvr.hpp"
-#include "albef/models/text_assignment.hpp"
 #include "albef/models/ve.hpp"
 #include "albef/models/vqa.hpp"
+#include "albef/tasks/text_assignment.hpp"
 #include "albef/testing/albef_case.hpp"
 
 namespace albef {

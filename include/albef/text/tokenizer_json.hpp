@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "albef/core/error.hpp"
-#include "albef/io/file.hpp"
+#include "albef/core/file.hpp"
 #include "albef/text/wordpiece.hpp"
 
 namespace albef {

@@ -9,9 +9,9 @@
 #include "albef/cpu.hpp"
 #include "albef/data/pair_batch.hpp"
 #include "albef/models/nlvr.hpp"
-#include "albef/models/text_assignment.hpp"
 #include "albef/models/ve.hpp"
 #include "albef/models/vqa.hpp"
+#include "albef/tasks/text_assignment.hpp"
 #include "albef/train/training_task.hpp"
 
 namespace albef {

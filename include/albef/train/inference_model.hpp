@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "albef/checkpoint/checkpoint.hpp"
 #include "albef/core/context.hpp"
-#include "albef/io/checkpoint.hpp"
 #include "albef/models/albef.hpp"
 #include "albef/text/tokenizer_json.hpp"
 #include "albef/text/wordpiece.hpp"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "albef/data/pair_batch.hpp"
-#include "albef/models/albef_pretrain.hpp"
+#include "albef/tasks/pretrain.hpp"
 #include "albef/train/training_task.hpp"
 
 namespace albef {

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "albef/core/scores.hpp"
+#include "albef/data/task_batch.hpp"
 #include "albef/models/classifier.hpp"
 #include "albef/models/generate.hpp"
-#include "albef/models/task_batch.hpp"
 #include "albef/models/vqa.hpp"
 
 namespace albef {

@@ -18,9 +18,9 @@
 #include <utility>
 #include <vector>
 
+#include "albef/checkpoint/checkpoint.hpp"
+#include "albef/core/file.hpp"
 #include "albef/data/batch_loader.hpp"
-#include "albef/io/checkpoint.hpp"
-#include "albef/io/file.hpp"
 #include "albef/optim/adamw.hpp"
 #include "albef/optim/schedule.hpp"
 #include "albef/train/metrics.hpp"

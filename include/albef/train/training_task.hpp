@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "albef/checkpoint/pretrained.hpp"
 #include "albef/core/context.hpp"
-#include "albef/io/pretrained.hpp"
 #include "albef/train/pass_losses.hpp"
 #include "albef/train/plateau.hpp"
 

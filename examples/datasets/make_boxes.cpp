@@ -11,11 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include "albef/io/file.hpp"
-#include "common/json_list.hpp"
-#include "common/nlvr_corpus.hpp"
+#include "albef/core/file.hpp"
 #include "common/program.hpp"
-#include "common/shape_texts.hpp"
+#include "datasets/json_list.hpp"
+#include "datasets/nlvr_corpus.hpp"
+#include "datasets/shape_texts.hpp"
 
 namespace {
 

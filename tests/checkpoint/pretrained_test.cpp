@@ -1,5 +1,5 @@
 // From a pre-training checkpoint to the models of the downstream tasks.
-#include "albef/io/pretrained.hpp"
+#include "albef/checkpoint/pretrained.hpp"
 
 #include <doctest/doctest.h>
 
@@ -12,9 +12,9 @@
 #include "albef/cpu/memory.hpp"
 #include "albef/models/albef.hpp"
 #include "albef/models/nlvr.hpp"
-#include "albef/models/text_assignment.hpp"
 #include "albef/models/ve.hpp"
 #include "albef/models/vqa.hpp"
+#include "albef/tasks/text_assignment.hpp"
 
 namespace pretrained_test {
 

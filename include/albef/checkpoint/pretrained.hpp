@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "albef/io/checkpoint.hpp"
+#include "albef/checkpoint/checkpoint.hpp"
 
 namespace albef {
 

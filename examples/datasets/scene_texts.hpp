@@ -17,8 +17,8 @@
 
 #include "albef/core/error.hpp"
 #include "albef/core/rng.hpp"
-#include "common/scene.hpp"
-#include "common/scene_art.hpp"
+#include "datasets/scene.hpp"
+#include "datasets/scene_art.hpp"
 
 namespace examples {
 namespace grammar {

@@ -1,5 +1,5 @@
 // Whole-file reading and atomic writing: every failure names the path, no failure harms a file.
-#include "albef/io/file.hpp"
+#include "albef/core/file.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
 // Resizing position embeddings: invariants and errors (values: golden case).
-#include "albef/nn/interpolate_pos_embed.hpp"
+#include "albef/core/interpolate_pos_embed.hpp"
 
 #include <doctest/doctest.h>
 

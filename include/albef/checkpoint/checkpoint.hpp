@@ -14,11 +14,11 @@
 #include <string_view>
 #include <vector>
 
+#include "albef/checkpoint/safetensors.hpp"
+#include "albef/core/interpolate_pos_embed.hpp"
 #include "albef/core/param_store.hpp"
-#include "albef/io/safetensors.hpp"
 #include "albef/loss/queue.hpp"
 #include "albef/models/config.hpp"
-#include "albef/nn/interpolate_pos_embed.hpp"
 #include "albef/optim/adamw.hpp"
 
 namespace albef {

@@ -1,5 +1,5 @@
 // Checkpoints: complete and bit-exact, with the official names; what does not fit is named.
-#include "albef/io/checkpoint.hpp"
+#include "albef/checkpoint/checkpoint.hpp"
 
 #include <doctest/doctest.h>
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "albef/io/file.hpp"
+#include "albef/core/file.hpp"
 #include "common/program.hpp"
-#include "common/scene_files.hpp"
+#include "datasets/scene_files.hpp"
 
 namespace {
 

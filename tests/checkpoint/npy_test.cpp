@@ -1,5 +1,5 @@
 // .npy files and the xtensor views.
-#include "albef/io/npy.hpp"
+#include "albef/checkpoint/npy.hpp"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <xtensor/xnpy.hpp>
 #include <xtensor/xview.hpp>
 
-#include "albef/io/xtensor.hpp"
+#include "albef/checkpoint/xtensor.hpp"
 
 namespace npy_test {
 

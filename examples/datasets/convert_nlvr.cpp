@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <string>
 
-#include "common/nlvr_corpus.hpp"
 #include "common/program.hpp"
+#include "datasets/nlvr_corpus.hpp"
 
 int main(int argc, char** argv) {
   examples::Program app(

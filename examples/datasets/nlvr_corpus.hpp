@@ -19,12 +19,12 @@
 #include <vector>
 
 #include "albef/core/error.hpp"
+#include "albef/core/file.hpp"
 #include "albef/data/codec.hpp"
 #include "albef/data/image.hpp"
 #include "albef/data/json_record.hpp"
 #include "albef/data/shard_writer.hpp"
-#include "albef/io/file.hpp"
-#include "common/json_list.hpp"
+#include "datasets/json_list.hpp"
 
 namespace examples {
 

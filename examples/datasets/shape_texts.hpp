@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "albef/core/rng.hpp"
-#include "common/scene_texts.hpp"
-#include "common/shape_boxes.hpp"
+#include "datasets/scene_texts.hpp"
+#include "datasets/shape_boxes.hpp"
 
 namespace examples {
 

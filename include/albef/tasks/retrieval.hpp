@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "albef/checkpoint/checkpoint.hpp"
 #include "albef/core/scores.hpp"
-#include "albef/io/checkpoint.hpp"
-#include "albef/models/recall.hpp"
-#include "albef/train/encode.hpp"
+#include "albef/tasks/encode.hpp"
+#include "albef/tasks/recall.hpp"
 
 namespace albef {
 

@@ -7,10 +7,10 @@
 #include <span>
 #include <vector>
 
+#include "albef/core/interpolate_pos_embed.hpp"
 #include "albef/core/scores.hpp"
 #include "albef/data/real_box.hpp"
 #include "albef/models/gradcam.hpp"
-#include "albef/nn/interpolate_pos_embed.hpp"
 
 namespace albef {
 

@@ -1,5 +1,5 @@
 // The safetensors reader and writer: round trips, conversions, damaged files.
-#include "albef/io/safetensors.hpp"
+#include "albef/checkpoint/safetensors.hpp"
 
 #include <doctest/doctest.h>
 

@@ -11,7 +11,7 @@
 
 #include "albef/data/retrieval_set.hpp"
 #include "albef/models/inputs.hpp"
-#include "albef/models/retrieval.hpp"
+#include "albef/tasks/retrieval_pool.hpp"
 #include "albef/train/inference_model.hpp"
 
 namespace albef {

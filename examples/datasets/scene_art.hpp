@@ -18,7 +18,7 @@
 #include "albef/data/png.hpp"
 #include "albef/data/resize.hpp"
 #include "albef/data/webdataset.hpp"
-#include "common/scene.hpp"
+#include "datasets/scene.hpp"
 
 namespace examples {
 

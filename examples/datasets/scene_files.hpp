@@ -12,13 +12,13 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/file.hpp"
 #include "albef/core/rng.hpp"
 #include "albef/data/codec.hpp"
 #include "albef/data/shard_writer.hpp"
-#include "albef/io/file.hpp"
-#include "common/json_list.hpp"
-#include "common/scene_art.hpp"
-#include "common/scene_texts.hpp"
+#include "datasets/json_list.hpp"
+#include "datasets/scene_art.hpp"
+#include "datasets/scene_texts.hpp"
 
 namespace examples {
 

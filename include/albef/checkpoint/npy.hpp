@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "albef/core/error.hpp"
-#include "albef/io/file.hpp"
+#include "albef/core/file.hpp"
 
 namespace albef {
 

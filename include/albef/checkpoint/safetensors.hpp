@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "albef/io/file.hpp"
+#include "albef/core/file.hpp"
 
 namespace albef {
 
