@@ -13,8 +13,9 @@
 #include "../examples/common/device.hpp"
 #include "../examples/common/program.hpp"
 #include "albef/data/pair_batch.hpp"
+#include "albef/tasks/pretrain.hpp"
 #include "albef/text/masking.hpp"
-#include "albef/train/pretrain_task.hpp"
+#include "albef/train/training.hpp"
 
 namespace {
 
@@ -52,11 +53,13 @@ constexpr double official_flop_per_pair = 288.8e9;
 template <class C, class Device, class Precision>
 class Stepper {
  public:
-  using Task = PretrainTask<C, AlbefObjectives, Device, Precision>;
+  using Run = Training<AlbefPretraining<C>, Device, Precision>;
 
   Stepper(Device& device, const Options& options, int text_low, int text_high)
-      : task_(device, 1), batch_(options.batch), low_(text_low), high_(text_high) {
-    task_.context().set_checkpointing(options.checkpointing);
+      : training_(device, {.seed = 1, .checkpointing = options.checkpointing}),
+        batch_(options.batch),
+        low_(text_low),
+        high_(text_high) {
     host_.size = batch_;
     host_.image_size = C::image_res;
     host_.images.resize(static_cast<std::size_t>(batch_) * 3 * C::image_res * C::image_res);
@@ -70,31 +73,33 @@ class Stepper {
     std::vector<double> times;
     auto begin = std::chrono::steady_clock::now();
     const auto arrived = [&] {
-      task_.finish(losses_);
+      training_.finish(losses_);
       const auto now = std::chrono::steady_clock::now();
       times.push_back(std::chrono::duration<double, std::milli>(now - begin).count());
       begin = now;
     };
     for (int i = 0; i < n; ++i, ++step_) {
       make_batch();
-      if (!Task::deferred || i == 0) begin = std::chrono::steady_clock::now();
+      if (!Run::deferred || i == 0) begin = std::chrono::steady_clock::now();
       mask_tokens();
-      task_.start(host_, static_cast<std::uint64_t>(step_), 0.4);
-      if (Task::deferred && i > 0) arrived();
-      optimizer_.step(task_.store(), 1e-5, 1, 0.995);
-      if (!Task::deferred) arrived();
+      training_.start(host_, {.number = static_cast<std::uint64_t>(step_), .alpha = 0.4});
+      if (Run::deferred && i > 0) arrived();
+      training_.update(1e-5);
+      if (!Run::deferred) arrived();
     }
-    if (Task::deferred && n > 0) {  // the last step ends with the optimizer
-      (void)task_.temperature();
+    if (Run::deferred && n > 0) {  // the last step ends with the optimizer
+      float word;
+      copy_to_host(training_.device(), &word,
+                   static_cast<const float*>(training_.store().data(Plane::online)), 1);
       arrived();
     }
     return times;
   }
-  double loss() const { return losses_.values.empty() ? 0 : losses_.values.front().second; }
+  double loss() const { return losses_.losses.empty() ? 0 : losses_.at("loss"); }
 
  private:
   void make_batch() {
-    if (!Task::deferred || step_ == 0) {  // elsewhere it would be timed
+    if (!Run::deferred || step_ == 0) {  // elsewhere it would be timed
       RandomStream pixels(7, static_cast<std::uint64_t>(step_));
       for (std::size_t i = 0; i + 4 <= host_.images.size(); i += 4) {
         const auto bits = pixels.bits();
@@ -118,12 +123,11 @@ class Stepper {
     albef::mask_tokens(host_.text, masking_, random, draws_, host_.masked);
   }
 
-  Task task_;
-  AdamW optimizer_;
+  Run training_;
   PairBatch host_;
   MaskDraws draws_;
   MaskingOptions masking_{.vocab_size = C::vocab_size, .mask_id = 4, .pad_id = 0, .cls_id = 2};
-  typename Task::Losses losses_;
+  PassLosses losses_;
   int batch_;
   std::int64_t low_, high_, step_ = 0;
 };

@@ -2,7 +2,8 @@
 
 # The headers of each component, relative to include/albef.
 set(albef_headers_core albef.hpp core/* ops/* nn/* loss/* optim/* models/* text/batch.hpp
-                       data/pair_batch.hpp data/task_batch.hpp tasks/pretrain.hpp)
+                       data/pair_batch.hpp data/task_batch.hpp train/objective.hpp train/plateau.hpp
+                       tasks/pretrain.hpp)
 set(albef_headers_cpu cpu.hpp cpu/*)
 set(albef_headers_cuda cuda.hpp cuda.cuh cuda/* cuda/kernels/*)
 set(albef_headers_text text/*)
@@ -18,6 +19,7 @@ set(albef_headers_golden testing/golden* testing/*_case.hpp)
 set(albef_elsewhere_checkpoint "/xtensor\\.hpp$")
 set(albef_elsewhere_text "/batch\\.hpp$")
 set(albef_elsewhere_data "/(pair|task)_batch\\.hpp$")
+set(albef_elsewhere_train "/(objective|plateau)\\.hpp$")
 set(albef_elsewhere_tasks "/pretrain\\.hpp$")
 set(albef_elsewhere_testing "/(golden[^/]*|[^/]*_case)\\.hpp$")
 

@@ -10,9 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "albef/checkpoint/pretrained.hpp"
 #include "albef/cpu/device.hpp"
 #include "albef/cpu/memory.hpp"
+#include "albef/loss/queue.hpp"
 #include "albef/models/albef.hpp"
+#include "albef/optim/adamw.hpp"
 
 namespace checkpoint_test {
 
@@ -39,6 +42,8 @@ struct Narrow : Nano {
   static constexpr int embed_dim = 16;
 };
 constexpr auto large = albef::laid_out<albef::Albef<Large>>();
+/// How official files call what is ours.
+const albef::LoadOptions official{.names = albef::name_rule<albef::Albef<Nano>>()};
 constexpr auto narrow = albef::laid_out<albef::Albef<Narrow>>();
 
 const std::string golden = ALBEF_TEST_DATA "/golden/base_nano/weights.safetensors";
@@ -77,7 +82,11 @@ struct Run {
     optimizer.set_steps(steps);
     if (queue_size) queue.set_pointer(static_cast<int>(seed) % queue_size);
   }
-  Checkpoint checkpoint() { return Checkpoint(store).with(queue).with(optimizer); }
+  Checkpoint checkpoint() {
+    Checkpoint all(store);
+    all.with_moments().with([this](auto& f) { optimizer.named(f, store.params().size()); });
+    return all.with(queue);
+  }
 };
 
 bool equal(const Store& a, const Store& b, Plane plane) {
@@ -190,7 +199,8 @@ TEST_CASE("checkpoint: weights of the official code load strictly") {
   Cpu cpu(1);
   for (const Storage storage : {Storage::inference, Storage::momentum}) {
     Store store(cpu, model, storage);
-    const auto report = Checkpoint(store).load(golden);
+    const auto report = Checkpoint(store).load(golden, official);
+    CHECK(report.unused.size() == 3);  // the queues
     CHECK(report.missing.empty());
     CHECK(report.unexpected.empty());
     const auto expected = SafeTensors::open(golden).read<float>("itm_head.weight");
@@ -215,8 +225,8 @@ TEST_CASE("checkpoint: names of fine-tuned models, which have no .bert. level, a
   });
   Cpu cpu(1);
   Store a(cpu, model, Storage::inference), b(cpu, model, Storage::inference, 5);
-  Checkpoint(a).load(golden);
-  CHECK(Checkpoint(b).load(path).missing.empty());
+  Checkpoint(a).load(golden, official);
+  CHECK(Checkpoint(b).load(path, official).missing.empty());
   CHECK(equal(a, b, Plane::online));
 }
 
@@ -228,13 +238,13 @@ TEST_CASE("checkpoint: missing and unexpected tensors are errors unless allowed"
   rewrite(golden, path, [](std::string name) {
     return name == "itm_head.bias" ? "" : name == "temp" ? "temperature" : name;
   });
-  const std::string missing = error_of([&] { Checkpoint(store).load(path); });
+  const std::string missing = error_of([&] { Checkpoint(store).load(path, official); });
   CHECK(missing == path + ": 2 tensors of the model are not in the file, the first is 'temp'");
-  const std::string unexpected =
-      error_of([&] { Checkpoint(store).load(path, {.allow_missing = true}); });
+  const std::string unexpected = error_of(
+      [&] { Checkpoint(store).load(path, {.allow_missing = true, .names = official.names}); });
   CHECK(unexpected == path + ": 1 tensors do not belong to the model, the first is 'temperature'");
-  const auto report =
-      Checkpoint(store).load(path, {.allow_missing = true, .allow_unexpected = true});
+  const auto report = Checkpoint(store).load(
+      path, {.allow_missing = true, .allow_unexpected = true, .names = official.names});
   CHECK(report.missing == std::vector<std::string>{"temp", "itm_head.bias"});
   CHECK(report.unexpected == std::vector<std::string>{"temperature"});
   CHECK(report.text().find("2 missing: temp, itm_head.bias; 1 unexpected: temperature") !=
@@ -257,14 +267,15 @@ TEST_CASE("checkpoint: a training run asks for the optimizer and the queues") {
 TEST_CASE("checkpoint: shapes must agree, position embeddings may be resized on demand") {
   Cpu cpu(1);
   Store other(cpu, narrow, Storage::inference);
-  CHECK(error_of([&] { Checkpoint(other).load(golden); }) ==
+  CHECK(error_of([&] { Checkpoint(other).load(golden, official); }) ==
         golden + ": tensor 'vision_proj.weight' has shape (24, 64), the model expects (16, 64)");
   Store store(cpu, large, Storage::inference);
-  CHECK(error_of([&] { Checkpoint(store).load(golden); }) ==
+  CHECK(error_of([&] { Checkpoint(store).load(golden, official); }) ==
         golden +
             ": tensor 'visual_encoder.pos_embed' has shape (1, 17, 64), the model expects "
             "(1, 65, 64) (another image size; resizing was not asked for)");
-  const auto report = Checkpoint(store).load(golden, {.resize_positions = true});
+  const auto report =
+      Checkpoint(store).load(golden, {.resize_positions = true, .names = official.names});
   REQUIRE(report.reshaped.size() == 1);
   CHECK(report.reshaped[0] == "visual_encoder.pos_embed (1, 17, 64) -> (1, 65, 64)");
   const auto& p = store.find("visual_encoder.pos_embed");
@@ -286,7 +297,7 @@ TEST_CASE("checkpoint: weights must be finite") {
     const std::string name =
         plane == Plane::ema ? albef::momentum_name(parameter.name) : parameter.name;
     CHECK(error_of([&] { other.checkpoint().load(path); }) ==
-          path + ": tensor '" + name + "' has the value nan at 2, expected finite weights");
+          path + ": tensor '" + name + "' has the value nan at 2, expected finite values");
   }
 }
 
@@ -310,6 +321,43 @@ TEST_CASE("checkpoint: a damaged file changes nothing but an error") {
   CHECK(equal(store, fresh, Plane::online));
   CHECK_THROWS_AS(Checkpoint(store).load(folder / "none.safetensors"), Error);
   CHECK_THROWS_AS(Checkpoint(store).save(folder / "no/such/folder.safetensors", {}), Error);
+}
+
+TEST_CASE("checkpoint: what does not fit changes nothing, wherever in the file it is") {
+  TemporaryFolder folder;
+  const std::string path = folder / "c.safetensors";
+  const auto unchanged = [&](Run& damaged, const char* message) {
+    damaged.checkpoint().save(path, {});
+    Run other(2), same(2);
+    INFO(message);
+    CHECK(error_of([&] { other.checkpoint().load(path); }).find(message) != std::string::npos);
+    for (const Plane p : {Plane::online, Plane::ema, Plane::exp_avg, Plane::exp_avg_sq})
+      CHECK(equal(other.store, same.store, p));
+    CHECK(other.optimizer.steps() == same.optimizer.steps());
+    CHECK(other.queue.pointer() == same.queue.pointer());
+  };
+  const auto last = [](Run& run) { return run.store.params().back().offset; };
+  {
+    Run run(1);
+    run.store.data(Plane::exp_avg)[last(run)] = std::numeric_limits<float>::infinity();
+    unchanged(run, "has the value inf at 0, expected finite values");
+  }
+  {
+    Run run(1);
+    auto steps = run.optimizer.steps();
+    steps.back() = -5;
+    run.optimizer.set_steps(steps);
+    unchanged(run, "'optimizer.steps' has the count -5");
+  }
+  {
+    Run run(1);
+    run.queue.set_pointer(7);
+    unchanged(run, "'queue_ptr' is 7, expected 0 to 4");
+  }
+  Run longer(1);
+  rewrite(ALBEF_TEST_DATA "/golden/base_nano/weights.safetensors", path,
+          [](const std::string& name) { return name; });
+  CHECK_THROWS_AS(longer.checkpoint().load(path), Error);
 }
 
 }  // namespace checkpoint_test

@@ -93,7 +93,7 @@ TEST_CASE("pretrained: visual entailment takes encoders and their momentum copie
 TEST_CASE("pretrained: retrieval and grounding use the pre-training model itself") {
   const Loaded<albef::Albef<Nano>> m(golden);
   CHECK(m.report.missing.empty());
-  CHECK(m.report.unused.empty());
+  CHECK(m.report.unused.size() == 3);  // the queues
   CHECK(m.value("itm_head.weight") == in_file("itm_head.weight"));
 }
 

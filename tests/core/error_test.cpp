@@ -18,7 +18,7 @@ TEST_CASE("error: parts of every type are joined as they read") {
   CHECK(concat(-1, ' ', 2u, ' ', std::int8_t{-3}, ' ', true) == "-1 2 -3 1");
   CHECK(concat(std::numeric_limits<std::int64_t>::min()) == "-9223372036854775808");
   CHECK(concat(std::numeric_limits<std::uint64_t>::max()) == "18446744073709551615");
-  CHECK(concat(0.5, ' ', 0.25f) == "0.500000 0.250000");
+  CHECK(concat(0.5, ' ', 0.25f) == "0.5 0.25");
 }
 
 TEST_CASE("error: require throws where the condition fails") {

@@ -6,11 +6,13 @@
 #include <utility>
 
 #include "albef/models/gradcam.hpp"
-#include "albef/optim/adamw.hpp"
+#include "albef/tasks/nlvr.hpp"
+#include "albef/tasks/pretrain.hpp"
 #include "albef/tasks/retrieval_pool.hpp"
-#include "albef/train/finetune_task.hpp"
-#include "albef/train/pretrain_task.hpp"
-#include "albef/train/task_eval.hpp"
+#include "albef/tasks/text_assignment.hpp"
+#include "albef/tasks/ve.hpp"
+#include "albef/tasks/vqa.hpp"
+#include "albef/train/training.hpp"
 #include "training_runs.hpp"
 
 namespace {
@@ -95,64 +97,66 @@ Numbers predictions(Ctx& ctx, const albef::Albef<Mini>& model, const albef::Pair
 }
 
 /// One step of a task, and predictions where there are any.
-template <class Task, class Batch>
-Trained train_task(Task& task, const Batch& batch) {
-  auto& store = task.store();
+template <class T, class Batch>
+Trained train_task(T& training, const Batch& batch) {
+  auto& store = training.store();
   enlarge(store);
   Trained out;
-  task.start(batch, 1, 0.4);
-  typename Task::Losses losses;
-  task.finish(losses);
-  for (const auto& [name, value] : losses.values) out.losses.push_back(value);
+  albef::PassLosses losses;
+  training.accumulate(batch, {.number = 1, .alpha = 0.4}, losses);
+  for (const auto& [name, value] : losses.losses) out.losses.push_back(value);
   out.gradient = gradient_of(store);
-  albef::AdamW adamw{{.max_norm = 1}};
-  adamw.step(store, 1e-3, 1, store.has(Plane::ema) ? std::optional(0.9) : std::nullopt);
+  training.update(1e-3);
   out.weights = numbers_of(store, Plane::online);
   if (store.has(Plane::ema)) out.teacher = numbers_of(store, Plane::ema);
-  typename Task::Ctx ctx(store.device(), store);  // the task's has dropout on
-  if constexpr (requires { predictions(ctx, Task::model, batch); })
-    out.predictions = predictions(ctx, Task::model, batch);
+  typename T::Ctx ctx(store.device(), store);  // the training's has dropout on
+  if constexpr (requires { predictions(ctx, T::model, batch); })
+    out.predictions = predictions(ctx, T::model, batch);
   return out;
 }
 
 // Those of pre-training: about twenty times what the emulation has in float, three times in bf16.
 constexpr Bounds in_float{1e-5, 1e-4, 1e-4, 1e-4}, in_bf16{1e-2, 5e-2, 5e-3, 3e-2};
 
-template <template <class, class, class> class Task, class Precision, class Batch, class... Options>
-void check_task(const Batch& batch, const Bounds& bounds, const Options&... options) {
+template <class Precision, class Objective, class Batch>
+void check_task(const Objective& objective, const Batch& batch, const Bounds& bounds) {
   Cpu cpu(1);
-  Task<Mini, Cpu, Fp64> reference(cpu, 1, options...);
-  Task<Mini, Cuda, Precision> task(test_device(), 1, options...);
-  check_near(train_task(task, batch), train_task(reference, batch), bounds);
+  const albef::TrainingOptions options{.seed = 1, .optimizer = {.max_norm = 1}, .momentum = 0.9};
+  albef::Training<Objective, Cpu, Fp64> reference(cpu, options, objective);
+  albef::Training<Objective, Cuda, Precision> training(test_device(), options, objective);
+  check_near(train_task(training, batch), train_task(reference, batch), bounds);
 }
 
 }  // namespace
 
 TEST_CASE("retrieval on CUDA is the CPU's" * doctest::skip(no_test_device())) {
-  const int queue = Mini::queue_size;
-  check_task<albef::RetrievalTask, Fp32>(pair_batch(4, {7, 8, 7, 9}), in_float, queue);
+  const albef::RetrievalTraining<Mini> retrieval;
+  check_task<Fp32>(retrieval, pair_batch(4, {7, 8, 7, 9}), in_float);
   // Of two pairs each has but one negative, which rounding cannot change.
-  check_task<albef::RetrievalTask, Bf16>(pair_batch(2, {7, 8}), in_bf16, queue);
+  check_task<Bf16>(retrieval, pair_batch(2, {7, 8}), in_bf16);
 }
 
 TEST_CASE("visual entailment on CUDA is the CPU's" * doctest::skip(no_test_device())) {
-  check_task<albef::VeTask, Fp32>(class_batch(4, 1, 3), in_float);
-  check_task<albef::VeTask, Bf16>(class_batch(4, 1, 3), in_bf16);
+  const albef::VisualEntailment<Mini> entailment;
+  check_task<Fp32>(entailment, class_batch(4, 1, 3), in_float);
+  check_task<Bf16>(entailment, class_batch(4, 1, 3), in_bf16);
 }
 
 TEST_CASE("reasoning about two pictures on CUDA is the CPU's" * doctest::skip(no_test_device())) {
-  check_task<albef::NlvrTask, Fp32>(class_batch(3, 2, 2), in_float);
-  check_task<albef::NlvrTask, Bf16>(class_batch(3, 2, 2), in_bf16);
+  const albef::NlvrReasoning<Mini> reasoning;
+  check_task<Fp32>(reasoning, class_batch(3, 2, 2), in_float);
+  check_task<Bf16>(reasoning, class_batch(3, 2, 2), in_bf16);
 }
 
 TEST_CASE("question answering on CUDA is the CPU's" * doctest::skip(no_test_device())) {
-  check_task<albef::VqaTask, Fp32>(question_batch(), in_float);
-  check_task<albef::VqaTask, Bf16>(question_batch(), in_bf16);
+  const albef::VqaTraining<Mini> answering;
+  check_task<Fp32>(answering, question_batch(), in_float);
+  check_task<Bf16>(answering, question_batch(), in_bf16);
 }
 
 TEST_CASE("text assignment on CUDA is the CPU's" * doctest::skip(no_test_device())) {
-  check_task<albef::TextAssignmentTask, Fp32>(pair_batch(4, {1, 2, 1, 3}), in_float);
+  check_task<Fp32>(albef::TextAssignmentTraining<Mini>{}, pair_batch(4, {1, 2, 1, 3}), in_float);
   // At this temperature all pictures are equally likely, whatever their similarities round to.
-  check_task<albef::TextAssignmentTask, Bf16>(pair_batch(4, {1, 2, 3, 4}), in_bf16,
-                                              albef::AssignmentOptions{.temperature = 1e6});
+  check_task<Bf16>(albef::TextAssignmentTraining<Mini>{{.temperature = 1e6}},
+                   pair_batch(4, {1, 2, 3, 4}), in_bf16);
 }

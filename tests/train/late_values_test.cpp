@@ -7,9 +7,8 @@
 #include <vector>
 
 #include "albef/cpu.hpp"
-#include "albef/train/pass_losses.hpp"
-#include "albef/train/trainer.hpp"
-#include "nano_data.hpp"
+#include "albef/train/fit.hpp"
+#include "nano_training.hpp"
 
 namespace late_values_test {
 
@@ -56,30 +55,38 @@ struct Model {
 };
 
 /// Pass k has the loss k + 0.5 and a gradient of norm k + 1.
-struct Task {
+struct Counted {
+  using Device = LateCpu;
+  using Batch = albef::PairBatch;
   using Store = albef::ParamStore<LateCpu>;
-  using Losses = albef::PassLosses;
   static constexpr auto model = albef::laid_out<Model>();
   static constexpr bool deferred = albef::LossReadings<LateCpu, float>::deferred;
 
   LateCpu& cpu;
+  albef::TrainingOptions settings{.optimizer = {.max_norm = 1}};
   Store weights{cpu, model, albef::Storage::training};
+  albef::AdamW optimizer{settings.optimizer};
   albef::LossReadings<LateCpu, float> losses{cpu};
 
+  LateCpu& device() { return cpu; }
+  const albef::TrainingOptions& options() const { return settings; }
   Store& store() { return weights; }
-  void start(const albef::PairBatch&, std::uint64_t number, double) {
-    cpu.log += albef::concat("start ", number, ", ");
-    const auto k = static_cast<float>(number);
+  void start(const albef::PairBatch&, const albef::Step& step) {
+    cpu.log += albef::concat("start ", step.number, ", ");
+    const auto k = static_cast<float>(step.number);
     weights.touch(model.weight);
     std::fill_n(weights.data(albef::Plane::grad, model.weight), 4, (k + 1) / 2);
-    const float loss = k + 0.5f;
-    losses.open();
-    losses.fetch("loss", &loss);
-    losses.close();
+    float loss = k + 0.5f;
+    albef::Tensor<float, 1> value;
+    value.data = &loss;
+    losses.start(value);
   }
-  void finish(Losses& out) { losses.finish(out); }
-  auto checkpoint() { return albef::Checkpoint<LateCpu, albef::Fp32>(weights); }
+  void finish(albef::PassLosses& out) { losses.finish(out); }
+  auto update(double lr, double scale) { return optimizer.step(weights, lr, scale); }
+  auto model_checkpoint() { return albef::Checkpoint<LateCpu, albef::Fp32>(weights); }
+  auto checkpoint() { return model_checkpoint(); }
   albef::CheckpointInfo info() const { return {}; }
+  albef::CheckpointInfo course() const { return {}; }
   static void check(const std::string&, const albef::CheckpointInfo&) {}
   std::vector<albef::PlateauRule> plateaus(int) const { return {}; }
 };
@@ -90,18 +97,21 @@ TEST_CASE(
     "late values: the norm of the gradient is read as late as the losses, and is the step's") {
   const train_test::TemporaryFolder folder;
   LateCpu cpu(1);
-  Task task{cpu};
+  Counted training{cpu};
   albef::Loader data = train_test::loader(4);
   albef::TrainOptions options{.output = folder / "run", .max_steps = 3};
-  options.optimizer.max_norm = 1;
   static std::FILE* const nowhere = std::fopen("/dev/null", "w");
   options.progress.out = nowhere;
-  albef::Trainer<Task> trainer(task, data, options);
+  albef::Trainer<Counted, albef::Loader> trainer(training, data, options);
   trainer.run();
 
-  CHECK(cpu.log ==
-        "start 0, start 1, wait 0.500000, wait 1.000000, start 2, wait 1.500000, wait 4.000000, "
-        "wait 2.500000, wait 9.000000, ");  // losses, and squares of norms
+  CHECK(
+      cpu.log ==
+      "start 0, start 1, wait 0.5, wait 1, start 2, wait 1.5, wait 4, wait 2.5, wait 9, ");  // losses,
+                                                                                             // and
+                                                                                             // squares
+                                                                                             // of
+                                                                                             // norms
   const auto* norms = trainer.history().find("grad_norm");
   REQUIRE(norms != nullptr);
   REQUIRE(norms->values.size() == 3);

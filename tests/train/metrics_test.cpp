@@ -76,12 +76,6 @@ TEST_CASE("metrics: errors name the file and line") {
   }
 }
 
-TEST_CASE("plateau: known values") {
-  CHECK(albef::itm_plateau() == doctest::Approx(0.6365).epsilon(1e-4));
-  CHECK(albef::mlm_plateau(30522) == doctest::Approx(10.3262).epsilon(1e-4));
-  CHECK(albef::itc_plateau(65536, 64) == doctest::Approx(11.0914).epsilon(1e-4));
-}
-
 TEST_CASE("plateau: warns once, after the warm-up, for a loss that stays; not for one that moves") {
   albef::PlateauDetector detector({{"itm", 0.6365}, {"mlm", 5.0}}, 100, 50);
   std::vector<std::string> warnings;

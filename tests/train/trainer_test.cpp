@@ -1,12 +1,12 @@
 // The training loop: resuming, stopping, accumulation, and what goes wrong.
-#include "albef/train/trainer.hpp"
+#include "albef/train/fit.hpp"
 
 #include <unistd.h>
 
 #include <csignal>
 #include <functional>
 
-#include "nano_data.hpp"
+#include "nano_training.hpp"
 
 namespace trainer_test {
 
@@ -17,17 +17,17 @@ using albef::TrainSummary;
 
 namespace {
 
-/// A task that calls `on_pass` before every pass.
-struct WatchedTask : Task {
-  using Task::Task;
+/// A training that calls `on_pass` before every pass.
+struct Watched : Training {
+  using Training::Training;
   std::function<void(std::uint64_t)> on_pass = [](std::uint64_t) {};
 
-  void start(const albef::PairBatch& batch, std::uint64_t number, double alpha) {
-    on_pass(number);
-    Task::start(batch, number, alpha);
+  void start(const albef::PairBatch& batch, const albef::Step& step) {
+    on_pass(step.number);
+    Training::start(batch, step);
   }
 };
-using Trainer = albef::Trainer<WatchedTask>;
+using Trainer = albef::Trainer<Watched, albef::Loader>;
 
 TrainOptions options(const std::string& output) {
   TrainOptions o;
@@ -41,8 +41,8 @@ TrainOptions options(const std::string& output) {
 }
 
 /// What a device that works on by itself makes the trainer do.
-struct LateTask : Task {
-  using Task::Task;
+struct Late : Training {
+  using Training::Training;
   static constexpr bool deferred = true;
 };
 
@@ -54,15 +54,20 @@ std::string error_of(auto&& f) {
   return {};
 }
 
-/// One process of a run: its own device, task, loader and trainer.
+/// One process of a run: its own device, training, loader and trainer.
 struct Process {
   Cpu cpu{2};
-  WatchedTask task{cpu, 1};
+  Watched training;
   albef::Loader data = loader(4);
   Trainer trainer;
 
-  explicit Process(const TrainOptions& o) : trainer(task, data, o) {}
+  explicit Process(const TrainOptions& o, const albef::TrainingOptions& t = {.seed = 1})
+      : training(cpu, t), trainer(training, data, o) {}
 };
+TrainOptions resuming(TrainOptions o) {
+  o.existing = albef::Existing::resume;
+  return o;
+}
 
 }  // namespace
 
@@ -74,10 +79,10 @@ TEST_CASE(
     TrainOptions o = options(folder / name);
     o.epochs = 3;
     o.accumulate = 2;
-    o.optimizer.max_norm = 2;
     return o;
   };
-  Process whole(opts("whole"));
+  const albef::TrainingOptions clipped{.seed = 1, .optimizer = {.max_norm = 2}};
+  Process whole(opts("whole"), clipped);
   const TrainSummary all = whole.trainer.run();
   CHECK(all.finished);
   CHECK(all.steps == 6);
@@ -87,8 +92,8 @@ TEST_CASE(
   for (const int stop_in_pass : {4, 7}) {  // in step 2 (its first batch) and step 3 (its second)
     const std::string name = "parts" + std::to_string(stop_in_pass);
     {
-      Process first(opts(name.c_str()));
-      first.task.on_pass = [&](std::uint64_t pass) {
+      Process first(opts(name.c_str()), clipped);
+      first.training.on_pass = [&](std::uint64_t pass) {
         if (pass == static_cast<std::uint64_t>(stop_in_pass)) std::raise(SIGTERM);
       };
       const TrainSummary part = first.trainer.run();
@@ -96,17 +101,16 @@ TEST_CASE(
       CHECK(part.signal == SIGTERM);
       CHECK(part.steps == stop_in_pass / 2 + 1);  // the step was finished
     }
-    Process second(opts(name.c_str()));
-    REQUIRE(second.trainer.resume());
+    Process second(resuming(opts(name.c_str())), clipped);
     const TrainSummary rest = second.trainer.run();
     CHECK(rest.finished);
     CHECK(rest.steps == 6);
     CHECK(rest.pairs == all.pairs);
     for (const Plane p : {Plane::online, Plane::ema, Plane::exp_avg, Plane::exp_avg_sq}) {
       CAPTURE(static_cast<int>(p));
-      CHECK(equal(whole.task, second.task, p));
+      CHECK(equal(whole.training, second.training, p));
     }
-    CHECK(queues_equal(whole.task, second.task));
+    CHECK(queues_equal(whole.training, second.training));
     CHECK(albef::read_file(folder / "whole/metrics.jsonl") ==
           albef::read_file(folder / (name + "/metrics.jsonl")));
     const auto* itm = second.trainer.history().find("itm");
@@ -122,17 +126,17 @@ TEST_CASE("trainer: losses read a step later make the same run and the same metr
     o.accumulate = 2;
     o.save_every = 3;
     o.max_steps = 4;
-    o.optimizer.max_norm = 2;
     return o;
   };
-  Process now(opts("now"));
+  const albef::TrainingOptions clipped{.seed = 1, .optimizer = {.max_norm = 2}};
+  Process now(opts("now"), clipped);
   CHECK(now.trainer.run().steps == 4);
   Cpu cpu(2);
-  LateTask task(cpu, 1);
+  Late training(cpu, clipped);
   albef::Loader data = loader(4);
-  albef::Trainer<LateTask> late(task, data, opts("late"));
+  albef::Trainer<Late, albef::Loader> late(training, data, opts("late"));
   CHECK(late.run().steps == 4);
-  CHECK(equal(now.task, task, Plane::online));
+  CHECK(equal(now.training, training, Plane::online));
   CHECK(albef::read_file(folder / "now/metrics.jsonl") ==
         albef::read_file(folder / "late/metrics.jsonl"));
 }
@@ -143,7 +147,6 @@ TEST_CASE("trainer: the files of a run") {
   o.keep_epochs = true;
   o.max_steps = 7;
   Process p(o);
-  CHECK_FALSE(p.trainer.resume());
   CHECK(p.trainer.steps_per_epoch() == 5);
   CHECK(p.trainer.total_steps() == 7);
   CHECK(p.trainer.lr(2) == doctest::Approx(o.lr));  // the end of the warm-up
@@ -174,26 +177,25 @@ TEST_CASE("trainer: a resume with other settings or of another configuration is 
   Process(o).trainer.run();
   TrainOptions changed = options(folder / "run");
   changed.lr = 5e-4;
-  Process other(changed);
-  CHECK(error_of([&] { other.trainer.resume(); }) ==
+  CHECK(error_of([&] { Process other(resuming(changed)); }) ==
+        folder / "run/checkpoint.safetensors: the run was started with lr 0.001, now it is 5e-04");
+  CHECK(error_of([&] { Process(resuming(o), {.seed = 1, .momentum = 0.5}); }) ==
         folder /
-            "run/checkpoint.safetensors: the run was started with lr 0.001000, now it is "
-            "0.000500");
-  changed = o;
-  changed.momentum = 0.5;
-  Process slower(changed);
-  CHECK(error_of([&] { slower.trainer.resume(); }).find("started with momentum 0.") !=
-        std::string::npos);
+            "run/checkpoint.safetensors: the run was started with momentum 0.995, now it is 0.5");
+  CHECK(error_of([&] { Process(resuming(o), {.seed = 1, .optimizer = {.eps = 2e-8}}); }) ==
+        folder / "run/checkpoint.safetensors: the run was started with eps 1e-08, now it is 2e-08");
   // What the program keeps beside it: once another value, once another text that is too long to
   // be shown.
   const auto extra_error = [&](const std::string& crop, const std::string& vocabulary) {
     Cpu cpu(1);
-    WatchedTask task(cpu, 1);
+    Watched training(cpu, {.seed = 1});
     albef::Loader data = loader(4);
     TrainOptions again = options(folder / "kept");
     again.max_steps = 1;
-    Trainer trainer(task, data, again, {{"run.crop", crop}, {"vocab", vocabulary}});
-    if (trainer.resume()) return std::string("resumed");
+    const bool there = std::filesystem::exists(folder / "kept/checkpoint.safetensors");
+    if (there) again.existing = albef::Existing::resume;
+    Trainer trainer(training, data, again, {{"run.crop", crop}, {"vocab", vocabulary}});
+    if (there) return std::string("resumed");
     trainer.run();
     return std::string("new");
   };
@@ -215,8 +217,7 @@ TEST_CASE("trainer: a resume with other settings or of another configuration is 
   REQUIRE(at != std::string::npos);
   albef::write_file(path,
                     std::string(bytes).replace(at, entry.size(), "\"config.embed_dim\":\"16\""));
-  Process same(o);
-  CHECK(error_of([&] { same.trainer.resume(); }) ==
+  CHECK(error_of([&] { Process same(resuming(o)); }) ==
         path + ": checkpoint of another configuration: config.embed_dim is 16, the model has 24");
 }
 
@@ -226,18 +227,17 @@ TEST_CASE("trainer: a loss that is not finite stops the run; the checkpoint stay
   o.save_every = 2;
   Process p(o);
   std::string saved;
-  p.task.on_pass = [&](std::uint64_t pass) {
+  p.training.on_pass = [&](std::uint64_t pass) {
     if (pass != 3) return;
     saved = albef::read_file(p.trainer.checkpoint_path());
-    *p.task.store().data(Plane::online, Task::model.itm_head.bias) = NAN;
+    *p.training.store().data(Plane::online, Training::model.itm_head.bias) = NAN;
   };
   const std::string message = error_of([&] { p.trainer.run(); });
   CHECK(message.starts_with("step 3: the loss 'loss' is not finite (epoch 0, batch 3, records "));
   CHECK(message.ends_with("nothing was updated, the last checkpoint is " +
                           p.trainer.checkpoint_path()));
   CHECK(albef::read_file(p.trainer.checkpoint_path()) == saved);
-  Process again(o);  // the run can go on from before
-  CHECK(again.trainer.resume());
+  Process again(resuming(o));  // the run can go on from before
   CHECK(again.trainer.run().finished);
 }
 
@@ -264,22 +264,90 @@ TEST_CASE("trainer: a batch size that two runs share by accumulation gives the m
   // With Itm<Uniform> alone, off its random draws, two passes over one batch are the batch itself.
   TemporaryFolder folder;
   Cpu cpu(1);
-  Task once(cpu, 1, 0), twice(cpu, 1, 0);
-  for (Task* t : {&once, &twice}) t->context().set_dropout(false);
+  const albef::TrainingOptions quiet{.seed = 1, .dropout = false};
+  Training once(cpu, quiet, {.queue_size = 0}), twice(cpu, quiet, {.queue_size = 0});
   auto data = loader(4);
   const albef::PairBatch& batch = data.next();
-  Task::Losses losses;
-  albef::AdamW a, b;
-  once.accumulate(batch, 5, 0.4, losses);
-  a.step(once.store(), 1e-3);
-  twice.accumulate(batch, 5, 0.4, losses);
-  twice.accumulate(batch, 5, 0.4, losses);
-  b.step(twice.store(), 1e-3, 0.5);
+  albef::PassLosses losses;
+  const albef::Step step{.number = 5, .alpha = 0.4};
+  once.accumulate(batch, step, losses);
+  once.update(1e-3);
+  twice.accumulate(batch, step, losses);
+  twice.accumulate(batch, step, losses);
+  twice.update(1e-3, 0.5);
   double worst = 0;
   for (std::int64_t i = 0; i < once.store().size(); ++i)
     worst = std::max(worst, std::abs(static_cast<double>(once.store().data(Plane::online)[i] -
                                                          twice.store().data(Plane::online)[i])));
   CHECK(worst < 1e-6);
+}
+
+TEST_CASE(
+    "trainer: a run in the folder, and files that are not a run's, stay unless told otherwise") {
+  TemporaryFolder folder;
+  TrainOptions o = options(folder / "run");
+  o.max_steps = 1;
+  Process(o).trainer.run();
+  CHECK(error_of([&] { Process again(o); }) ==
+        folder / "run: there is a run already; resume or overwrite it, or choose another folder");
+  CHECK(error_of([&] { Process none(resuming(options(folder / "new"))); }) ==
+        folder / "new/checkpoint.safetensors: there is nothing to resume from");
+  const std::string theirs = folder / "theirs/results.json";
+  std::filesystem::create_directory(folder / "theirs");
+  albef::write_file(theirs, "mine");
+  CHECK(error_of([&] { Process mixed(options(folder / "theirs")); }) ==
+        theirs + ": the file is there, and not of a run; overwrite it or choose another folder");
+  CHECK(albef::read_file(theirs) == "mine");
+  o.existing = albef::Existing::overwrite;
+  CHECK(Process(o).trainer.run().steps == 1);
+}
+
+TEST_CASE("trainer: validations are metrics of the run; one that was lost is made up for") {
+  TemporaryFolder folder;
+  const auto validated = [&](Process& p, std::vector<double> scores) {
+    p.trainer.validate([scores, n = std::size_t{0}]() mutable {
+      const double score = scores.at(n++);
+      if (score < 0) albef::fail("killed while validating");
+      return albef::Validation{score, {{"accuracy", score}, {"names", "no number"}}};
+    });
+  };
+  TrainOptions o = options(folder / "run");
+  o.epochs = 3;
+  Process whole(o);
+  validated(whole, {0.5, 0.75, 0.25});
+  whole.trainer.run();
+  const auto* scores = whole.trainer.history().find("val.accuracy");
+  REQUIRE(scores != nullptr);
+  CHECK(scores->values == std::vector<double>{0.5, 0.75, 0.25});
+  CHECK(scores->steps == std::vector<double>{4, 9, 14});
+  CHECK(whole.trainer.best().text() == "best epoch 2: 75.0 %");
+  const auto results = nlohmann::json::parse(albef::read_file(folder / "run/results.json"));
+  CHECK(results.at("epoch") == 2);
+  CHECK(results.at("accuracy") == 0.75);
+  const std::string best = folder / "run/checkpoint_best.safetensors";
+  CHECK(albef::SafeTensors::open(best).metadata().at("validation.score") == "0.75");
+  CHECK(albef::SafeTensors::open(best).find("image_queue") == nullptr);
+
+  // One run dies in its second validation, and in its third, which is the end of training.
+  TrainOptions p = options(folder / "parts");
+  p.epochs = 3;
+  {
+    Process first(p);
+    validated(first, {0.5, -1});
+    CHECK(error_of([&] { first.trainer.run(); }) == "killed while validating");
+  }
+  {
+    Process second(resuming(p));
+    validated(second, {0.75, -1});
+    CHECK(error_of([&] { second.trainer.run(); }) == "killed while validating");
+  }
+  Process third(resuming(p));
+  validated(third, {0.25});
+  CHECK(third.trainer.run().finished);
+  CHECK(equal(whole.training, third.training, Plane::online));
+  for (const char* name : {"/metrics.jsonl", "/results.json"})
+    CHECK(albef::read_file(folder / ("run" + std::string(name))) ==
+          albef::read_file(folder / ("parts" + std::string(name))));
 }
 
 }  // namespace trainer_test

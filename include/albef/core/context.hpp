@@ -63,6 +63,7 @@ class Context {
     closures_.reset();
     arena_.reset();
     gradients_.reset();
+    step_number_ = step;
     copy_to_device(device_, step_.data(), &step, 1);
     next_stream_ = 0;
   }
@@ -216,6 +217,8 @@ class Context {
   /// A stream of its own for one use in this step, which philox() mixes with the step's number; the
   /// same sequence of calls gives the same streams in every run.
   std::uint64_t next_stream() { return next_stream_++; }
+  /// The same for draws of the host: a stream of its own for one use in this step.
+  RandomStream host_stream() { return {philox_.key, mix(step_number_, next_stream())}; }
 
   // ---- tape --------------------------------------------------------------------------------
 
@@ -374,7 +377,7 @@ class Context {
   ClosureMemory closures_;
   std::vector<Value> values_;
   std::vector<Node> tape_;
-  std::uint64_t next_stream_ = 0;
+  std::uint64_t next_stream_ = 0, step_number_ = 0;
   Plane plane_ = Plane::online;
   bool recording_ = true, dropout_ = false, checkpointing_ = false;
 };

@@ -1,6 +1,7 @@
 // The one exception type of the library, and helpers that build its message from parts.
 #pragma once
 
+#include <charconv>
 #include <concepts>
 #include <cstddef>
 #include <initializer_list>
@@ -26,12 +27,14 @@ class OutOfMemory : public Error {
 
 namespace detail {
 
-/// A part of a message as one of five types, so that messages of the same make share their code.
+/// A part of a message as one of six types, so that messages of the same make share their code.
 template <class T>
 auto message_part(const T& part) {
   if constexpr (std::is_convertible_v<const T&, std::string_view>) {
     return std::string_view(part);
   } else if constexpr (std::is_same_v<T, char>) {
+    return part;
+  } else if constexpr (std::is_same_v<T, float>) {
     return part;
   } else if constexpr (std::floating_point<T>) {
     return static_cast<double>(part);
@@ -48,6 +51,7 @@ class MessagePart {
   MessagePart(char c) : kind_(Kind::character), character_(c) {}
   MessagePart(long long value) : kind_(Kind::whole), whole_(value) {}
   MessagePart(unsigned long long value) : kind_(Kind::natural), natural_(value) {}
+  MessagePart(float value) : kind_(Kind::single), single_(value) {}
   MessagePart(double value) : kind_(Kind::real), real_(value) {}
 
   void append_to(std::string& out) const {
@@ -59,19 +63,29 @@ class MessagePart {
         out += character_;
         break;
       case Kind::whole:
-        out += std::to_string(whole_);
+        append_number(out, whole_);
         break;
       case Kind::natural:
-        out += std::to_string(natural_);
+        append_number(out, natural_);
+        break;
+      case Kind::single:
+        append_number(out, single_);
         break;
       case Kind::real:
-        out += std::to_string(real_);
+        append_number(out, real_);
         break;
     }
   }
 
  private:
-  enum class Kind { text, character, whole, natural, real };
+  /// The shortest text that reads back as the same number, whatever the locale.
+  template <class T>
+  static void append_number(std::string& out, T value) {
+    char text[32];
+    out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
+  }
+
+  enum class Kind { text, character, whole, natural, single, real };
   Kind kind_;
   std::size_t size_ = 0;
   union {
@@ -79,6 +93,7 @@ class MessagePart {
     char character_;
     long long whole_;
     unsigned long long natural_;
+    float single_;
     double real_;
   };
 };
@@ -105,7 +120,7 @@ template <class... Parts>
 
 }  // namespace detail
 
-/// Joins strings, characters and numbers into one string.
+/// Joins strings, characters and numbers into one string; numbers are exact.
 template <class... Parts>
 std::string concat(const Parts&... parts) {
   return detail::concat_parts(detail::message_part(parts)...);

@@ -1,8 +1,10 @@
 // Non-owning strided matrix views: what shape-typed layers hand to shape-erased kernels.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include <vector>
 
 #include "albef/core/bfloat16.hpp"
 #include "albef/core/error.hpp"
@@ -29,6 +31,18 @@ using ConstMat = Mat<const std::type_identity_t<T>>;
 template <class T>
 constexpr Mat<T> mat(T* data, int rows, int cols) {
   return {data, rows, cols, cols};
+}
+
+/// The transpose of a matrix (rows, cols) on the host.
+template <class T>
+std::vector<T> transposed(const std::vector<T>& values, int rows, int cols) {
+  std::vector<T> out;
+  out.reserve(values.size());
+  for (int j = 0; j < cols; ++j)
+    for (int i = 0; i < rows; ++i)
+      out.push_back(values[static_cast<std::size_t>(i) * static_cast<std::size_t>(cols) +
+                           static_cast<std::size_t>(j)]);
+  return out;
 }
 
 /// Arguments of the matrix product

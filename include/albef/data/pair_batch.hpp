@@ -22,7 +22,7 @@ struct PairBatch {
 };
 
 /// The first `n` pairs of a batch.
-inline PairBatch first_pairs(const PairBatch& batch, int n) {
+inline PairBatch first_examples(const PairBatch& batch, int n) {
   const auto texts = [n](const TextBatch& from) {
     TextBatch out;
     for (int i = 0; i < std::min(n, from.count()); ++i) out.add(from.text(i));

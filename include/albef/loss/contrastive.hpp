@@ -1,6 +1,8 @@
 // Image-text contrastive learning (ITC): in-batch symmetric, and against momentum features.
 #pragma once
 
+#include <cmath>
+
 #include "albef/ops/cross_entropy.hpp"
 #include "albef/ops/elementwise.hpp"
 #include "albef/ops/similarity.hpp"
@@ -66,6 +68,11 @@ Tensor<Real, 1> itc_loss(Ctx& ctx, const ItcFeatures<Real, E>& f,
   }
   return total(ctx, cross_entropy(ctx, student.image_to_text, i2t, 0.5),
                cross_entropy(ctx, student.text_to_image, t2i, 0.5));
+}
+
+/// ITC loss (mean of both directions) when all candidates look alike.
+inline double itc_plateau(int queue, int batch) {
+  return std::log(static_cast<double>(queue) + batch);
 }
 
 }  // namespace albef

@@ -1,6 +1,8 @@
 // Image-text matching (ITM): negative pairs, uniform or hard, and the two-way loss.
 #pragma once
 
+#include <cmath>
+
 #include "albef/core/context.hpp"
 #include "albef/ops/cross_entropy.hpp"
 #include "albef/ops/gather.hpp"
@@ -66,6 +68,9 @@ struct ItmPairs {
   const std::int32_t* labels = nullptr;  ///< (3 B): 1 for the first B, else 0
   int count = 0;
 };
+
+/// ITM loss of a model that only knows that one of three pairs matches: 0.6365.
+inline double itm_plateau() { return std::log(3.0) - std::log(2.0) * 2 / 3; }
 
 template <class Ctx, class Real>
 ItmPairs itm_pairs(Ctx& ctx, int batch, const Negatives<Real>& negatives) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "albef/core/memory.hpp"
@@ -41,6 +42,34 @@ class FeatureQueue {
   /// (size); no_identity where none is known.
   std::int64_t* identities() const { return identities_.data(); }
   static constexpr std::int64_t no_identity = -100;
+
+  /// Lists the queues under their official names, in the official shape (width, size); identities
+  /// only where some are known.
+  void named(auto&& f) {
+    f.transposed("image_queue", image());
+    f.transposed("text_queue", text());
+    f.number("queue_ptr", pointer_, std::max(1, size_));
+    auto& identities = f("idx_queue", identities_.data(), {1, size_});
+    identities.saved = identities.required = false;
+    std::vector<std::int64_t> known(static_cast<std::size_t>(size_));
+    copy_to_host(device_, known.data(), static_cast<const std::int64_t*>(identities_.data()),
+                 size_);
+    for (const std::int64_t i : known)
+      if (i != no_identity) identities.saved = true;
+  }
+  /// Takes over the features of a checkpoint's queues, of unknown identity; false and unchanged if
+  /// it has none of this size.
+  bool start_from(const auto& file) {
+    const auto* image = file.find("image_queue");
+    const auto* text = file.find("text_queue");
+    const std::vector<std::int64_t> shape{width_, size_};
+    if (!image || !text || image->shape != shape || text->shape != shape) return false;
+    for (const auto& [entry, to] : {std::pair{image, image_.data()}, {text, text_.data()}}) {
+      const auto rows = transposed(file.template read<Real>(*entry), width_, size_);
+      copy_to_device(device_, to, rows.data(), static_cast<std::int64_t>(rows.size()));
+    }
+    return true;
+  }
 
   /// Replaces the oldest features by those of a batch, (B, width) each. Call it after the backward
   /// pass, which still reads the old content. identities: (B) on the device, or null: theirs

@@ -1,9 +1,12 @@
 // The ALBEF model: image encoder, BERT text and fusion encoder, projections, ITM head, temperature.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "albef/models/bert.hpp"
+#include "albef/models/pretrained_names.hpp"
 #include "albef/models/vit.hpp"
 #include "albef/ops/gather.hpp"
 #include "albef/ops/norm.hpp"
@@ -35,8 +38,13 @@ struct Albef {
     return name != "temp" && !name.starts_with("itm_head.");
   }
 
+  /// Of an official fine-tuned checkpoint, too; its queues are no parameters.
+  static std::vector<std::string> pretrained_names(const std::string& name) {
+    if (is_queue(name)) return {};
+    return {pretrain_name(name)};
+  }
   /// What a checkpoint may lack: official fine-tuned ones have no vocabulary head.
-  static bool fresh(std::string_view name) { return name.starts_with("text_encoder.cls."); }
+  static bool dispensable(std::string_view name) { return name.starts_with("text_encoder.cls."); }
 
   /// Normalised projection of the image's class token: states (B, N, Dv) -> (B, embed_dim).
   auto image_feature(auto& ctx, const auto& image) const {
@@ -45,6 +53,13 @@ struct Albef {
   /// Normalised projection of the text's [CLS]: states (B, L, D) -> (B, embed_dim).
   auto text_feature(auto& ctx, const auto& text) const {
     return l2_normalize(ctx, text_proj(ctx, first(ctx, text)));
+  }
+  /// Both from the start: images (B, 3, S, S), texts (B, L) -> (B, embed_dim).
+  auto encode_image(auto& ctx, const auto& images) const {
+    return image_feature(ctx, visual_encoder(ctx, images));
+  }
+  auto encode_text(auto& ctx, const Tokens& texts) const {
+    return text_feature(ctx, text_encoder.bert.text(ctx, texts));
   }
   /// Matching logits (no match, match) of text-image pairs: text states x (P, L, D), keys/values
   /// of images, text p looking at image image_index[p] (null: p) -> (P, 2). The last fusion layer

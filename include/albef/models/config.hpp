@@ -1,8 +1,8 @@
 // The configurations that ship with the library. Names follow the official configuration files.
 #pragma once
 
-#include <array>
 #include <utility>
+#include <vector>
 
 namespace albef {
 
@@ -71,26 +71,30 @@ struct Nano : Base {
   static constexpr int embed_dim = 24, queue_size = 32;
 };
 
-/// The fields of configuration C that decide the shapes of its parameters, by name: checkpoints
-/// carry them, and tests choose a configuration by them.
+/// The fields of configuration C that decide the shapes of its parameters, by name, as far as it
+/// has them: checkpoints carry them, and tests choose a configuration by them.
 template <class C>
-constexpr auto config_fields() {
-  return std::to_array<std::pair<const char*, int>>(
-      {{"image_res", C::image_res},
-       {"patch_size", C::patch_size},
-       {"vision_width", C::vision_width},
-       {"vision_depth", C::vision_depth},
-       {"vision_heads", C::vision_heads},
-       {"mlp_ratio", C::mlp_ratio},
-       {"hidden_size", C::hidden_size},
-       {"num_hidden_layers", C::num_hidden_layers},
-       {"fusion_layer", C::fusion_layer},
-       {"num_attention_heads", C::num_attention_heads},
-       {"intermediate_size", C::intermediate_size},
-       {"vocab_size", C::vocab_size},
-       {"max_position_embeddings", C::max_position_embeddings},
-       {"type_vocab_size", C::type_vocab_size},
-       {"embed_dim", C::embed_dim}});
+std::vector<std::pair<const char*, int>> config_fields(const C&) {
+  std::vector<std::pair<const char*, int>> fields;
+#define ALBEF_CONFIG_FIELD(name) \
+  if constexpr (requires { C::name; }) fields.emplace_back(#name, C::name);
+  ALBEF_CONFIG_FIELD(image_res)
+  ALBEF_CONFIG_FIELD(patch_size)
+  ALBEF_CONFIG_FIELD(vision_width)
+  ALBEF_CONFIG_FIELD(vision_depth)
+  ALBEF_CONFIG_FIELD(vision_heads)
+  ALBEF_CONFIG_FIELD(mlp_ratio)
+  ALBEF_CONFIG_FIELD(hidden_size)
+  ALBEF_CONFIG_FIELD(num_hidden_layers)
+  ALBEF_CONFIG_FIELD(fusion_layer)
+  ALBEF_CONFIG_FIELD(num_attention_heads)
+  ALBEF_CONFIG_FIELD(intermediate_size)
+  ALBEF_CONFIG_FIELD(vocab_size)
+  ALBEF_CONFIG_FIELD(max_position_embeddings)
+  ALBEF_CONFIG_FIELD(type_vocab_size)
+  ALBEF_CONFIG_FIELD(embed_dim)
+#undef ALBEF_CONFIG_FIELD
+  return fields;
 }
 
 }  // namespace albef

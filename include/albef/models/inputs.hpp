@@ -1,7 +1,11 @@
-// From host batches to model inputs on the device, with the checks that keep bad ids out.
+// From texts and pixels of the host to model inputs on the device, with the checks that keep bad
+// ids out.
 #pragma once
 
-#include "albef/data/task_batch.hpp"
+#include <cstdint>
+#include <span>
+#include <type_traits>
+
 #include "albef/models/vit.hpp"
 #include "albef/text/batch.hpp"
 
@@ -35,12 +39,6 @@ auto upload_images(Ctx& ctx, std::span<const std::uint8_t> pixels) {
   normalize_images(ctx.device(), ctx.upload(pixels), grid, out.mat());
   static_assert(std::is_same_v<decltype(out), ImageTensor<Real, C>>);
   return out;
-}
-
-/// Uploads which picture each example of a batch shows: (B), or null where each shows its own.
-template <class Ctx>
-const std::int32_t* upload_image_of(Ctx& ctx, const TaskBatch& batch) {
-  return batch.image_of.empty() ? nullptr : ctx.upload(batch.image_of);
 }
 
 }  // namespace albef

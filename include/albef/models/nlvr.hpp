@@ -8,10 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "albef/data/task_batch.hpp"
 #include "albef/models/bert.hpp"
 #include "albef/models/classifier.hpp"
-#include "albef/models/inputs.hpp"
 #include "albef/models/pretrained_names.hpp"
 #include "albef/models/vit.hpp"
 #include "albef/ops/similarity.hpp"
@@ -105,7 +103,7 @@ struct NlvrInput {
   const std::int32_t* labels = nullptr;  ///< (B): 1 if the statement is true; for training
 };
 
-/// Is the statement true of the two pictures? Train with classify(ctx, model, input, alpha).
+/// Is the statement true of the two pictures? See tasks/nlvr.hpp.
 template <class C>
 struct AlbefNlvr {
   using Config = C;
@@ -131,19 +129,44 @@ struct AlbefNlvr {
     const auto images = visual_encoder(ctx, in.images);  // (M, N, Dv)
     return cls_head(ctx, text_encoder.cls(ctx, in.text, images, in.first, in.second));
   }
+};
 
-  /// Uploads a batch of B statements and the pictures they show, the first ones, then the second.
-  template <class Ctx>
-  static auto upload(Ctx& ctx, const ClassBatch& host) {
-    detail::check_batch(host, 2 * host.size, classes);
-    NlvrInput<typename Ctx::Real, C> in;
-    in.images = upload_images<C>(ctx, host.images);
-    in.first = upload_image_of(ctx, host);
-    if (!in.first) in.first = first_rows(ctx, batch_of(2 * host.size)).index;  // 0, ..., 2 B - 1
-    in.second = in.first + host.size;
-    in.text = upload_tokens<C>(ctx, host.text);
-    if (!host.labels.empty()) in.labels = ctx.upload(host.labels);
-    return in;
+/// The model of text-assignment pre-training. It has no momentum copy; vision_proj only measures
+/// how similar pictures are and gets no gradient.
+template <class C>
+struct AlbefNlvrPretrain {
+  using Config = C;
+  static constexpr int classes = 3;
+  Vit<C> visual_encoder;
+  PairedBert<C> text_encoder;
+  Linear<C::vision_width, C::embed_dim> vision_proj;
+  Linear<C::hidden_size, classes> ta_head;
+
+  static constexpr void fields(auto& m, auto&& f) {
+    f("visual_encoder", m.visual_encoder);
+    f("text_encoder", m.text_encoder);
+    f("vision_proj", m.vision_proj);
+    f("ta_head", m.ta_head);
+  }
+  static std::vector<std::string> pretrained_names(const std::string& name) {
+    return detail::paired_names<C>(name);
+  }
+  static bool fresh(std::string_view name) { return name.starts_with("ta_head"); }
+
+  /// Similarities of pictures, states (B, N, Dv) -> (B, B) on the host.
+  template <class Ctx, class Images>
+  auto image_similarities(Ctx& ctx, const Images& images) const {
+    return ctx.scoped([&] {
+      const auto f = l2_normalize(ctx, vision_proj(ctx, first(ctx, images)));  // (B, E)
+      return ctx.read(matmul_nt(ctx, f, f));
+    });
+  }
+  /// Scores of the three answers: states of pictures (B, N, Dv), texts (B, L) that look at pictures
+  /// first[b] and second[b] -> (B, 3).
+  template <class Ctx, class Images>
+  auto logits(Ctx& ctx, const Images& images, const Tokens& text, const std::int32_t* first,
+              const std::int32_t* second) const {
+    return ta_head(ctx, text_encoder.cls(ctx, text, images, first, second));
   }
 };
 

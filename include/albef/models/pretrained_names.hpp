@@ -7,6 +7,16 @@
 
 namespace albef {
 
+/// The pre-training name of a parameter that a fine-tuned official checkpoint calls
+/// text_encoder.encoder... (there is no .bert. level in it); other names are returned unchanged.
+inline std::string pretrain_name(const std::string& name) {
+  for (const std::string_view prefix : {"text_encoder.", "text_encoder_m."})
+    for (const std::string_view part : {"embeddings.", "encoder."})
+      if (name.starts_with(std::string(prefix) + std::string(part)))
+        return std::string(prefix) + "bert." + name.substr(prefix.size());
+  return name;
+}
+
 /// A tensor's name in three parts: text_encoder_m.bert.x -> "text_encoder", "_m", "bert.x".
 struct TensorName {
   std::string module, momentum, rest;
@@ -27,11 +37,17 @@ struct TensorName {
   }
 };
 
+/// The queues of pre-training, which are no parameters.
+inline bool is_queue(std::string_view name) {
+  return name == "image_queue" || name == "text_queue" || name == "queue_ptr" ||
+         name == "idx_queue";
+}
+
 /// The heads and queues of pre-training, which the models of other tasks have no use for.
 inline bool is_pretraining_only(const TensorName& name) {
-  for (const std::string_view module : {"vision_proj", "text_proj", "itm_head", "ta_head", "temp",
-                                        "image_queue", "text_queue", "queue_ptr", "idx_queue"})
+  for (const std::string_view module : {"vision_proj", "text_proj", "itm_head", "ta_head", "temp"})
     if (name.module == module) return true;
+  if (is_queue(name.module)) return true;
   return name.module == "text_encoder" && name.rest.starts_with("cls.");
 }
 

@@ -3,17 +3,12 @@
 
 #include <string_view>
 
-#include "albef/data/task_batch.hpp"
 #include "albef/models/bert.hpp"
 #include "albef/models/classifier.hpp"
-#include "albef/models/inputs.hpp"
 #include "albef/models/pretrained_names.hpp"
 #include "albef/models/vit.hpp"
 
 namespace albef {
-
-/// Classes of visual entailment (dataset/ve_dataset.py).
-enum class Entailment { contradiction = 0, neutral = 1, entailment = 2 };
 
 /// B hypotheses about M pictures on the device.
 template <class Real, class C>
@@ -24,7 +19,7 @@ struct VeInput {
   const std::int32_t* labels = nullptr;    ///< (B) see Entailment; for training
 };
 
-/// Train with classify(ctx, model, input, alpha).
+/// See tasks/ve.hpp for its training.
 template <class C>
 struct AlbefVe {
   using Config = C;
@@ -50,18 +45,6 @@ struct AlbefVe {
     const auto x = text_encoder.text(ctx, in.text);    // (B, L, D)
     return cls_head(ctx, text_encoder.fusion(ctx, x, text_encoder.image_keys_values(ctx, image),
                                              in.image_of, first_rows(ctx, x.seq)));
-  }
-
-  /// Uploads a batch, without labels if it has none. Error if it does not fit together.
-  template <class Ctx>
-  static auto upload(Ctx& ctx, const ClassBatch& host) {
-    detail::check_batch(host, host.size, classes);
-    VeInput<typename Ctx::Real, C> in;
-    in.image = upload_images<C>(ctx, host.images);
-    in.image_of = upload_image_of(ctx, host);
-    in.text = upload_tokens<C>(ctx, host.text);
-    if (!host.labels.empty()) in.labels = ctx.upload(host.labels);
-    return in;
   }
 };
 

@@ -50,6 +50,9 @@ class AdamW {
   const std::vector<std::int64_t>& steps() const { return steps_; }
   void set_steps(std::vector<std::int64_t> steps) { steps_ = std::move(steps); }
 
+  /// Lists the step counts of a store of `parameters` parameters as named state.
+  void named(auto&& f, std::size_t parameters) { f.counts("optimizer.steps", steps_, parameters); }
+
   /// One update with learning rate `lr` from the gradients in the store, each multiplied by
   /// `grad_scale` first (1/n after accumulating n batches). With a `momentum`, the ema plane moves
   /// to momentum * ema + (1 - momentum) * new weights. Clears the gradients. Returns the norm of

@@ -1,5 +1,5 @@
-// Runs the encoders of a trained model over a data set: features, and pools for retrieval. `Model`
-// is an InferenceModel, or a TaskModel in the middle of training.
+// Runs the encoders of a model over a data set: features, and pools for retrieval. A Session stands
+// for a trained model, or for one in the middle of training.
 #pragma once
 
 #include <algorithm>
@@ -7,12 +7,13 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "albef/data/retrieval_set.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/tasks/retrieval_pool.hpp"
-#include "albef/train/inference_model.hpp"
+#include "albef/train/session.hpp"
 
 namespace albef {
 
@@ -21,13 +22,24 @@ struct EncodingOptions {
   int workers = 2;      ///< threads that read and resize pictures ahead
 };
 
+namespace detail {
+
+/// Appends the rows of a tensor to `out`, in its number type.
+template <class Ctx, class T, int W, class Real>
+void append_rows(Ctx& ctx, const Tensor<T, W>& rows, std::vector<Real>& out) {
+  const auto host = ctx.read(rows);
+  out.insert(out.end(), host.begin(), host.end());
+}
+
+}  // namespace detail
+
 /// Calls f(images) with the pictures of the given records in order, as normalised tensors
 /// (B, 3, S, S) that live until the next call. Error naming the first picture that cannot be read.
-template <class Model, class F>
-void for_each_image_tensor(Model& m, const Source& source, std::span<const std::uint32_t> records,
+template <class S, class F>
+void for_each_image_tensor(S& session, const Source& source, std::span<const std::uint32_t> records,
                            const EncodingOptions& options, F&& f) {
-  using C = typename Model::Config;
-  auto& ctx = m.context();
+  using C = typename S::Config;
+  auto& ctx = session.context();
   for_each_image_batch(source, records, EvalTransform{C::image_res}, options.batch_size,
                        options.workers, [&](const ImageBatch& batch) {
                          ctx.begin_step(0);
@@ -37,70 +49,82 @@ void for_each_image_tensor(Model& m, const Source& source, std::span<const std::
 
 /// Calls f(tokens, offsets) with the texts in order: tokens on the device (B, L), and the host's
 /// copy of their packing.
-template <class Model, class F>
-void for_each_token_batch(Model& m, std::span<const std::string> texts,
+template <class S, class F>
+void for_each_token_batch(S& session, std::span<const std::string> texts,
                           const EncodingOptions& options, F&& f) {
-  using C = typename Model::Config;
+  using C = typename S::Config;
   require(options.batch_size > 0, "batch_size is ", options.batch_size, ", expected at least 1");
   const auto batch = static_cast<std::size_t>(options.batch_size);
-  auto& ctx = m.context();
+  auto& ctx = session.context();
   for (std::size_t at = 0; at < texts.size(); at += batch) {
-    const TextBatch host = encode_texts(
-        m.tokenizer(), texts.subspan(at, std::min(batch, texts.size() - at)), m.encoding());
+    const TextBatch host =
+        encode_texts(session.tokenizer(), texts.subspan(at, std::min(batch, texts.size() - at)),
+                     session.encoding());
     ctx.begin_step(0);
     f(upload_tokens<C>(ctx, host), std::span<const std::int32_t>(host.offsets));
   }
 }
 
-/// Normalised features of pictures, (records, embed_dim).
-template <class Model>
-auto image_features(Model& m, const Source& source, std::span<const std::uint32_t> records,
-                    const EncodingOptions& options = {}) {
-  auto& ctx = m.context();
-  std::vector<typename Model::Ctx::Master> features;
-  for_each_image_tensor(m, source, records, options, [&](const auto& images) {
-    const auto feature = ctx.no_grad(
-        [&] { return m.model.image_feature(ctx, m.model.visual_encoder(ctx, images)); });
-    const auto host = ctx.read(feature);  // (B, E)
-    features.insert(features.end(), host.begin(), host.end());
+/// Features of pictures, (records, width) row by row, by feature(ctx, images) -> (B, width).
+template <class S, class F>
+auto image_features(S& session, const Source& source, std::span<const std::uint32_t> records,
+                    F&& feature, const EncodingOptions& options = {}) {
+  auto& ctx = session.context();
+  std::vector<typename S::Master> features;
+  for_each_image_tensor(session, source, records, options, [&](const auto& images) {
+    detail::append_rows(ctx, ctx.no_grad([&] { return feature(ctx, images); }), features);
   });
   return features;
 }
+/// The same by the model's encode_image(ctx, images).
+template <class S>
+auto image_features(S& session, const Source& source, std::span<const std::uint32_t> records,
+                    const EncodingOptions& options = {}) {
+  return image_features(
+      session, source, records,
+      [&](auto& ctx, const auto& images) { return S::model.encode_image(ctx, images); }, options);
+}
 
-/// Normalised features of texts, (texts, embed_dim).
-template <class Model>
-auto text_features(Model& m, std::span<const std::string> texts,
-                   const EncodingOptions& options = {}) {
-  auto& ctx = m.context();
-  std::vector<typename Model::Ctx::Master> features;
-  for_each_token_batch(m, texts, options, [&](const Tokens& tokens, auto) {
-    const auto feature = ctx.no_grad(
-        [&] { return m.model.text_feature(ctx, m.model.text_encoder.bert.text(ctx, tokens)); });
-    const auto host = ctx.read(feature);  // (B, E)
-    features.insert(features.end(), host.begin(), host.end());
+/// Features of texts, (texts, width) row by row, by feature(ctx, tokens) -> (B, width).
+template <class S, class F>
+requires(!std::is_same_v<std::remove_cvref_t<F>, EncodingOptions>) auto text_features(
+    S& session, std::span<const std::string> texts, F&& feature,
+    const EncodingOptions& options = {}) {
+  auto& ctx = session.context();
+  std::vector<typename S::Master> features;
+  for_each_token_batch(session, texts, options, [&](const Tokens& tokens, auto) {
+    detail::append_rows(ctx, ctx.no_grad([&] { return feature(ctx, tokens); }), features);
   });
   return features;
+}
+/// The same by the model's encode_text(ctx, tokens).
+template <class S>
+auto text_features(S& session, std::span<const std::string> texts,
+                   const EncodingOptions& options = {}) {
+  return text_features(
+      session, texts,
+      [&](auto& ctx, const Tokens& tokens) { return S::model.encode_text(ctx, tokens); }, options);
 }
 
 /// An empty pool of a model.
-template <class Model>
-auto retrieval_pool(Model& m) {
-  return RetrievalPool<typename Model::Ctx, typename Model::Config>(m.context(), m.model);
+template <class S>
+auto retrieval_pool(S& session) {
+  return RetrievalPool<typename S::Ctx, typename S::Config>(session.context(), S::model);
 }
 
 /// Encodes the pictures of the given records into the pool.
-template <class Model, class Pool>
-void add_images(Model& m, Pool& pool, const Source& source, std::span<const std::uint32_t> records,
-                const EncodingOptions& options = {}) {
-  for_each_image_tensor(m, source, records, options,
+template <class S, class Pool>
+void add_images(S& session, Pool& pool, const Source& source,
+                std::span<const std::uint32_t> records, const EncodingOptions& options = {}) {
+  for_each_image_tensor(session, source, records, options,
                         [&](const auto& images) { pool.add_images(images); });
 }
 
 /// Encodes texts into the pool.
-template <class Model, class Pool>
-void add_texts(Model& m, Pool& pool, std::span<const std::string> texts,
+template <class S, class Pool>
+void add_texts(S& session, Pool& pool, std::span<const std::string> texts,
                const EncodingOptions& options = {}) {
-  for_each_token_batch(m, texts, options, [&](const Tokens& tokens, auto offsets) {
+  for_each_token_batch(session, texts, options, [&](const Tokens& tokens, auto offsets) {
     pool.add_texts(tokens, offsets);
   });
 }

@@ -1,13 +1,18 @@
 // ALBEF's pre-training step: objectives as template arguments over one shared forward pass.
 #pragma once
 
+#include <cmath>
+#include <cstdint>
 #include <type_traits>
+#include <vector>
 
+#include "albef/data/pair_batch.hpp"
 #include "albef/loss/contrastive.hpp"
 #include "albef/loss/matching.hpp"
 #include "albef/loss/queue.hpp"
 #include "albef/models/albef.hpp"
 #include "albef/models/inputs.hpp"
+#include "albef/train/objective.hpp"
 
 namespace albef {
 
@@ -251,5 +256,63 @@ using AlbefObjectives = Pretrain<Itc<Distill>, Itm<Hard>, Mlm<Distill>>;
 /// negatives (official: NegativeOptions::epsilon 0, and the temperature is not clamped). The caller
 /// pushes the batch's identities to the queue with its features.
 using RetrievalObjectives = Pretrain<Itc<Distill, SameIdentity>, Itm<Hard>>;
+
+/// ALBEF's pre-training as an objective; Parts is a Pretrain<...>. The queue's size may differ from
+/// the configuration's.
+template <class C, class Parts = AlbefObjectives>
+struct AlbefPretraining {
+  using Model = Albef<C>;
+  using Batch = PairBatch;
+  static constexpr bool distills = true;  // the momentum model also feeds the queues
+  int queue_size = C::queue_size;
+  PretrainOptions options = {};
+
+  /// The queues, and what the pass under way will push to them.
+  template <class Ctx>
+  struct State {
+    using Queue = FeatureQueue<typename Ctx::Device, typename Ctx::Master>;
+    Queue queue;
+    Tensor<typename Ctx::Master, C::embed_dim> image_m, text_m;  ///< (B, E)
+    const std::int64_t* identities = nullptr;                    ///< (B) or null
+
+    State(typename Ctx::Device& device, const AlbefPretraining& o, std::uint64_t seed)
+        : queue(device, Parts::momentum_features ? o.queue_size : 0, C::embed_dim, seed) {}
+    void named(auto&& f) { queue.named(f); }
+    int start_from(const auto& file) { return queue.start_from(file) ? 2 : 0; }
+    void advance(Ctx&) {
+      if constexpr (Parts::momentum_features)
+        queue.push(image_m.mat(), text_m.mat(), Parts::by_identity ? identities : nullptr);
+    }
+  };
+
+  template <class Ctx>
+  auto operator()(Ctx& ctx, const Model& model, const PairBatch& host, const Step& step,
+                  State<Ctx>& state) const {
+    PretrainBatch<typename Ctx::Real, C> batch;
+    batch.image = upload_images<C>(ctx, host.images);
+    batch.text = upload_tokens<C>(ctx, host.text);
+    upload_masked<C>(ctx, host.masked, batch);
+    batch.identities = ctx.upload(host.image_ids);
+    const auto result = Parts{options}(ctx, model, batch, state.queue, step.alpha);
+    state.image_m = result.image_m;
+    state.text_m = result.text_m;
+    state.identities = batch.identities;
+    return Losses(result.loss)
+        .part("itc", result.loss_itc)
+        .part("itm", result.loss_itm)
+        .part("mlm", result.loss_mlm)
+        .metric("temp", ctx.master_weight(model.temp));
+  }
+  std::vector<PlateauRule> plateaus(int batch_size) const {
+    return {{"itc", itc_plateau(Parts::momentum_features ? queue_size : 0, batch_size)},
+            {"itm", itm_plateau(), 0.005},
+            {"mlm", std::log(static_cast<double>(C::vocab_size))}};
+  }
+};
+
+/// Fine-tuning for retrieval and grounding: pairs of pictures and texts; batch.image_ids says which
+/// pairs show the same picture, also across batches.
+template <class C>
+using RetrievalTraining = AlbefPretraining<C, RetrievalObjectives>;
 
 }  // namespace albef

@@ -10,8 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "albef/checkpoint/checkpoint.hpp"
+#include "albef/core/matrix.hpp"
 #include "albef/core/scores.hpp"
+#include "albef/ops/similarity.hpp"
 #include "albef/tasks/encode.hpp"
 #include "albef/tasks/recall.hpp"
 
@@ -30,17 +31,17 @@ struct RetrievalResult {
 /// Evaluates image-text retrieval as the official code does (Retrieval.py): the pool is the data
 /// set's pictures and captions, and for every query the `k` most similar candidates are re-ranked
 /// by image-text matching, plus `similarity_weight` times the similarity (official: 0).
-template <class Model>
-RetrievalResult evaluate_retrieval(Model& m, const Source& source, const RetrievalSet& set, int k,
+template <class S>
+RetrievalResult evaluate_retrieval(S& session, const Source& source, const RetrievalSet& set, int k,
                                    double similarity_weight = 0,
                                    const EncodingOptions& options = {}) {
   require(!set.images.empty() && !set.texts.empty(), "retrieval: got ", set.images.size(),
           " pictures and ", set.texts.size(), " texts, expected at least one of each");
   require(k > 0, "retrieval: k is ", k, ", expected at least 1");
   const auto start = std::chrono::steady_clock::now();
-  auto pool = retrieval_pool(m);
-  add_images(m, pool, source, set.images, options);
-  add_texts(m, pool, set.texts, options);
+  auto pool = retrieval_pool(session);
+  add_images(session, pool, source, set.images, options);
+  add_texts(session, pool, set.texts, options);
 
   RetrievalResult r;
   r.images = pool.images(), r.texts = pool.texts(), r.k = k;
@@ -53,6 +54,58 @@ RetrievalResult evaluate_retrieval(Model& m, const Source& source, const Retriev
   r.itm_i2t = std::move(scores.i2t), r.itm_t2i = std::move(scores.t2i);
   r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return r;
+}
+
+/// Similarities (n, m) on the host of two sets of features of equal width, (n, width) and
+/// (m, width), computed on the context's device. Begins a step of it.
+template <class Ctx>
+std::vector<typename Ctx::Master> feature_similarities(Ctx& ctx,
+                                                       std::span<const typename Ctx::Master> a,
+                                                       std::span<const typename Ctx::Master> b,
+                                                       int width) {
+  require(width > 0 && a.size() % static_cast<std::size_t>(width) == 0 &&
+              b.size() % static_cast<std::size_t>(width) == 0,
+          "[similarities] got ", a.size(), " and ", b.size(), " values, not rows of width ", width);
+  ctx.begin_step(0);
+  return ctx.no_grad([&] {
+    const auto rows = [&](auto values) {
+      const auto n = static_cast<int>(values.size() / static_cast<std::size_t>(width));
+      return ctx.template constant<dynamic_width>(ctx.upload(values), batch_of(n), width);
+    };
+    return ctx.read(matmul_nt(ctx, rows(a), rows(b)));
+  });
+}
+
+/// Recall by similarity alone, of any model: image_feature(ctx, images) and
+/// text_feature(ctx, tokens) give normalised features of one width. See retrieval_set().
+template <class S, class ImageFeature, class TextFeature>
+Recall retrieval_recall(S& session, const Source& source, const RetrievalSet& set,
+                        ImageFeature&& image_feature, TextFeature&& text_feature,
+                        const EncodingOptions& options = {}) {
+  require(!set.images.empty() && !set.texts.empty(), "retrieval: got ", set.images.size(),
+          " pictures and ", set.texts.size(), " texts, expected at least one of each");
+  const auto images = image_features(session, source, set.images, image_feature, options);
+  const auto texts = text_features(session, set.texts, text_feature, options);
+  const auto n_images = static_cast<int>(set.images.size());
+  const auto n_texts = static_cast<int>(set.texts.size());
+  const auto width = static_cast<int>(images.size()) / n_images;
+  require(texts.size() == static_cast<std::size_t>(width) * set.texts.size(),
+          "retrieval: features of pictures have ", width, " values, those of texts ",
+          texts.size() / set.texts.size());
+  using Master = typename S::Master;
+  const auto similarities = feature_similarities(session.context(), std::span<const Master>(images),
+                                                 std::span<const Master>(texts), width);
+  const std::vector<float> scores(similarities.begin(), similarities.end());
+  return recall(scores, transposed(scores, n_images, n_texts), set.text_image, n_images);
+}
+/// The same by the model's encode_image and encode_text.
+template <class S>
+Recall retrieval_recall(S& session, const Source& source, const RetrievalSet& set,
+                        const EncodingOptions& options = {}) {
+  return retrieval_recall(
+      session, source, set,
+      [&](auto& ctx, const auto& images) { return S::model.encode_image(ctx, images); },
+      [&](auto& ctx, const Tokens& tokens) { return S::model.encode_text(ctx, tokens); }, options);
 }
 
 /// An answer to a query: its place in the pool and its score, and the similarity where the score

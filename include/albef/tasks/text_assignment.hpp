@@ -6,15 +6,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "albef/core/rng.hpp"
+#include "albef/data/pair_batch.hpp"
 #include "albef/loss/matching.hpp"
+#include "albef/models/inputs.hpp"
 #include "albef/models/nlvr.hpp"
 #include "albef/ops/cross_entropy.hpp"
-#include "albef/ops/similarity.hpp"
+#include "albef/train/objective.hpp"
 
 namespace albef {
 
@@ -98,45 +98,6 @@ inline TextAssignment draw_assignments(std::span<const double> weights, int batc
   return out;
 }
 
-/// The model of text-assignment pre-training. It has no momentum copy; vision_proj only measures
-/// how similar pictures are and gets no gradient.
-template <class C>
-struct AlbefNlvrPretrain {
-  using Config = C;
-  static constexpr int classes = 3;
-  Vit<C> visual_encoder;
-  PairedBert<C> text_encoder;
-  Linear<C::vision_width, C::embed_dim> vision_proj;
-  Linear<C::hidden_size, classes> ta_head;
-
-  static constexpr void fields(auto& m, auto&& f) {
-    f("visual_encoder", m.visual_encoder);
-    f("text_encoder", m.text_encoder);
-    f("vision_proj", m.vision_proj);
-    f("ta_head", m.ta_head);
-  }
-  static std::vector<std::string> pretrained_names(const std::string& name) {
-    return detail::paired_names<C>(name);
-  }
-  static bool fresh(std::string_view name) { return name.starts_with("ta_head"); }
-
-  /// Similarities of pictures, states (B, N, Dv) -> (B, B) on the host.
-  template <class Ctx, class Images>
-  auto image_similarities(Ctx& ctx, const Images& images) const {
-    return ctx.scoped([&] {
-      const auto f = l2_normalize(ctx, vision_proj(ctx, first(ctx, images)));  // (B, E)
-      return ctx.read(matmul_nt(ctx, f, f));
-    });
-  }
-  /// Scores of the three answers: states of pictures (B, N, Dv), texts (B, L) -> (B, 3).
-  template <class Ctx, class Images>
-  auto logits(Ctx& ctx, const Images& images, const Tokens& text,
-              const TextAssignment& assignment) const {
-    return ta_head(ctx, text_encoder.cls(ctx, text, images, ctx.upload(assignment.first),
-                                         ctx.upload(assignment.second)));
-  }
-};
-
 template <class Real>
 struct TextAssignmentResult {
   Tensor<accumulator_t<Real>, 1> loss;
@@ -160,12 +121,29 @@ auto assign_texts(Ctx& ctx, const AlbefNlvrPretrain<C>& model,
   const auto images = model.visual_encoder(ctx, image);  // (B, N, Dv)
   const auto similarities = model.image_similarities(ctx, images);
   r.weights = assignment_weights(std::span(similarities), batch, identities, options);
-  RandomStream random(ctx.philox().key, ctx.next_stream());
+  RandomStream random = ctx.host_stream();
   r.assignment = given ? *given : draw_assignments(r.weights, batch, random, options);
-  r.logits = model.logits(ctx, images, text, r.assignment);
+  r.logits = model.logits(ctx, images, text, ctx.upload(r.assignment.first),
+                          ctx.upload(r.assignment.second));
   r.loss =
       cross_entropy(ctx, r.logits, SoftTargets<Real>{.labels = ctx.upload(r.assignment.labels)});
   return r;
 }
+
+/// Text-assignment pre-training of the paired encoder on pairs of pictures and texts. There is no
+/// distillation.
+template <class C>
+struct TextAssignmentTraining {
+  using Model = AlbefNlvrPretrain<C>;
+  using Batch = PairBatch;
+  AssignmentOptions options = {};
+
+  auto operator()(auto& ctx, const Model& model, const PairBatch& batch, const Step&) const {
+    const auto image = upload_images<C>(ctx, batch.images);  // (B, 3, S, S)
+    const auto text = upload_tokens<C>(ctx, batch.text);     // (B, L)
+    return assign_texts(ctx, model, image, text, batch.image_ids, options).loss;
+  }
+  std::vector<PlateauRule> plateaus(int) const { return {{"loss", std::log(3.0)}}; }
+};
 
 }  // namespace albef

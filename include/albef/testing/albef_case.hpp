@@ -9,6 +9,8 @@
 
 #include "albef/checkpoint/checkpoint.hpp"
 #include "albef/models/inputs.hpp"
+#include "albef/models/pretrained_names.hpp"
+#include "albef/optim/adamw.hpp"
 #include "albef/tasks/pretrain.hpp"
 #include "albef/tasks/recall.hpp"
 #include "albef/tasks/retrieval_pool.hpp"
@@ -19,7 +21,7 @@ namespace albef {
 /// Whether configuration C is the one a case was made with; `config` is the case's "config".
 template <class C>
 bool matches_config(const nlohmann::json& config) {
-  for (const auto& [name, value] : config_fields<C>())
+  for (const auto& [name, value] : config_fields(C{}))
     if (config.value(name, value) != value) return false;
   return true;
 }
@@ -166,19 +168,29 @@ GoldenCase with_pretrain_names(const GoldenCase& golden) {
   return renamed;
 }
 
-/// The queues of a case, and what they must be after a step.
+/// The queues of a case, in the official shape (width, size), and what they must be after a step.
 template <class Device, class Queue>
 void load_queues(const GoldenCase& golden, Device& device, Queue& queue) {
-  load_transposed(device, golden.weight("image_queue").template as<float>(), queue.image());
-  load_transposed(device, golden.weight("text_queue").template as<float>(), queue.text());
+  const auto load = [&](const char* name, Mat<float> m) {
+    const auto rows = transposed(golden.weight(name).template as<float>(), m.cols, m.rows);
+    copy_to_device(device, m.data, rows.data(), static_cast<std::int64_t>(rows.size()));
+  };
+  load("image_queue", queue.image());
+  load("text_queue", queue.text());
   if (golden.weights.contains("queue_ptr"))
     queue.set_pointer(static_cast<int>(golden.weight("queue_ptr").values.at(0)));
 }
 template <class Device, class Queue>
 void check_queues(const std::string& step, Device& device, const Queue& queue,
                   GoldenReport& report) {
-  report.check(step + "image_queue", read_transposed(device, queue.image()));
-  report.check(step + "text_queue", read_transposed(device, queue.text()));
+  const auto check = [&](const char* name, Mat<float> m) {
+    std::vector<float> rows(static_cast<std::size_t>(m.rows) * static_cast<std::size_t>(m.cols));
+    copy_to_host(device, rows.data(), static_cast<const float*>(m.data),
+                 static_cast<std::int64_t>(rows.size()));
+    report.check(step + name, transposed(rows, m.rows, m.cols));
+  };
+  check("image_queue", queue.image());
+  check("text_queue", queue.text());
   report.check_value(step + "queue_ptr", queue.pointer());
 }
 

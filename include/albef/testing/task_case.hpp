@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "albef/models/gradcam.hpp"
-#include "albef/models/nlvr.hpp"
-#include "albef/models/ve.hpp"
-#include "albef/models/vqa.hpp"
+#include "albef/tasks/nlvr.hpp"
 #include "albef/tasks/text_assignment.hpp"
+#include "albef/tasks/ve.hpp"
+#include "albef/tasks/vqa.hpp"
 #include "albef/testing/albef_case.hpp"
 
 namespace albef {
@@ -186,9 +186,9 @@ void run_vqa_case(const GoldenCase& golden, GoldenReport& report) {
   }
   if (golden.expected.contains("loss")) {
     AnswerRows<float> rows;
-    model.upload_answers(ctx, run.text("answer_input_ids", "answer_attention_mask"),
-                         golden.input("k").template as<std::int32_t>(),
-                         golden.input("weights").template as<float>(), in, rows);
+    upload_answers(ctx, run.text("answer_input_ids", "answer_attention_mask"),
+                   golden.input("k").template as<std::int32_t>(),
+                   golden.input("weights").template as<float>(), in, rows);
     if (distill.on) update_momentum(run.store(), golden.config.value("momentum", 0.995));
     const auto loss = vqa_loss(ctx, model, in, distill.alpha);
     report.check_value("loss", static_cast<double>(ctx.item(loss)));

@@ -1,10 +1,9 @@
-// The losses of training passes on their way from the device to the host.
+// The losses and metrics of training passes on their way from the device to the host.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <limits>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -12,23 +11,26 @@
 
 #include "albef/core/error.hpp"
 #include "albef/core/readback.hpp"
+#include "albef/train/objective.hpp"
 
 namespace albef {
 
-/// Losses of a pass by name, on the host, and the temperature it used (NaN where there is none).
+/// Losses and metrics of a pass by name, on the host.
 struct PassLosses {
-  std::vector<std::pair<std::string_view, double>> values;
-  double temperature = std::numeric_limits<double>::quiet_NaN();
+  std::vector<std::pair<std::string_view, double>> losses;  ///< "loss" first, then its parts
+  std::vector<std::pair<std::string_view, double>> metrics;
 
-  bool finite() const {
-    for (const auto& [name, value] : values)
-      if (!std::isfinite(value)) return false;
-    return true;
+  /// The loss or metric called `name`; Error if there is none.
+  double at(std::string_view name) const {
+    for (const auto* list : {&losses, &metrics})
+      for (const auto& [n, value] : *list)
+        if (n == name) return value;
+    fail("[losses] there is no '", name, "'");
   }
 };
 
-/// Losses of passes that were started, in order. Each pass is open(), fetch() for every loss,
-/// close(); finish() returns the earliest that was not yet asked for.
+/// Losses of passes that were started, in order. Each pass is start(); finish() returns the
+/// earliest that was not yet asked for.
 template <class Device, class T>
 class LossReadings {
  public:
@@ -38,55 +40,45 @@ class LossReadings {
 
   explicit LossReadings(Device& device) : device_(device) {}
 
-  void open() {
+  /// Fetches what an objective gave. False if a loss is known not to be finite.
+  bool start(const Losses<T>& losses) {
     if (started_ - finished_ == ring_.size()) grow();
-    current_ = ring_[started_++ % ring_.size()].get();
-    current_->values.clear();
-    current_->names.clear();
-    current_->temperature = false;
-  }
-  /// A loss on the device; null: the pass has no such loss.
-  void fetch(std::string_view name, const T* loss) {
-    if (!loss) return;
-    current_->names.push_back(name);
-    current_->values.fetch(loss);
-  }
-  /// The temperature on the device, behind all losses.
-  void fetch_temperature(const T* temperature) {
-    current_->temperature = true;
-    current_->values.fetch(temperature);
-  }
-  /// Ends a pass's series. False if a value is known not to be finite.
-  bool close() {
-    current_->values.close();
-    if constexpr (!deferred)
-      for (const T value : current_->values.wait())
-        if (!std::isfinite(value)) return false;
+    Reading& reading = *ring_[started_++ % ring_.size()];
+    reading.values.clear();
+    reading.entries.assign(losses.entries().begin(), losses.entries().end());
+    for (const auto& entry : reading.entries) reading.values.fetch(entry.value);
+    reading.values.close();
+    if constexpr (!deferred) {
+      const auto& values = reading.values.wait();
+      for (std::size_t i = 0; i < reading.entries.size(); ++i)
+        if (reading.entries[i].is_loss && !std::isfinite(values[i])) return false;
+    }
     return true;
   }
   /// Waits for the losses of the earliest pass that was not yet asked for.
-  void finish(PassLosses& losses) {
+  void finish(PassLosses& out) {
     require(started_ > finished_, "[losses] no pass was started");
     Reading& reading = *ring_[finished_++ % ring_.size()];
     const auto& values = reading.values.wait();
-    losses = {std::move(losses.values)};
-    losses.values.clear();
-    for (std::size_t i = 0; i < reading.names.size(); ++i)
-      losses.values.emplace_back(reading.names[i], static_cast<double>(values[i]));
-    if (reading.temperature) losses.temperature = static_cast<double>(values.back());
+    out.losses.clear();
+    out.metrics.clear();
+    for (std::size_t i = 0; i < reading.entries.size(); ++i) {
+      const auto& entry = reading.entries[i];
+      (entry.is_loss ? out.losses : out.metrics)
+          .emplace_back(entry.name, static_cast<double>(values[i]));
+    }
   }
 
   /// Nobody will ask for the passes that were started.
   void forget() { finished_ = started_; }
 
  private:
-  static constexpr int max_values = 5;
-
   struct Reading {
-    explicit Reading(Device& device) : values(device, max_values) {}
+    explicit Reading(Device& device) : values(device, static_cast<int>(Losses<T>::capacity)) {
+      entries.reserve(Losses<T>::capacity);
+    }
     Readback<Device, T> values;
-    std::vector<std::string_view> names;
-    bool temperature = false;
+    std::vector<typename Losses<T>::Entry> entries;
   };
 
   /// One more place in the ring, all of which is waited for.
@@ -101,7 +93,6 @@ class LossReadings {
   Device& device_;
   std::vector<std::unique_ptr<Reading>> ring_;
   std::size_t started_ = 0, finished_ = 0;
-  Reading* current_ = nullptr;
 };
 
 }  // namespace albef

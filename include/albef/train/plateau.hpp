@@ -13,13 +13,6 @@
 
 namespace albef {
 
-/// ITM loss of a model that only knows that one of three pairs matches: 0.6365.
-inline double itm_plateau() { return std::log(3.0) - std::log(2.0) * 2 / 3; }
-/// ITC loss (mean of both directions) when all candidates look alike.
-inline double itc_plateau(int queue, int batch) { return std::log(queue + batch); }
-/// MLM loss when all words look alike.
-inline double mlm_plateau(int vocabulary) { return std::log(vocabulary); }
-
 /// A loss and the value it has when nothing is learned.
 struct PlateauRule {
   std::string loss;

@@ -1,10 +1,9 @@
-// The training loop without model and data: schedule, accumulation, metrics, checkpoints, resume
-// and stopping. A template of the losses only, so that a program with several models has it once.
+// The training loop without model and data: schedule, accumulation, metrics, validation,
+// checkpoints, resume and stopping.
 #pragma once
 
-#include <unistd.h>
-
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -18,32 +17,32 @@
 #include <utility>
 #include <vector>
 
-#include "albef/checkpoint/checkpoint.hpp"
+#include "albef/checkpoint/info.hpp"
 #include "albef/core/file.hpp"
-#include "albef/data/batch_loader.hpp"
-#include "albef/optim/adamw.hpp"
 #include "albef/optim/schedule.hpp"
 #include "albef/train/metrics.hpp"
+#include "albef/train/objective.hpp"
+#include "albef/train/pass_losses.hpp"
 #include "albef/train/plateau.hpp"
 #include "albef/train/progress.hpp"
+#include "albef/train/run_folder.hpp"
 #include "albef/train/signals.hpp"
+#include "albef/train/validation.hpp"
 
 namespace albef {
 
 /// What a run is made of besides model and data. Learning rates as in optim/schedule.hpp.
 struct TrainOptions {
   std::string output = "run";  ///< folder for checkpoint.safetensors, metrics.jsonl, summary.json
+  Existing existing = Existing::refuse;  ///< what fit() does with a run that is there already
   int epochs = 30;
   std::int64_t max_steps = 0;  ///< stop after this many optimizer steps in all; 0: after `epochs`
   int accumulate = 1;          ///< batches per optimizer step
   double lr = 1e-4, min_lr = 1e-5, warmup_lr = 1e-5;
   bool official_schedule = false;  ///< stairs of the official loop instead of per-iteration cosine
   int warmup = 1000;               ///< iterations; units of 100 iterations with official_schedule
-  AdamWOptions optimizer = {};
-  double momentum = 0.995;  ///< of the moving average; 0: the momentum model is the model itself
-  double alpha = 0.4;       ///< weight of the momentum model's targets
-  int alpha_epochs = 1;     ///< epochs over which alpha grows from 0 (the paper: one; 0: at once)
-  std::uint64_t seed = 42;
+  double alpha = 0.4;              ///< weight of the momentum model's targets
+  int alpha_epochs = 1;  ///< epochs over which alpha grows from 0 (the paper: one; 0: at once)
   std::int64_t save_every = 0;  ///< optimizer steps between checkpoints; 0: each epoch
   bool keep_epochs = false;     ///< also keep checkpoint_<epoch>.safetensors of every epoch
   int plateau_steps = 200;      ///< block length of the no-learning warning
@@ -53,21 +52,26 @@ struct TrainOptions {
 /// How a run ended.
 struct TrainSummary {
   std::int64_t steps = 0;  ///< optimizer steps of the whole run, resumed parts included
-  std::int64_t pairs = 0;  ///< image-text pairs seen
+  std::int64_t pairs = 0;  ///< examples seen
   double seconds = 0;      ///< time spent training
   bool finished = false;   ///< false: stopped by a signal, to be resumed
   int signal = 0;
   double pairs_per_second() const { return seconds > 0 ? static_cast<double>(pairs) / seconds : 0; }
 };
 
-/// What of Trainer does not depend on the types of task and loader.
-template <class Losses>
+/// A place in the data: the batch that comes next.
+struct DataPosition {
+  std::int64_t epoch = 0, batch = 0;
+};
+
+/// What of Trainer does not depend on the types of training and loader.
 class TrainingLoop {
  public:
   TrainingLoop(const TrainingLoop&) = delete;
   TrainingLoop& operator=(const TrainingLoop&) = delete;
 
-  std::string checkpoint_path() const { return options_.output + "/checkpoint.safetensors"; }
+  const RunFolder& folder() const { return folder_; }
+  std::string checkpoint_path() const { return folder_.file(RunFolder::checkpoint); }
   std::int64_t steps_per_epoch() const { return data_.batches_per_epoch / options_.accumulate; }
   std::int64_t total_steps() const {
     const std::int64_t all = options_.epochs * steps_per_epoch();
@@ -89,10 +93,11 @@ class TrainingLoop {
   /// checkpoint stays) or too many records are unusable.
   TrainSummary run();
 
-  /// Calls f(epochs done) after each epoch, e.g. to evaluate on a validation set and to keep the
-  /// best weights; its time does not count as training. f must leave the weights as they are, and
-  /// needs a context of its own over the task's store (the task's has dropout on).
-  void after_epoch(std::function<void(int)> f) { after_epoch_ = std::move(f); }
+  /// Calls f() after each epoch, once it is saved; its time does not count as training, its numbers
+  /// become metrics of the run, and the weights of its best score are kept. f must leave the
+  /// weights as they are, and needs a context of its own over the training's store (see Session).
+  void validate(std::function<Validation()> f) { validate_ = std::move(f); }
+  const BestEpoch& best() const { return best_; }
 
   /// The metrics of the run so far, after run().
   const MetricHistory& history() const { return history_; }
@@ -103,16 +108,16 @@ class TrainingLoop {
     std::int64_t epoch = 0, batch = 0;
     std::vector<std::int64_t> records;
   };
-  /// What the loop must know of loader and task.
+  /// What the loop must know of loader and training.
   struct Data {
     std::int64_t batches_per_epoch;
     int batch_size;
-    bool deferred;  ///< the losses of a step are asked for after the next one was started
+    bool deferred;    ///< the losses of a step are asked for after the next one was started
+    double max_norm;  ///< of the gradient; above 0 its norm is a metric
   };
 
   TrainingLoop(TrainOptions options, CheckpointInfo extra, Data data);
-
-  ~TrainingLoop();
+  ~TrainingLoop() = default;
 
   const TrainOptions& options() const { return options_; }
 
@@ -122,48 +127,52 @@ class TrainingLoop {
   // What Trainer knows.
 
   /// Starts the forward and backward pass of the next batch and returns its size.
-  virtual int start_pass(std::uint64_t number, double alpha, Place& place) = 0;
+  virtual int start_pass(const Step& step, Place& place) = 0;
   /// The losses of the earliest pass that was started.
-  virtual void finish_pass(Losses& losses) = 0;
+  virtual void finish_pass(PassLosses& losses) = 0;
   /// Updates the weights at the end of step `step`.
   virtual void update(std::int64_t step, double lr) = 0;
   /// The norm of the gradient of one of the last two steps, where it is clipped.
   virtual double gradient_norm(std::int64_t step) = 0;
-  virtual LoaderPosition position() const = 0;
-  virtual void seek(LoaderPosition position) = 0;
+  virtual DataPosition position() const = 0;
+  virtual void seek(DataPosition position) = 0;
   virtual std::vector<PlateauRule> plateaus() const = 0;
-  /// What a checkpoint says of the model.
+  /// What a checkpoint says of the model, and of the training's course.
   virtual CheckpointInfo info() const = 0;
+  virtual CheckpointInfo training_course() const = 0;
   virtual void save(const std::string& path, const CheckpointInfo& info) = 0;
+  /// The same without what only a resume needs.
+  virtual void save_weights(const std::string& path, const CheckpointInfo& info) = 0;
   /// Reads a checkpoint that says `found` of the model, and returns what it says.
   virtual CheckpointInfo load(const std::string& path, const CheckpointInfo& found) = 0;
+  /// Called after a validation, which may have left gradients.
+  virtual void after_validation() = 0;
 
   /// A step that was started, and what its report needs.
-  struct Step {
+  struct StepReport {
     bool open = false;  ///< not yet reported
     std::int64_t number = 0, pairs = 0;
-    double lr = 0, alpha = 0, temperature = 0;
+    double lr = 0, alpha = 0;
     std::vector<Place> places;
-    std::size_t finished = 0;  ///< passes whose losses are in `sums`
-    std::vector<double> sums;
+    std::size_t finished = 0;           ///< passes whose losses are in `sums`
+    std::vector<double> sums, metrics;  ///< means over the step's passes
   };
 
-  void one_step(Step& s);
+  void one_step(StepReport& s);
 
   /// Takes the losses of the next pass of a step.
-  void add_losses(Step& s);
+  void add_losses(StepReport& s);
 
   /// Metrics, warnings and progress of a step, once.
-  void report(Step& s, MetricsLog& log, Progress& progress, PlateauDetector& plateau,
+  void report(StepReport& s, MetricsLog& log, Progress& progress, PlateauDetector& plateau,
               std::int64_t pairs_before);
 
-  void check_finite(const Step& s, const Place& place) const;
+  void check_finite(const StepReport& s, const Place& place) const;
 
-  void call_after_epoch() {
-    const auto before = Clock::now();
-    after_epoch_(static_cast<int>(step_ / steps_per_epoch()));
-    started_ += Clock::now() - before;
-  }
+  /// Validates the weights after `step_` steps.
+  void run_validation(MetricsLog& log, Progress& progress);
+  /// Whether the last epoch was saved, and its validation lost.
+  bool validation_is_due(const MetricHistory& history) const;
 
   /// Batches that do not fill a last accumulated step are left out.
   void skip_rest_of_epoch() {
@@ -174,45 +183,37 @@ class TrainingLoop {
   CheckpointInfo course() const;
 
   void save();
-
   void keep(std::int64_t epoch) const;
-
   void write_summary() const;
 
   TrainOptions options_;
+  RunFolder folder_;
   CheckpointInfo extra_;
   Data data_;
-  std::function<void(int)> after_epoch_;
+  std::function<Validation()> validate_;
+  BestEpoch best_{folder_};
   std::int64_t step_ = 0, saved_step_ = -1;
   TrainSummary summary_;
   MetricHistory history_;
   Clock::time_point started_ = Clock::now();
-  Losses losses_;
-  Step steps_[2];  // the one under way, and the one before
+  PassLosses losses_;
+  StepReport steps_[2];  // the one under way, and the one before
   std::vector<NamedValue> values_;
+  double last_score_ = std::nan("");  // of the last validation
 };
 
-template <class Losses>
-TrainingLoop<Losses>::TrainingLoop(TrainOptions options, CheckpointInfo extra, Data data)
-    : options_(std::move(options)), extra_(std::move(extra)), data_(data) {
+inline TrainingLoop::TrainingLoop(TrainOptions options, CheckpointInfo extra, Data data)
+    : options_(std::move(options)),
+      folder_(options_.output),
+      extra_(std::move(extra)),
+      data_(data) {
   require(options_.accumulate >= 1, "accumulate is ", options_.accumulate, ", expected at least 1");
   require(options_.epochs >= 1, "epochs is ", options_.epochs, ", expected at least 1");
-  require(options_.momentum >= 0 && options_.momentum <= 1, "momentum is ", options_.momentum,
-          ", expected 0 to 1");
   require(steps_per_epoch() >= 1, "an epoch has ", data_.batches_per_epoch,
           " batches, fewer than accumulate = ", options_.accumulate);
-  std::error_code error;
-  std::filesystem::create_directories(options_.output, error);
-  require(!error, options_.output, ": ", error.message());
-  require(::access(options_.output.c_str(), W_OK) == 0, options_.output,
-          ": the folder is not writable");
 }
 
-template <class Losses>
-TrainingLoop<Losses>::~TrainingLoop() = default;
-
-template <class Losses>
-double TrainingLoop<Losses>::lr(std::int64_t step) const {
+inline double TrainingLoop::lr(std::int64_t step) const {
   if (options_.official_schedule)
     return OfficialSchedule{{.lr = options_.lr,
                              .min_lr = options_.min_lr,
@@ -226,18 +227,17 @@ double TrainingLoop<Losses>::lr(std::int64_t step) const {
       .lr(step);
 }
 
-template <class Losses>
-bool TrainingLoop<Losses>::resume() {
+inline bool TrainingLoop::resume() {
+  if (!folder_.has(RunFolder::checkpoint)) return false;
   const std::string path = checkpoint_path();
-  if (::access(path.c_str(), F_OK) != 0) return false;
-  const CheckpointInfo info = load(path, SafeTensors::open(path).metadata());
+  const CheckpointInfo found = SafeTensors::open(path).metadata();
   const CheckpointInfo course = this->course();
   std::vector<std::pair<std::string, std::string>> now{{"train.epochs", course.at("train.epochs")}};
   now.insert(now.end(), course.begin(), course.end());
   now.insert(now.end(), extra_.begin(), extra_.end());
   for (const auto& [name, value] : now) {
-    const auto it = info.find(name);
-    require(it != info.end(), path, ": not a checkpoint of this kind of run: no entry '", name,
+    const auto it = found.find(name);
+    require(it != found.end(), path, ": not a checkpoint of this kind of run: no entry '", name,
             "'");
     const std::string what = name.starts_with("train.") ? name.substr(6) : name;
     constexpr std::size_t readable = 60;
@@ -246,44 +246,55 @@ bool TrainingLoop<Losses>::resume() {
     require(it->second == value, path, ": the run was started with ", what, " ", it->second,
             ", now it is ", value);
   }
-  const auto number = [&](const char* name) {
-    const auto it = info.find(name);
-    require(it != info.end(), path, ": no entry '", name, "'");
-    return std::stod(it->second);
+  const auto number = [&](const char* name, double limit) {
+    const std::string& text = info_entry(path, found, name);
+    double value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, code] = std::from_chars(text.data(), end, value);
+    require(code == std::errc{} && stop == end && value >= 0 && value <= limit, path, ": entry '",
+            name, "' is '", text, "', expected a number from 0 to ", limit);
+    return value;
   };
-  step_ = static_cast<std::int64_t>(number("train.step"));
-  summary_.pairs = static_cast<std::int64_t>(number("train.pairs"));
-  summary_.seconds = number("train.seconds");
-  seek({static_cast<std::int64_t>(number("train.epoch")),
-        static_cast<std::int64_t>(number("train.batch"))});
+  constexpr double exact = 9007199254740992;  // whole numbers up to here
+  const auto step = static_cast<std::int64_t>(number("train.step", exact));
+  const auto pairs = static_cast<std::int64_t>(number("train.pairs", exact));
+  const double seconds = number("train.seconds", 1e12);
+  const DataPosition place{static_cast<std::int64_t>(number("train.epoch", exact)),
+                           static_cast<std::int64_t>(number("train.batch", exact))};
+  load(path, found);
+  seek(place);
+  step_ = step;
+  summary_.pairs = pairs;
+  summary_.seconds = seconds;
+  best_.resume();
   return true;
 }
 
-template <class Losses>
-TrainSummary TrainingLoop<Losses>::run() {
+inline TrainSummary TrainingLoop::run() {
   StopGuard stop;
-  MetricsLog log(options_.output + "/metrics.jsonl", step_);
+  MetricsLog log(folder_.file(RunFolder::metrics), step_);
   Progress progress(options_.progress);
   const int warmup = options_.warmup * (options_.official_schedule ? 100 : 1);
   PlateauDetector plateau(plateaus(), warmup, options_.plateau_steps);
   const std::int64_t pairs_before = summary_.pairs;
   started_ = Clock::now();
-  const auto report_step = [&](Step& s) { report(s, log, progress, plateau, pairs_before); };
+  const auto report_step = [&](StepReport& s) { report(s, log, progress, plateau, pairs_before); };
+  if (validation_is_due(log.history())) run_validation(log, progress);
   while (step_ < total_steps() && !stop.stop_requested()) {
-    Step& now = steps_[static_cast<std::size_t>(step_ % 2)];
+    StepReport& now = steps_[static_cast<std::size_t>(step_ % 2)];
     one_step(now);
     // The report of a step waits for its losses: where the device works on by itself, until the
     // next step is under way, or the weights are written.
     const bool epoch_ends = step_ % steps_per_epoch() == 0;
+    const bool validates = validate_ && (epoch_ends || step_ == total_steps());
     const bool due = options_.save_every > 0 ? step_ % options_.save_every == 0 : epoch_ends;
     const bool keeps = epoch_ends && options_.keep_epochs;
     report_step(steps_[static_cast<std::size_t>(step_ % 2)]);
-    if (!data_.deferred || due || keeps || (epoch_ends && after_epoch_) || step_ == total_steps())
-      report_step(now);
+    if (!data_.deferred || due || keeps || validates || step_ == total_steps()) report_step(now);
     if (epoch_ends) skip_rest_of_epoch();
     // A validation that fails does not lose the epoch.
-    if (due || keeps || (epoch_ends && after_epoch_)) progress.aside([&] { save(); });
-    if (epoch_ends && after_epoch_) progress.aside([&] { call_after_epoch(); });
+    if (due || keeps || validates) progress.aside([&] { save(); });
+    if (validates) progress.aside([&] { run_validation(log, progress); });
     if (keeps) keep(step_ / steps_per_epoch() - 1);
   }
   report_step(steps_[static_cast<std::size_t>((step_ + 1) % 2)]);
@@ -296,17 +307,21 @@ TrainSummary TrainingLoop<Losses>::run() {
   return summary_;
 }
 
-template <class Losses>
-void TrainingLoop<Losses>::one_step(Step& s) {
+inline void TrainingLoop::one_step(StepReport& s) {
   s.open = true;
   s.number = step_;
   s.lr = lr(step_), s.alpha = alpha(step_);
   s.finished = 0;
   s.sums.clear();
+  s.metrics.clear();
   s.places.resize(static_cast<std::size_t>(options_.accumulate));
+  Step step{.step = step_,
+            .steps = total_steps(),
+            .epoch = static_cast<double>(step_) / static_cast<double>(steps_per_epoch()),
+            .alpha = s.alpha};
   for (int i = 0; i < options_.accumulate; ++i) {
-    const auto pass = static_cast<std::uint64_t>(step_ * options_.accumulate + i);
-    const int pairs = start_pass(pass, s.alpha, s.places[static_cast<std::size_t>(i)]);
+    step.number = static_cast<std::uint64_t>(step_ * options_.accumulate + i);
+    const int pairs = start_pass(step, s.places[static_cast<std::size_t>(i)]);
     if (!data_.deferred) add_losses(s);
     summary_.pairs += pairs;
   }
@@ -315,81 +330,106 @@ void TrainingLoop<Losses>::one_step(Step& s) {
   ++step_;
 }
 
-template <class Losses>
-void TrainingLoop<Losses>::add_losses(Step& s) {
+inline void TrainingLoop::add_losses(StepReport& s) {
   finish_pass(losses_);
   check_finite(s, s.places[s.finished++]);
-  s.sums.resize(losses_.values.size(), 0.0);
-  for (std::size_t k = 0; k < s.sums.size(); ++k)
-    s.sums[k] += losses_.values[k].second / options_.accumulate;
-  s.temperature = losses_.temperature;
+  const auto add = [&](std::vector<double>& sums, const auto& values) {
+    sums.resize(values.size(), 0.0);
+    for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += values[k].second / options_.accumulate;
+  };
+  add(s.sums, losses_.losses);
+  add(s.metrics, losses_.metrics);
 }
 
-template <class Losses>
-void TrainingLoop<Losses>::report(Step& s, MetricsLog& log, Progress& progress,
-                                  PlateauDetector& plateau, std::int64_t pairs_before) {
+inline void TrainingLoop::report(StepReport& s, MetricsLog& log, Progress& progress,
+                                 PlateauDetector& plateau, std::int64_t pairs_before) {
   if (!s.open) return;
   while (s.finished < s.places.size()) add_losses(s);
   s.open = false;
   values_.clear();
   for (std::size_t k = 0; k < s.sums.size(); ++k)
-    values_.emplace_back(losses_.values[k].first, s.sums[k]);
+    values_.emplace_back(losses_.losses[k].first, s.sums[k]);
   const std::size_t losses = values_.size();
+  for (std::size_t k = 0; k < s.metrics.size(); ++k)
+    values_.emplace_back(losses_.metrics[k].first, s.metrics[k]);
+  if (data_.max_norm > 0) values_.emplace_back("grad_norm", gradient_norm(s.number));
+  const std::size_t shown = values_.size();
   values_.emplace_back("lr", s.lr);
   values_.emplace_back("alpha", s.alpha);
-  if (!std::isnan(s.temperature)) values_.emplace_back("temp", s.temperature);
-  if (options_.optimizer.max_norm > 0) values_.emplace_back("grad_norm", gradient_norm(s.number));
   log.write(s.number, values_);
   for (std::size_t k = 0; k < losses; ++k) {
     const std::string warning = plateau.observe(s.number, values_[k].first, values_[k].second);
     if (!warning.empty()) progress.message(warning);
   }
+  values_.resize(shown);
+  if (!std::isnan(last_score_)) values_.emplace_back("val.score", last_score_);
   progress.update({.step = s.number + 1,
                    .total_steps = total_steps(),
                    .epoch = static_cast<int>(s.number / steps_per_epoch()) + 1,
                    .epochs = options_.epochs,
                    .pairs = s.pairs - pairs_before,
-                   .losses = std::span<const NamedValue>(values_).first(losses),
+                   .losses = values_,
                    .lr = s.lr});
 }
 
-template <class Losses>
-void TrainingLoop<Losses>::check_finite(const Step& s, const Place& place) const {
-  for (const auto& [name, value] : losses_.values) {
+inline void TrainingLoop::check_finite(const StepReport& s, const Place& place) const {
+  for (const auto& [name, value] : losses_.losses) {
     if (std::isfinite(value)) continue;
     std::string records;
     for (std::size_t i = 0; i < std::min<std::size_t>(8, place.records.size()); ++i)
       records += (i ? ", " : "") + std::to_string(place.records[i]);
     fail("step ", s.number, ": the loss '", name, "' is not finite (epoch ", place.epoch,
          ", batch ", place.batch, ", records ", records, place.records.size() > 8 ? ", ..." : "",
-         "); nothing was ", data_.deferred ? "saved" : "updated", ", the last checkpoint is ",
-         checkpoint_path());
+         "); nothing was ", data_.deferred ? "saved" : "updated",
+         folder_.has(RunFolder::checkpoint) ? concat(", the last checkpoint is ", checkpoint_path())
+                                            : ", there is no checkpoint yet");
   }
 }
 
-template <class Losses>
-CheckpointInfo TrainingLoop<Losses>::course() const {
-  return {{"train.batch_size", concat(data_.batch_size)},
-          {"train.batches_per_epoch", concat(data_.batches_per_epoch)},
-          {"train.accumulate", concat(options_.accumulate)},
-          {"train.epochs", concat(options_.epochs)},
-          {"train.seed", concat(options_.seed)},
-          {"train.lr", concat(options_.lr)},
-          {"train.min_lr", concat(options_.min_lr)},
-          {"train.warmup_lr", concat(options_.warmup_lr)},
-          {"train.warmup", concat(options_.warmup)},
-          {"train.schedule", options_.official_schedule ? "official" : "per iteration"},
-          {"train.weight_decay", concat(options_.optimizer.weight_decay)},
-          {"train.betas", concat(options_.optimizer.beta1, ' ', options_.optimizer.beta2)},
-          {"train.eps", concat(options_.optimizer.eps)},
-          {"train.max_norm", concat(options_.optimizer.max_norm)},
-          {"train.momentum", concat(options_.momentum)},
-          {"train.alpha", concat(options_.alpha)},
-          {"train.alpha_epochs", concat(options_.alpha_epochs)}};
+inline bool TrainingLoop::validation_is_due(const MetricHistory& history) const {
+  if (!validate_ || step_ == 0 || (step_ % steps_per_epoch() != 0 && step_ != total_steps()))
+    return false;
+  const MetricSeries* scores = history.find("val.score");
+  return !scores || scores->steps.back() != static_cast<double>(step_ - 1);
 }
 
-template <class Losses>
-void TrainingLoop<Losses>::save() {
+inline void TrainingLoop::run_validation(MetricsLog& log, Progress& progress) {
+  const auto before = Clock::now();
+  const Validation validation = validate_();
+  after_validation();
+  const auto epoch = static_cast<int>((step_ + steps_per_epoch() - 1) / steps_per_epoch());
+  progress.message(concat("epoch ", epoch, ": validation ", percent(validation.score),
+                          best_.is_best(validation.score) ? ", the best so far" : ""));
+  CheckpointInfo info = this->info();
+  info.insert(extra_.begin(), extra_.end());
+  best_.add(
+      epoch, validation, std::move(info),
+      [this](const std::string& path, const CheckpointInfo& all) { save_weights(path, all); });
+  last_score_ = validation.score;
+  const auto numbers = validation.numbers();
+  const std::vector<MetricsLog::Value> values(numbers.begin(), numbers.end());
+  log.write(step_ - 1, values);
+  started_ += Clock::now() - before;
+}
+
+inline CheckpointInfo TrainingLoop::course() const {
+  CheckpointInfo course = training_course();
+  course.merge(
+      CheckpointInfo{{"train.batch_size", concat(data_.batch_size)},
+                     {"train.batches_per_epoch", concat(data_.batches_per_epoch)},
+                     {"train.accumulate", concat(options_.accumulate)},
+                     {"train.epochs", concat(options_.epochs)},
+                     {"train.lr", concat(options_.lr)},
+                     {"train.min_lr", concat(options_.min_lr)},
+                     {"train.warmup_lr", concat(options_.warmup_lr)},
+                     {"train.warmup", concat(options_.warmup)},
+                     {"train.schedule", options_.official_schedule ? "official" : "per iteration"},
+                     {"train.alpha", concat(options_.alpha)},
+                     {"train.alpha_epochs", concat(options_.alpha_epochs)}});
+  return course;
+}
+
+inline void TrainingLoop::save() {
   const auto now = Clock::now();
   summary_.seconds += std::chrono::duration<double>(now - started_).count();
   CheckpointInfo info = this->info();
@@ -405,11 +445,10 @@ void TrainingLoop<Losses>::save() {
   started_ = Clock::now();
 }
 
-template <class Losses>
-void TrainingLoop<Losses>::keep(std::int64_t epoch) const {
+inline void TrainingLoop::keep(std::int64_t epoch) const {
   char name[64];
-  std::snprintf(name, sizeof name, "/checkpoint_%02lld.safetensors", static_cast<long long>(epoch));
-  const std::string kept = options_.output + name, part = kept + ".part";
+  std::snprintf(name, sizeof name, "checkpoint_%02lld.safetensors", static_cast<long long>(epoch));
+  const std::string kept = folder_.file(name), part = kept + ".part";
   std::error_code error;
   const auto copy = std::filesystem::copy_options::overwrite_existing;
   std::filesystem::copy_file(checkpoint_path(), part, copy, error);
@@ -417,14 +456,13 @@ void TrainingLoop<Losses>::keep(std::int64_t epoch) const {
   require(!error, kept, ": ", error.message());
 }
 
-template <class Losses>
-void TrainingLoop<Losses>::write_summary() const {
+inline void TrainingLoop::write_summary() const {
   const nlohmann::ordered_json json = {{"train_seconds", summary_.seconds},
                                        {"pairs_per_second", summary_.pairs_per_second()},
                                        {"steps", summary_.steps},
                                        {"pairs", summary_.pairs},
                                        {"finished", summary_.finished}};
-  write_file(options_.output + "/summary.json", json.dump(2) + '\n');
+  write_file(folder_.file(RunFolder::summary), json.dump(2) + '\n');
 }
 
 }  // namespace albef

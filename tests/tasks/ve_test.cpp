@@ -1,7 +1,7 @@
 // Visual entailment and the classifier's loss.
-#include "albef/models/ve.hpp"
+#include "albef/tasks/ve.hpp"
 
-#include "micro.hpp"
+#include "../models/micro.hpp"
 
 namespace ve_test {
 
@@ -24,7 +24,7 @@ albef::ClassBatch class_batch(int pairs, std::vector<std::int32_t> labels) {
 const albef::ClassBatch host = class_batch(3, {2, 0, 1});
 
 auto loss(VeBench& b, double alpha) {
-  return classify(b.ctx, b.model, Model::upload(b.ctx, host), alpha).loss;
+  return classify(b.ctx, b.model, upload(b.ctx, b.model, host), alpha).loss;
 }
 
 }  // namespace
@@ -39,7 +39,7 @@ TEST_CASE("visual entailment: the gradient agrees with differences, with and wit
 TEST_CASE("visual entailment: the loss mixes labels and the momentum model's opinion") {
   VeBench b;
   b.ctx.begin_step(0);
-  const auto in = Model::upload(b.ctx, host);
+  const auto in = upload(b.ctx, b.model, host);
   const auto rows = [&](Plane plane) {
     return b.ctx.frozen(plane, [&] { return b.ctx.read(b.model.logits(b.ctx, in)); });
   };
@@ -66,14 +66,14 @@ TEST_CASE("visual entailment: hypotheses about one picture share it") {
   batch.images.resize(batch.images.size() / 5 * 2);
   batch.image_of = {1, 0, 0, 1, 1};
   check_sharing(b, batch, [&](const albef::ClassBatch& in) {
-    return classify(b.ctx, b.model, Model::upload(b.ctx, in), 0.4).loss;
+    return classify(b.ctx, b.model, upload(b.ctx, b.model, in), 0.4).loss;
   });
 }
 
 TEST_CASE("visual entailment: batches that do not fit together are refused") {
   VeBench b;
   const auto refused = [&](const albef::ClassBatch& batch, const char* message) {
-    CHECK_THROWS_WITH_AS(Model::upload(b.ctx, batch), message, albef::Error);
+    CHECK_THROWS_WITH_AS(upload(b.ctx, b.model, batch), message, albef::Error);
   };
   refused(class_batch(3, {0, 3, 1}), "example 1 has label 3, expected 0 to 2");
   refused(class_batch(3, {0, 1}), "got 2 labels for 3 examples");
@@ -90,7 +90,7 @@ TEST_CASE("visual entailment: batches that do not fit together are refused") {
   refused(batch, "an example shows picture 3 of 3");
   batch = host;
   batch.labels.clear();
-  CHECK(Model::upload(b.ctx, batch).labels == nullptr);  // only asked
+  CHECK(upload(b.ctx, b.model, batch).labels == nullptr);  // only asked
 }
 
 }  // namespace ve_test

@@ -1,11 +1,11 @@
 // VQA: the decoder, its loss, the ranking of answers, generation with a cache.
-#include "albef/models/vqa.hpp"
+#include "albef/tasks/vqa.hpp"
 
 #include "albef/models/generate.hpp"
 
 #include <numeric>
 
-#include "micro.hpp"
+#include "../models/micro.hpp"
 
 namespace vqa_test {
 
@@ -42,7 +42,7 @@ auto states(VqaBench& b) {
 
 auto upload(VqaBench& b, const albef::VqaBatch& batch) {
   albef::AnswerRows<double> rows;
-  return Model::upload(b.ctx, batch, rows);
+  return upload(b.ctx, b.model, batch, rows);
 }
 
 /// Log-probabilities of the token after each position of one text for one question, computed alone.

@@ -2,8 +2,8 @@
 // who receives gradients, and that results depend neither on threads nor on checkpointing.
 #include <array>
 
+#include "../models/micro.hpp"
 #include "albef/optim/adamw.hpp"
-#include "micro.hpp"
 
 namespace pretrain_test {
 

@@ -1,6 +1,6 @@
-// The pre-training task on a GPU: equal runs, no allocation in a warm step, what happens when
+// Pre-training on a GPU: equal runs, no allocation in a warm step, what happens when
 // memory is short.
-#include "albef/train/pretrain_task.hpp"
+#include "albef/tasks/pretrain.hpp"
 
 #include <doctest/doctest.h>
 
@@ -11,6 +11,7 @@
 #include "../../models/micro.hpp"
 #include "albef/cuda.hpp"
 #include "albef/testing/alloc_guard.hpp"
+#include "albef/train/training.hpp"
 #include "test_device.hpp"
 
 namespace {
@@ -18,7 +19,10 @@ namespace {
 using albef::Cuda;
 using C = model_test::Micro;
 template <class Precision>
-using Task = albef::PretrainTask<C, albef::AlbefObjectives, Cuda, Precision>;
+using Pretraining = albef::Training<albef::AlbefPretraining<C>, Cuda, Precision>;
+
+const albef::TrainingOptions plain{.seed = 1, .momentum = 0.99};
+const albef::TrainingOptions clipped{.seed = 1, .optimizer = {.max_norm = 1}, .momentum = 0.99};
 
 albef::PairBatch batch(std::uint64_t seed) {
   const auto host = model_test::random_batch<C>(4, seed);
@@ -34,18 +38,18 @@ albef::PairBatch batch(std::uint64_t seed) {
 
 template <class Precision>
 std::vector<double> train(int steps) {
-  Task<Precision> task(test_device(), 1);
-  albef::AdamW optimizer{{.max_norm = 1}};
-  typename Task<Precision>::Losses losses;
+  Pretraining<Precision> training(test_device(), clipped);
+  albef::PassLosses losses;
   std::vector<double> out;
   const auto read = [&] {
-    task.finish(losses);
-    for (const auto& [name, value] : losses.values) out.push_back(value);
+    training.finish(losses);
+    for (const auto& [name, value] : losses.losses) out.push_back(value);
   };
-  for (int step = 0; step < steps; ++step) {
-    task.start(batch(static_cast<std::uint64_t>(step)), static_cast<std::uint64_t>(step), 0.4);
-    if (step > 0) read();  // a step late, as the trainer does
-    optimizer.step(task.store(), 1e-3, 1, 0.99);
+  for (int i = 0; i < steps; ++i) {
+    const auto number = static_cast<std::uint64_t>(i);
+    training.start(batch(number), {.number = number, .alpha = 0.4});
+    if (i > 0) read();  // a step late, as the trainer does
+    training.update(1e-3);
   }
   read();
   return out;
@@ -53,7 +57,7 @@ std::vector<double> train(int steps) {
 
 }  // namespace
 
-TEST_CASE("task: the same seed gives the same losses bit for bit" *
+TEST_CASE("pre-training: the same seed gives the same losses bit for bit" *
           doctest::skip(no_test_device())) {
   const auto fp32 = train<albef::Fp32>(4), bf16 = train<albef::Bf16>(4);
   CHECK(fp32.size() == 16);
@@ -63,15 +67,14 @@ TEST_CASE("task: the same seed gives the same losses bit for bit" *
     CHECK(bf16[i] == doctest::Approx(fp32[i]).epsilon(0.1));
 }
 
-TEST_CASE("task: a warm step allocates nothing" * doctest::skip(no_test_device())) {
-  Task<albef::Bf16> task(test_device(), 1);
-  albef::AdamW optimizer;
-  Task<albef::Bf16>::Losses losses;
+TEST_CASE("pre-training: a warm step allocates nothing" * doctest::skip(no_test_device())) {
+  Pretraining<albef::Bf16> training(test_device(), plain);
+  albef::PassLosses losses;
   const std::vector<albef::PairBatch> data{batch(0), batch(1), batch(2)};
   const auto all = [&] {
     for (std::size_t i = 0; i < data.size(); ++i) {
-      task.accumulate(data[i], i, 0.4, losses);
-      optimizer.step(task.store(), 1e-3, 1, 0.99);
+      training.accumulate(data[i], {.number = i, .alpha = 0.4}, losses);
+      training.update(1e-3);
     }
     test_device().synchronize();
   };
@@ -83,29 +86,29 @@ TEST_CASE("task: a warm step allocates nothing" * doctest::skip(no_test_device()
   all();
   all();
   const auto before = free_memory();
-  const auto held = task.context().memory();
+  const auto held = training.context().memory();
   const albef::AllocGuard guard;
   all();
   CHECK(guard.allocations() == 0);
-  CHECK(task.context().memory() == held);
+  CHECK(training.context().memory() == held);
   CHECK(free_memory() == before);
-  CHECK(losses.finite());
+  CHECK(std::isfinite(losses.at("loss")));
 }
 
-TEST_CASE("task: an optimizer step with clipping waits for nothing, so that it can be recorded" *
-          doctest::skip(no_test_device())) {
-  Task<albef::Bf16> task(test_device(), 1);
-  albef::AdamW optimizer{{.max_norm = 1}};
-  Task<albef::Bf16>::Losses losses;
+TEST_CASE(
+    "pre-training: an optimizer step with clipping waits for nothing, so that it can be recorded" *
+    doctest::skip(no_test_device())) {
+  Pretraining<albef::Bf16> training(test_device(), clipped);
+  albef::PassLosses losses;
   const auto accumulate = [&](std::uint64_t number) {
-    task.accumulate(batch(number), number, 0.4, losses);
+    training.accumulate(batch(number), {.number = number, .alpha = 0.4}, losses);
   };
   accumulate(0);
-  optimizer.step(task.store(), 1e-3, 1, 0.99);
+  training.update(1e-3);
   accumulate(1);
   albef::GradientNorm norm;
   albef::CudaGraph graph;
-  graph.record(test_device(), [&] { norm = optimizer.step(task.store(), 1e-3, 1, 0.99); });
+  graph.record(test_device(), [&] { norm = training.update(1e-3); });
   const double before = norm.read(test_device());  // of the first step: nothing has run since
   graph.replay(test_device());
   const double after = norm.read(test_device());
@@ -114,7 +117,7 @@ TEST_CASE("task: an optimizer step with clipping waits for nothing, so that it c
   CHECK(after != before);
 }
 
-TEST_CASE("task: too little memory is told with numbers, and the device goes on" *
+TEST_CASE("pre-training: too little memory is told with numbers, and the device goes on" *
           doctest::skip(no_test_device())) {
   Cuda& cuda = test_device();
   std::string message;

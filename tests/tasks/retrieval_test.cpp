@@ -5,7 +5,7 @@
 
 #include "albef/tasks/recall.hpp"
 
-#include "micro.hpp"
+#include "../models/micro.hpp"
 
 namespace retrieval_test {
 

@@ -1,7 +1,7 @@
 // Fine-tuning for retrieval: several positives by identity in batch and queue.
 #include <array>
 
-#include "micro.hpp"
+#include "../models/micro.hpp"
 
 namespace retrieval_step_test {
 

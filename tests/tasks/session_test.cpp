@@ -6,22 +6,21 @@
 #include <string>
 #include <vector>
 
+#include "../train/nano_training.hpp"
 #include "albef/core/file.hpp"
 #include "albef/models/gradcam.hpp"
 #include "albef/tasks/retrieval.hpp"
-#include "albef/train/finetune_task.hpp"
-#include "albef/train/pretrain_task.hpp"
-#include "albef/train/task_model.hpp"
-#include "nano_data.hpp"
+#include "albef/tasks/ve.hpp"
+#include "albef/train/session.hpp"
 
-namespace inference_test {
+namespace session_test {
 
 using albef::CheckpointInfo;
 using albef::Error;
 using train_test::Cpu;
 using train_test::Nano;
 using train_test::Plane;
-using Model = albef::InferenceModel<Nano, Cpu>;
+using Model = albef::Session<albef::Albef<Nano>>;
 
 namespace {
 
@@ -35,7 +34,7 @@ std::string vocabulary() {
 /// A checkpoint with momentum weights (all 0.5), queues and metadata, as a run leaves it.
 void save(const std::string& path, const CheckpointInfo& extra) {
   Cpu cpu(1);
-  train_test::Task task(cpu, 7);
+  train_test::Training task(cpu, {.seed = 7});
   std::fill_n(task.store().data(Plane::ema), task.store().size(), 0.5f);
   CheckpointInfo info = task.info();
   info.insert(extra.begin(), extra.end());
@@ -68,12 +67,12 @@ TEST_CASE("the model of a downstream task is loaded as well, and only that of it
   train_test::TemporaryFolder folder;
   const std::string path = folder / "ve.safetensors", pretrained = folder / "c.safetensors";
   Cpu cpu(1);
-  albef::VeTask<Nano> task(cpu, 7);
+  albef::Training<albef::VisualEntailment<Nano>> task(cpu, {.seed = 7});
   std::fill_n(task.store().data(Plane::ema), task.store().size(), 0.5f);
   CheckpointInfo info = task.info();
   info["vocab"] = vocabulary();
   task.checkpoint().save(path, info);
-  using Ve = albef::InferenceModel<Nano, Cpu, albef::AlbefVe<Nano>>;
+  using Ve = albef::Session<albef::AlbefVe<Nano>>;
   Ve online(cpu, path), momentum(cpu, path, {.momentum = true});
   for (const auto& p : online.store().params()) {
     const float* v = online.store().data(Plane::online) + p.offset;
@@ -154,20 +153,21 @@ TEST_CASE(
   train_test::TemporaryFolder folder;
   const std::string path = folder / "c.safetensors";
   Cpu cpu(1);
-  train_test::Task looked_at(cpu, 7), alone(cpu, 7);
-  albef::AdamW optimizer_a, optimizer_b;
+  const albef::TrainingOptions options{.seed = 7, .momentum = 0.9};
+  train_test::Training looked_at(cpu, options), alone(cpu, options);
   auto loader = train_test::loader(4);
   const albef::EncodeOptions encoding{.max_length = 9, .add_sep = false};
-  albef::TaskModel<train_test::Task> model(looked_at, train_test::tokenizer(), encoding);
+  albef::Session model(looked_at, train_test::tokenizer(), encoding);
   const auto source = train_test::pictures(7);
   const auto set = albef::retrieval_set(*source);
-  for (std::uint64_t step = 0; step < 3; ++step) {
+  for (std::uint64_t number = 0; number < 3; ++number) {
+    const albef::Step step{.number = number, .alpha = 0.4};
     const auto& batch = loader.next();
     albef::PassLosses losses;
-    looked_at.accumulate(batch, step, 0.4, losses);
-    alone.accumulate(batch, step, 0.4, losses);
-    optimizer_a.step(looked_at.store(), 1e-2, 1, 0.9);
-    optimizer_b.step(alone.store(), 1e-2, 1, 0.9);
+    looked_at.accumulate(batch, step, losses);
+    alone.accumulate(batch, step, losses);
+    looked_at.update(1e-2);
+    alone.update(1e-2);
 
     const auto result = albef::evaluate_retrieval(model, *source, set, 4);
     CheckpointInfo info = looked_at.info();
@@ -189,6 +189,43 @@ TEST_CASE(
   }
   for (const Plane plane : {Plane::online, Plane::ema})
     CHECK(train_test::equal(looked_at, alone, plane));
+}
+
+TEST_CASE("recall of any two feature functions; by the model's own it is the evaluation's") {
+  train_test::TemporaryFolder folder;
+  const std::string path = folder / "c.safetensors";
+  save(path, {{"vocab", vocabulary()}});
+  Cpu cpu(1);
+  Model model(cpu, path);
+  const auto source = train_test::pictures(7);
+  const auto set = albef::retrieval_set(*source);
+  const auto whole = albef::evaluate_retrieval(model, *source, set, 4);
+  const auto alone = albef::retrieval_recall(model, *source, set);
+  CHECK(alone.mean() == whole.itc.mean());
+  const auto image = [](auto& ctx, const auto& images) {
+    return Model::model.encode_image(ctx, images);
+  };
+  const auto narrow = [](auto& ctx, const albef::Tokens& tokens) {
+    return albef::first(ctx, Model::model.text_encoder.bert.text(ctx, tokens));
+  };
+  CHECK_THROWS_WITH_AS(albef::retrieval_recall(model, *source, set, image, narrow),
+                       "retrieval: features of pictures have 24 values, those of texts 48", Error);
+}
+
+TEST_CASE("a checkpoint keeps the tokenizer's options") {
+  train_test::TemporaryFolder folder;
+  const std::string path = folder / "c.safetensors";
+  const auto cased = albef::WordPiece::from_vocab(
+      train_test::tokenizer().tokens(), "test",
+      {.normalization = {.lowercase = false, .strip_accents = false}, .max_word_chars = 7});
+  save(path, albef::tokenizer_info(cased, 9));
+  Cpu cpu(1);
+  const Model model(cpu, path);
+  CHECK(model.encoding().max_length == 9);
+  CHECK(model.tokenizer().options().max_word_chars == 7);
+  for (const char* text : {"Ab", "ab", "abcdefgh", "\xc3\xa4"})
+    CHECK(model.tokenizer().ids(text) == cased.ids(text));
+  CHECK(model.tokenizer().ids("Ab") != train_test::tokenizer().ids("Ab"));
 }
 
 TEST_CASE("a search finds what an evaluation ranks first") {
@@ -228,4 +265,4 @@ TEST_CASE("best answers") {
   CHECK(albef::best_answers({}, 3).empty());
 }
 
-}  // namespace inference_test
+}  // namespace session_test

@@ -1,10 +1,9 @@
 // Predictions for host batches.
-#include "albef/train/task_eval.hpp"
-
 #include "../models/micro.hpp"
-#include "albef/models/ve.hpp"
+#include "albef/tasks/ve.hpp"
+#include "albef/tasks/vqa.hpp"
 
-namespace task_eval_test {
+namespace predictions_test {
 
 using namespace model_test;
 
@@ -29,8 +28,8 @@ TEST_CASE("class probabilities are the softmax of the logits, whatever the batch
   const auto batch = questions<albef::ClassBatch>(3);
   const auto p = albef::class_probabilities(b.ctx, b.model, batch);
   REQUIRE(p.size() == 9);
-  const auto logits =
-      b.ctx.no_grad([&] { return b.ctx.read(b.model.logits(b.ctx, Model::upload(b.ctx, batch))); });
+  const auto logits = b.ctx.no_grad(
+      [&] { return b.ctx.read(b.model.logits(b.ctx, upload(b.ctx, b.model, batch))); });
   for (std::size_t i = 0; i < 3; ++i) {
     double total = 0;
     for (std::size_t c = 0; c < 3; ++c) total += std::exp(logits[3 * i + c]);
@@ -84,4 +83,4 @@ TEST_CASE("questions of a batch are answered as one by one") {
   }
 }
 
-}  // namespace task_eval_test
+}  // namespace predictions_test

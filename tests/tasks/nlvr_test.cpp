@@ -1,11 +1,11 @@
 // Reasoning on pairs of images: the paired encoder, its shared keys and values, text assignment.
-#include "albef/models/nlvr.hpp"
+#include "albef/tasks/nlvr.hpp"
 
 #include "albef/tasks/text_assignment.hpp"
 
 #include <set>
 
-#include "micro.hpp"
+#include "../models/micro.hpp"
 
 namespace nlvr_test {
 
@@ -35,7 +35,7 @@ TEST_CASE("NLVR2: the gradient agrees with differences, with and without teacher
   const auto host = pair_batch();
   for (const double alpha : {0.0, 0.4})
     check_gradient(
-        b, [&] { return classify(b.ctx, b.model, Model::upload(b.ctx, host), alpha).loss; });
+        b, [&] { return classify(b.ctx, b.model, upload(b.ctx, b.model, host), alpha).loss; });
 }
 
 TEST_CASE("NLVR2: the paired encoder equals its layers one by one, gradients of shared keys too") {
@@ -78,7 +78,7 @@ TEST_CASE("NLVR2: statements about the same pictures share them") {
   batch.images.resize(batch.images.size() / 6 * 4);
   batch.image_of = {0, 1, 3, 2, 1, 0};
   check_sharing(b, batch, [&](const albef::ClassBatch& in) {
-    return classify(b.ctx, b.model, Model::upload(b.ctx, in), 0.4).loss;
+    return classify(b.ctx, b.model, upload(b.ctx, b.model, in), 0.4).loss;
   });
 }
 
@@ -88,7 +88,7 @@ TEST_CASE("NLVR2: checkpointing changes neither loss nor gradient") {
     b.ctx.set_checkpointing(checkpointing);
     b.ctx.set_dropout(true);
     b.ctx.begin_step(5);
-    const auto loss = classify(b.ctx, b.model, Model::upload(b.ctx, pair_batch()), 0.4).loss;
+    const auto loss = classify(b.ctx, b.model, upload(b.ctx, b.model, pair_batch()), 0.4).loss;
     b.ctx.backward(loss);
     auto out = b.plane(Plane::grad);
     out.push_back(b.ctx.item(loss));
@@ -100,7 +100,7 @@ TEST_CASE("NLVR2: checkpointing changes neither loss nor gradient") {
 TEST_CASE("NLVR2: which picture comes first matters, and a picture may be shown twice") {
   NlvrBench b;
   b.ctx.begin_step(0);
-  auto in = Model::upload(b.ctx, pair_batch());
+  auto in = upload(b.ctx, b.model, pair_batch());
   const auto logits = b.ctx.read(b.model.logits(b.ctx, in));
   std::swap(in.first, in.second);
   CHECK(deviation(b.ctx.read(b.model.logits(b.ctx, in)), logits) > 1e-3);
@@ -126,11 +126,11 @@ TEST_CASE("NLVR2: official names, shared tensors under both layers of a pair") {
 TEST_CASE("NLVR2: wrong batches are refused") {
   NlvrBench b;
   auto batch = pair_batch({0, 2, 1});
-  CHECK_THROWS_WITH_AS(Model::upload(b.ctx, batch), "example 1 has label 2, expected 0 to 1",
+  CHECK_THROWS_WITH_AS(upload(b.ctx, b.model, batch), "example 1 has label 2, expected 0 to 1",
                        albef::Error);
   batch = pair_batch();
   batch.images.resize(batch.images.size() / 2);
-  CHECK_THROWS_WITH_AS(Model::upload(b.ctx, batch),
+  CHECK_THROWS_WITH_AS(upload(b.ctx, b.model, batch),
                        "got 576 pixel values, expected 6 pictures of 8 x 8 x 3", albef::Error);
 }
 

@@ -1,4 +1,4 @@
-// What the training tests share: a few generated pictures with captions, a loader, a task.
+// What the training tests share: a few generated pictures with captions, a loader, a training.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -14,14 +14,16 @@
 #include "albef/data/loader.hpp"
 #include "albef/data/png.hpp"
 #include "albef/data/sources.hpp"
-#include "albef/train/pretrain_task.hpp"
+#include "albef/tasks/pretrain.hpp"
+#include "albef/train/training.hpp"
 
 namespace train_test {
 
 using albef::Cpu;
 using albef::Nano;
 using albef::Plane;
-using Task = albef::PretrainTask<Nano>;
+using Objective = albef::AlbefPretraining<Nano>;
+using Training = albef::Training<Objective>;
 
 class TemporaryFolder {
  public:
@@ -79,7 +81,7 @@ inline albef::Loader loader(int batch_size, int count = 22) {
 }
 
 /// Bit for bit, in all parameters that the plane is for.
-inline bool equal(Task& a, Task& b, Plane plane) {
+inline bool equal(Training& a, Training& b, Plane plane) {
   for (const auto& p : a.store().params())
     if ((plane != Plane::ema || p.twin) &&
         std::memcmp(a.store().data(plane) + p.offset, b.store().data(plane) + p.offset,
@@ -87,11 +89,11 @@ inline bool equal(Task& a, Task& b, Plane plane) {
       return false;
   return true;
 }
-inline bool queues_equal(Task& a, Task& b) {
-  const auto size = static_cast<std::size_t>(a.queue().size() * a.queue().width()) * sizeof(float);
-  return a.queue().pointer() == b.queue().pointer() &&
-         std::memcmp(a.queue().image().data, b.queue().image().data, size) == 0 &&
-         std::memcmp(a.queue().text().data, b.queue().text().data, size) == 0;
+inline bool queues_equal(Training& training_a, Training& training_b) {
+  auto &a = training_a.state().queue, &b = training_b.state().queue;
+  const auto size = static_cast<std::size_t>(a.size() * a.width()) * sizeof(float);
+  return a.pointer() == b.pointer() && std::memcmp(a.image().data, b.image().data, size) == 0 &&
+         std::memcmp(a.text().data, b.text().data, size) == 0;
 }
 
 }  // namespace train_test

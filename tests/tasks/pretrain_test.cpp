@@ -1,15 +1,18 @@
-// The pre-training task: a warm step allocates nothing, gradients accumulate, the queue advances.
-#include "albef/train/pretrain_task.hpp"
+// The pre-training objective: a warm step allocates nothing, gradients accumulate, the queue
+// advances.
+#include "albef/tasks/pretrain.hpp"
 
 #include <algorithm>
 
+#include "../train/nano_training.hpp"
 #include "albef/optim/adamw.hpp"
 #include "albef/testing/alloc_guard.hpp"
-#include "nano_data.hpp"
 
-namespace pretrain_task_test {
+namespace pretrain_objective_test {
 
 using namespace train_test;
+using albef::PassLosses;
+using albef::TrainingOptions;
 
 namespace {
 
@@ -19,12 +22,6 @@ std::vector<albef::PairBatch> batches(int batch_size, int count) {
   std::vector<albef::PairBatch> out;
   for (int i = 0; i < count; ++i) out.push_back(data.next());
   return out;
-}
-
-double loss(const Task::Losses& losses, std::string_view name) {
-  for (const auto& [n, value] : losses.values)
-    if (n == name) return value;
-  return -1;
 }
 
 }  // namespace
@@ -56,48 +53,47 @@ TEST_CASE("a warm training step allocates nothing, on one thread or several") {
       CAPTURE(threads);
       CAPTURE(checkpointing);
       Cpu cpu(threads);
-      Task task(cpu, 1);
-      task.context().set_checkpointing(checkpointing);
-      albef::AdamW adamw{{.max_norm = 1}};
-      Task::Losses losses;
+      Training training(cpu,
+                        {.seed = 1, .optimizer = {.max_norm = 1}, .checkpointing = checkpointing});
+      PassLosses losses;
       const auto all = [&] {  // texts, masked tokens and negatives of different lengths
         for (std::size_t i = 0; i < data.size(); ++i) {
-          task.accumulate(data[i], i, 0.4, losses);
-          task.accumulate(data[i], 100 + i, 0.4, losses);
-          adamw.step(task.store(), 1e-3, 0.5, 0.995);
+          training.accumulate(data[i], {.number = i, .alpha = 0.4}, losses);
+          training.accumulate(data[i], {.number = 100 + i, .alpha = 0.4}, losses);
+          training.update(1e-3, 0.5);
         }
       };
       all();
       all();
-      const auto memory = task.context().memory();
+      const auto memory = training.context().memory();
       const albef::AllocGuard guard;
       all();
       CHECK(guard.allocations() == 0);
-      CHECK(task.context().memory() == memory);
-      CHECK(std::isfinite(loss(losses, "loss")));
+      CHECK(training.context().memory() == memory);
+      CHECK(std::isfinite(losses.at("loss")));
     }
 }
 
 TEST_CASE("losses are reported by name; absent objectives are not") {
   const auto data = batches(4, 1);
   Cpu cpu(1);
-  Task task(cpu, 1);
-  Task::Losses losses;
-  task.accumulate(data[0], 0, 0.4, losses);
-  REQUIRE(losses.values.size() == 4);
-  CHECK(loss(losses, "loss") ==
-        doctest::Approx(loss(losses, "itc") + loss(losses, "itm") + loss(losses, "mlm")));
-  CHECK(task.temperature() == doctest::Approx(0.07));
-  CHECK(task.queue().size() == Nano::queue_size);
-  CHECK(task.queue().pointer() == 4);
+  Training training(cpu, {.seed = 1});
+  PassLosses losses;
+  training.accumulate(data[0], {.alpha = 0.4}, losses);
+  REQUIRE(losses.losses.size() == 4);
+  CHECK(losses.at("loss") ==
+        doctest::Approx(losses.at("itc") + losses.at("itm") + losses.at("mlm")));
+  CHECK(losses.at("temp") == doctest::Approx(0.07));
+  CHECK_THROWS_AS(losses.at("none"), albef::Error);
+  CHECK(training.state().queue.size() == Nano::queue_size);
+  CHECK(training.state().queue.pointer() == 4);
 
   using Plain = albef::Pretrain<albef::Itm<albef::Uniform>, albef::Mlm<>>;
-  albef::PretrainTask<Nano, Plain> plain(cpu, 1);
-  albef::PretrainTask<Nano, Plain>::Losses plain_losses;
-  plain.accumulate(data[0], 0, 0.4, plain_losses);
-  REQUIRE(plain_losses.values.size() == 3);
-  CHECK(plain_losses.values[1].first == "itm");
-  CHECK(plain.queue().size() == 0);  // nothing reads it
+  albef::Training<albef::AlbefPretraining<Nano, Plain>> plain(cpu, {.seed = 1});
+  plain.accumulate(data[0], {.alpha = 0.4}, losses);
+  REQUIRE(losses.losses.size() == 3);
+  CHECK(losses.losses[1].first == "itm");
+  CHECK(plain.state().queue.size() == 0);  // nothing reads it
 }
 
 TEST_CASE("gradients of two passes add up; a pass is a function of its number") {
@@ -105,11 +101,12 @@ TEST_CASE("gradients of two passes add up; a pass is a function of its number") 
   Cpu cpu(2);
   const auto gradient = [&](std::initializer_list<std::size_t> passes) {
     // Without queue: it would change between the passes.
-    Task task(cpu, 1, 0);
-    Task::Losses losses;
-    for (const std::size_t i : passes) task.accumulate(data[i], i, 0.4, losses);
-    const float* g = task.store().data(Plane::grad);
-    return std::vector<float>(g, g + task.store().size());
+    Training training(cpu, {.seed = 1}, {.queue_size = 0});
+    PassLosses losses;
+    for (const std::size_t i : passes)
+      training.accumulate(data[i], {.number = i, .alpha = 0.4}, losses);
+    const float* g = training.store().data(Plane::grad);
+    return std::vector<float>(g, g + training.store().size());
   };
   const auto first = gradient({0}), second = gradient({1}), both = gradient({0, 1});
   CHECK(gradient({0}) == first);
@@ -124,41 +121,43 @@ TEST_CASE("gradients of two passes add up; a pass is a function of its number") 
 TEST_CASE("a loss that is not finite leaves gradients and queue alone") {
   const auto data = batches(4, 1);
   Cpu cpu(1);
-  Task task(cpu, 1);
-  *task.store().data(Plane::online, Task::model.itm_head.bias) = NAN;
-  Task::Losses losses;
-  task.accumulate(data[0], 0, 0.4, losses);
-  CHECK(std::isnan(loss(losses, "itm")));
-  CHECK(task.queue().pointer() == 0);
-  CHECK_FALSE(task.store().touched(0));
+  Training training(cpu, {.seed = 1});
+  *training.store().data(Plane::online, Training::model.itm_head.bias) = NAN;
+  PassLosses losses;
+  training.accumulate(data[0], {.alpha = 0.4}, losses);
+  CHECK(std::isnan(losses.at("itm")));
+  CHECK(training.state().queue.pointer() == 0);
+  CHECK_FALSE(training.store().touched(0));
 }
 
 TEST_CASE("fine-tuning starts with the features of queues of the same size, of unknown identity") {
   const TemporaryFolder folder;
   const auto data = batches(4, 1);
   Cpu cpu(1);
-  Task trained(cpu, 1);
-  Task::Losses losses;
-  trained.accumulate(data[0], 0, 0.4, losses);
+  Training trained(cpu, {.seed = 1});
+  PassLosses losses;
+  trained.accumulate(data[0], {.alpha = 0.4}, losses);
   trained.checkpoint().save(folder / "trained.safetensors", trained.info());
-  const auto same = [&](auto& a, auto& b) {
+  const auto same = [&](auto& training_a, auto& training_b) {
+    auto &a = training_a.state().queue, &b = training_b.state().queue;
     const auto n = static_cast<std::size_t>(a.size() * a.width());
     return std::equal(a.image().data, a.image().data + n, b.image().data) &&
            std::equal(a.text().data, a.text().data + n, b.text().data);
   };
-  albef::RetrievalTask<Nano> tuned(cpu, 2), shorter(cpu, 2, 8);
-  CHECK_FALSE(same(tuned.queue(), trained.queue()));
+  using Tuning = albef::Training<albef::RetrievalTraining<Nano>>;
+  Tuning tuned(cpu, {.seed = 2}), shorter(cpu, {.seed = 2}, {.queue_size = 8});
+  CHECK_FALSE(same(tuned, trained));
   tuned.start_from(folder / "trained.safetensors");
-  CHECK(same(tuned.queue(), trained.queue()));
-  CHECK(tuned.queue().pointer() == 0);
-  CHECK(tuned.queue().identities()[0] == albef::RetrievalTask<Nano>::Queue::no_identity);
+  CHECK(same(tuned, trained));
+  CHECK(tuned.state().queue.pointer() == 0);
+  CHECK(tuned.state().queue.identities()[0] == decltype(tuned.state().queue)::no_identity);
   shorter.start_from(folder / "trained.safetensors");  // keeps its random features
-  CHECK(shorter.queue().size() == 8);
+  CHECK(shorter.state().queue.size() == 8);
 }
 
 TEST_CASE("the first pairs of a batch, and how many of them fit into memory") {
   const auto data = batches(4, 1);
-  const albef::PairBatch two = albef::first_pairs(data[0], 2);
+  const albef::PairBatch two = albef::first_examples(data[0], 2);
   CHECK(two.size == 2);
   CHECK(two.images.size() * 2 == data[0].images.size());
   CHECK(two.text.count() == 2);
@@ -167,12 +166,12 @@ TEST_CASE("the first pairs of a batch, and how many of them fit into memory") {
   CHECK(two.masked.labels.size() == two.masked.rows.size());
   albef::PairBatch unmasked = data[0];
   unmasked.masked.clear();
-  CHECK(albef::first_pairs(unmasked, 2).text.count() == 2);
-  CHECK(albef::first_pairs(unmasked, 2).masked.text.count() == 0);
+  CHECK(albef::first_examples(unmasked, 2).text.count() == 2);
+  CHECK(albef::first_examples(unmasked, 2).masked.text.count() == 0);
   Cpu cpu(1);
-  Task task(cpu, 1);
-  CHECK(task.fitting_pairs(data[0]) == 4);
-  CHECK(task.fitting_pairs(two) == 2);
+  Training training(cpu, {.seed = 1});
+  CHECK(training.fitting_examples(data[0]) == 4);
+  CHECK(training.fitting_examples(two) == 2);
 }
 
-}  // namespace pretrain_task_test
+}  // namespace pretrain_objective_test

@@ -1,0 +1,36 @@
+// Contrastive training of any two encoders on pairs (CLIP; Radford et al. 2021, section 2.3).
+#pragma once
+
+#include "albef/data/pair_batch.hpp"
+#include "albef/loss/contrastive.hpp"
+#include "albef/models/inputs.hpp"
+#include "albef/ops/elementwise.hpp"
+#include "albef/ops/similarity.hpp"
+#include "albef/train/objective.hpp"
+
+namespace albef {
+
+/// The symmetric cross entropy over a batch's pairs, for a model M with encode_image(ctx, images)
+/// and encode_text(ctx, tokens) -> normalised features (B, E), the parameter logit_scale, and a
+/// Config that says how large pictures and vocabulary are.
+template <class M>
+struct Contrastive {
+  using Model = M;
+  using Batch = PairBatch;
+
+  auto operator()(auto& ctx, const M& model, const PairBatch& batch, const Step&) const {
+    using C = typename M::Config;
+    const auto images = upload_images<C>(ctx, batch.images);                   // (B, 3, S, S)
+    const auto i = model.encode_image(ctx, images);                            // (B, E)
+    const auto t = model.encode_text(ctx, upload_tokens<C>(ctx, batch.text));  // (B, E)
+    const auto i2t = scale_exp(ctx, matmul_nt(ctx, i, t), model.logit_scale);  // (B, B)
+    const auto t2i = scale_exp(ctx, matmul_nt(ctx, t, i), model.logit_scale);  // (B, B)
+    return Losses(symmetric_cross_entropy(ctx, i2t, t2i))
+        .metric("logit_scale", ctx.master_weight(model.logit_scale));
+  }
+  std::vector<PlateauRule> plateaus(int batch_size) const {
+    return {{"loss", itc_plateau(0, batch_size)}};
+  }
+};
+
+}  // namespace albef

@@ -1,0 +1,127 @@
+// Trains an objective over a loader: fit(), and Trainer, its parts one by one.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "albef/core/readback.hpp"
+#include "albef/train/training.hpp"
+#include "albef/train/training_loop.hpp"
+
+namespace albef {
+
+/// Runs a Training over a loader. Everything a resume needs is in the checkpoint: weights, momentum
+/// weights, optimizer, named state, step (which is also the state of all random draws) and the
+/// loader's position, so that a resumed run equals one that never stopped.
+///
+/// A loader hands out by next() the batches the objective takes, which have size, indices, epoch
+/// and batch, and has position(), seek(), batches_per_epoch() and options().batch_size, as
+/// BatchLoader does.
+template <class T, class LoaderT>
+class Trainer final : public TrainingLoop {
+  using Device = typename T::Device;
+  static_assert(
+      requires(LoaderT & loader) {
+        loader.next();
+        loader.position();
+        loader.seek(loader.position());
+        loader.batches_per_epoch();
+        loader.options().batch_size;
+      },
+      "Trainer: the loader lacks next(), position(), seek(), batches_per_epoch() or "
+      "options().batch_size");
+  static_assert(
+      requires(LoaderT & loader, const typename T::Batch& b, void (*take)(decltype(b))) {
+        take(loader.next());
+      },
+      "Trainer: the loader's batches are not those the objective learns from (its Batch)");
+
+ public:
+  /// `extra` is kept in every checkpoint, e.g. the vocabulary. Error if the output folder cannot be
+  /// written to, or has a run that options.existing says nothing of.
+  Trainer(T& training, LoaderT& loader, TrainOptions options, CheckpointInfo extra = {})
+      : TrainingLoop(std::move(options), std::move(extra),
+                     {loader.batches_per_epoch(), loader.options().batch_size, T::deferred,
+                      training.options().optimizer.max_norm}),
+        training_(training),
+        loader_(loader),
+        norms_{Norm(training.device()), Norm(training.device())} {
+    this->folder().open(this->options().existing);
+    if (this->options().existing == Existing::resume) this->resume();
+  }
+
+ private:
+  /// The gradient's norm of a step; its square is on its way to the host.
+  struct Norm {
+    explicit Norm(Device& device) : square(device, 1) {}
+    GradientNorm norm;
+    Readback<Device, double> square;
+  };
+
+  int start_pass(const Step& step, Place& place) override {
+    const auto& batch = loader_.next();
+    place = {batch.epoch, batch.batch, batch.indices};
+    training_.start(batch, step);
+    return batch.size;
+  }
+  void finish_pass(PassLosses& losses) override { training_.finish(losses); }
+  void update(std::int64_t step, double lr) override {
+    Norm& n = norms_[step % 2];
+    n.norm = training_.update(lr, 1.0 / this->options().accumulate);
+    if (!n.norm.square) return;
+    n.square.clear();
+    n.square.fetch(n.norm.square);
+    n.square.close();
+  }
+  double gradient_norm(std::int64_t step) override {
+    Norm& n = norms_[step % 2];
+    return n.norm.of(n.square.wait().front());
+  }
+  DataPosition position() const override {
+    const auto position = loader_.position();
+    return {position.epoch, position.batch};
+  }
+  void seek(DataPosition position) override { loader_.seek({position.epoch, position.batch}); }
+  std::vector<PlateauRule> plateaus() const override {
+    return training_.plateaus(loader_.options().batch_size);
+  }
+  CheckpointInfo info() const override { return training_.info(); }
+  CheckpointInfo training_course() const override { return training_.course(); }
+  void save(const std::string& path, const CheckpointInfo& info) override {
+    training_.checkpoint().save(path, info);
+  }
+  void save_weights(const std::string& path, const CheckpointInfo& info) override {
+    training_.model_checkpoint().save(path, info);
+  }
+  CheckpointInfo load(const std::string& path, const CheckpointInfo& found) override {
+    T::check(path, found);
+    return training_.checkpoint().load(path).info;
+  }
+  void after_validation() override { training_.store().clear_gradients(); }
+
+  T& training_;
+  LoaderT& loader_;
+  Norm norms_[2];  // of the step under way, and of the one before
+};
+
+/// What fit() is told beside the options.
+struct FitExtras {
+  CheckpointInfo info = {};  ///< kept in every checkpoint; a run that goes on must have the same
+  std::function<Validation()> validate = {};  ///< see TrainingLoop::validate()
+};
+
+/// Trains to the end, or to a signal: learning-rate schedule, checkpoints, metrics.jsonl, progress,
+/// validation, the best epoch; goes on with the run in options.output if told so. See Trainer.
+///   Training<MyObjective> training(cpu);
+///   fit(training, loader, {.output = "run", .epochs = 10, .lr = 5e-4});
+template <class T, class LoaderT>
+TrainSummary fit(T& training, LoaderT& loader, const TrainOptions& options, FitExtras extras = {}) {
+  Trainer trainer(training, loader, options, std::move(extras.info));
+  trainer.validate(std::move(extras.validate));
+  return trainer.run();
+}
+
+}  // namespace albef

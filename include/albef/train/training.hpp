@@ -1,0 +1,181 @@
+// Everything an objective needs to be trained on one device: weights, optimizer, context, state.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "albef/checkpoint/pretrained.hpp"
+#include "albef/core/context.hpp"
+#include "albef/optim/adamw.hpp"
+#include "albef/train/objective.hpp"
+#include "albef/train/pass_losses.hpp"
+
+namespace albef {
+
+class Cpu;
+
+struct TrainingOptions {
+  std::uint64_t seed = 42;      ///< of weights, dropout and all other draws on the device
+  AdamWOptions optimizer = {};  ///< its learning rate follows the schedule of TrainOptions
+  double momentum = 0.995;  ///< of the moving average; 0: the momentum model is the model itself
+  bool dropout = true;
+  bool checkpointing = false;  ///< keep only block inputs, compute blocks again in the backward
+};
+
+/// An objective O (see check_objective()) in training: weights of its model, its state, AdamW and a
+/// context. fit() runs it over a loader; start(), finish() and update() are its parts.
+template <class O, class DeviceT = Cpu, class PrecisionT = Fp32>
+class Training {
+ public:
+  using Objective = O;
+  using Model = typename O::Model;
+  using Batch = typename O::Batch;
+  using Config = config_of<Model>;
+  using Device = DeviceT;
+  using Precision = PrecisionT;
+  using Store = ParamStore<Device, Precision>;
+  using Ctx = Context<Device, Precision>;
+  using Real = typename Ctx::Real;
+  using Master = typename Ctx::Master;
+  using State = typename detail::StateOf<O, Ctx>::type;
+  static_assert(check_objective<O, Ctx>());
+  static constexpr auto model = laid_out<Model>();
+  /// See LossReadings.
+  static constexpr bool deferred = LossReadings<Device, Master>::deferred;
+
+  explicit Training(Device& device, const TrainingOptions& options = {}, O objective = {})
+      : options_(options),
+        objective_(std::move(objective)),
+        store_(device, model, distills(objective_) ? Storage::momentum : Storage::training,
+               options.seed),
+        ctx_(device, store_, options.seed),
+        state_(make_state(device)),
+        optimizer_(options.optimizer),
+        readings_(device) {
+    require(options.momentum >= 0 && options.momentum <= 1, "momentum is ", options.momentum,
+            ", expected 0 to 1");
+    ctx_.set_dropout(options.dropout);
+    ctx_.set_checkpointing(options.checkpointing);
+  }
+
+  Device& device() const { return store_.device(); }
+  const TrainingOptions& options() const { return options_; }
+  const O& objective() const { return objective_; }
+  Store& store() { return store_; }
+  const Store& store() const { return store_; }
+  Ctx& context() { return ctx_; }
+  State& state() { return state_; }
+  AdamW& optimizer() { return optimizer_; }
+
+  // ---- one step ----------------------------------------------------------------------------
+
+  /// Starts the forward and backward pass of one batch, which adds to the store's gradient. Unless
+  /// `deferred`, a loss that is not finite leaves gradient and state alone.
+  void start(const Batch& batch, const Step& step) {
+    ctx_.begin_step(step.number);
+    const Losses<Master> losses = evaluate(batch, step);
+    if (!readings_.start(losses)) return;
+    ctx_.backward(losses.loss());
+    if constexpr (requires { state_.advance(ctx_); }) state_.advance(ctx_);
+  }
+  /// The losses of the earliest pass that was started and not yet asked for; waits for them.
+  void finish(PassLosses& losses) { readings_.finish(losses); }
+  /// Both: a pass and its losses.
+  void accumulate(const Batch& batch, const Step& step, PassLosses& losses) {
+    start(batch, step);
+    finish(losses);
+  }
+  /// Updates weights and momentum weights from the gradients, each multiplied by `grad_scale`
+  /// (1/n after n passes), and clears them.
+  GradientNorm update(double lr, double grad_scale = 1) {
+    return optimizer_.step(
+        store_, lr, grad_scale,
+        store_.has(Plane::ema) ? std::optional(options_.momentum) : std::nullopt);
+  }
+
+  // ---- checkpoints -------------------------------------------------------------------------
+
+  /// Starts from a checkpoint of pre-training or of the task itself; see load_pretrained(). State
+  /// that has start_from(file) takes over what it can use.
+  LoadReport start_from(const std::string& path, bool resize_positions = false) {
+    LoadReport report = load_pretrained<Model>(store_, path, resize_positions);
+    if constexpr (requires(const SafeTensors& file) { state_.start_from(file); })
+      report.loaded += state_.start_from(SafeTensors::open(path));
+    return report;
+  }
+  /// Weights and momentum weights.
+  auto model_checkpoint() { return Checkpoint<Device, Precision>(store_); }
+  /// All that a resume needs.
+  auto checkpoint() {
+    auto all = model_checkpoint();
+    all.with_moments().with([this](auto& f) { optimizer_.named(f, store_.params().size()); });
+    all.with(state_);
+    return all;
+  }
+  /// What a checkpoint says of the model.
+  CheckpointInfo info() const { return config_info<Config>(); }
+  /// Error if a checkpoint says something else.
+  static void check(const std::string& path, const CheckpointInfo& info) {
+    check_config<Config>(path, info);
+  }
+  /// The options that decide the course of a run, beside those of fit().
+  CheckpointInfo course() const {
+    const AdamWOptions& o = options_.optimizer;
+    return {{"train.seed", concat(options_.seed)},
+            {"train.weight_decay", concat(o.weight_decay)},
+            {"train.betas", concat(o.beta1, ' ', o.beta2)},
+            {"train.eps", concat(o.eps)},
+            {"train.max_norm", concat(o.max_norm)},
+            {"train.momentum", concat(options_.momentum)}};
+  }
+
+  // ---- what a run asks ---------------------------------------------------------------------
+
+  std::vector<PlateauRule> plateaus(int batch_size) const {
+    if constexpr (requires { objective_.plateaus(batch_size); })
+      return objective_.plateaus(batch_size);
+    else
+      return {};
+  }
+  /// How many examples of a batch fit into the device's memory: halves it until a pass succeeds; 0
+  /// if not even two do. Needs first_examples(batch, n). Gradient and state are of no use
+  /// afterwards.
+  int fitting_examples(const Batch& batch) requires requires { first_examples(batch, 2); }
+  {
+    PassLosses losses;
+    for (int n = batch.size; n >= 2; n /= 2) try {
+        readings_.forget();  // nobody will ask for what an interrupted pass left
+        ctx_.release();
+        accumulate(first_examples(batch, n), {.alpha = 0.4}, losses);
+        return n;
+      } catch (const OutOfMemory&) {}
+    return 0;
+  }
+
+ private:
+  State make_state(Device& device) const {
+    if constexpr (detail::has_state<O, Ctx>)
+      return State(device, objective_, options_.seed);
+    else
+      return {};
+  }
+  Losses<Master> evaluate(const Batch& batch, const Step& step) {
+    if constexpr (detail::has_state<O, Ctx>)
+      return objective_(ctx_, model, batch, step, state_);
+    else
+      return objective_(ctx_, model, batch, step);
+  }
+
+  TrainingOptions options_;
+  O objective_;
+  Store store_;
+  Ctx ctx_;
+  State state_;
+  AdamW optimizer_;
+  LossReadings<Device, Master> readings_;
+};
+
+}  // namespace albef
