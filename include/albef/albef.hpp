@@ -4,5 +4,6 @@
 #include "albef/core/context.hpp"
 #include "albef/models/albef.hpp"
 #include "albef/optim/adamw.hpp"
+#include "albef/optim/groups.hpp"
 #include "albef/optim/schedule.hpp"
 #include "albef/tasks/pretrain.hpp"

@@ -394,7 +394,7 @@ ALBEF_CUDA_CASE("AdamW with moving average, copies and clipping") {
       {.offset = 3003, .size = 1000, .touched = false}};
   for (int i = 0; i < 70; ++i)  // more runs than one launch takes
     runs.push_back({.offset = 4003 + 12 * i, .size = 11, .correction1 = 0.5, .correction2 = 0.01});
-  for (const int kind : {0, 1, 2}) {  // plain, all extras, clipping
+  for (const int kind : {0, 1, 2, 3, 4}) {  // plain, all extras, clipping, groups, not finite
     compare<T>(
         tolerance<T>,
         [&](auto on) {
@@ -408,8 +408,18 @@ ALBEF_CUDA_CASE("AdamW with moving average, copies and clipping") {
             a.ema = on.data(ema), a.copy = on.data(copy), a.ema_copy = on.data(ema_copy);
             a.momentum = 0.9;
           }
-          if (kind > 1) a.square_norm = on(norm), a.max_norm = 3;
-          a.runs = runs;
+          if (kind > 1) a.square_norm = on(norm);
+          auto own = runs;
+          for (std::size_t i = 0; i < own.size() && kind > 1; ++i) {
+            own[i].square_norm = on(norm), own[i].max_norm = 3;
+            if (kind < 3) continue;
+            own[i].max_norm = i % 20 < 10 ? 3 + 0.1 * static_cast<double>(i) : 0;
+            if (own[i].max_norm == 0) own[i].square_norm = nullptr;
+            own[i].lr_factor = 0.5 + 0.1 * static_cast<double>(i);
+            if (i > 2) own[i].shift = 64;  // into what the run that is not touched leaves alone
+          }
+          if (kind == 4) fill(on.device, on(norm), std::numeric_limits<double>::infinity(), 1);
+          a.runs = own;
           a.lr = 1e-2, a.grad_scale = 0.5;
           adamw_update(on.device, a);
         },

@@ -156,6 +156,7 @@ void Checkpoint<Device, Precision>::save(const std::string& path,
   }
   if (moments_)
     for (const auto& p : store_.params()) {
+      if (p.frozen) continue;
       tensors.push_back(plane_source("optimizer.exp_avg." + p.name, p, Plane::exp_avg));
       tensors.push_back(plane_source("optimizer.exp_avg_sq." + p.name, p, Plane::exp_avg_sq));
     }
@@ -205,7 +206,10 @@ LoadReport Checkpoint<Device, Precision>::load(const std::string& path,
     }
     place(twin ? momentum_name(p.name) : p.name, p, Plane::online);
     if (p.twin && store_.has(Plane::ema)) place(momentum_name(p.name), p, Plane::ema);
-    if (moments_) {
+    if (moments_ && p.frozen) {
+      require(!entries.contains("optimizer.exp_avg." + p.name), path, ": '", p.name,
+              "' was trained there and is frozen here: resume with the same frozen parameters");
+    } else if (moments_) {
       place("optimizer.exp_avg." + p.name, p, Plane::exp_avg);
       place("optimizer.exp_avg_sq." + p.name, p, Plane::exp_avg_sq);
     }
@@ -272,7 +276,7 @@ TensorSource Checkpoint<Device, Precision>::plane_source(const std::string& name
     for (std::int64_t at = 0; at < p.size; at += chunk) {
       const std::int64_t n = std::min(chunk, p.size - at);
       copy_to_host(store_.device(), host.data(),
-                   static_cast<const Real*>(store_.data(plane) + p.offset + at), n);
+                   static_cast<const Real*>(store_.data(plane, p) + at), n);
       put(host.data(), static_cast<std::size_t>(n) * sizeof(Real));
     }
   };
@@ -315,7 +319,7 @@ void Checkpoint<Device, Precision>::read(const SafeTensors& file,
     const int grid = static_cast<int>(std::lround(std::sqrt(static_cast<double>(p.shape[1] - 1))));
     values = interpolate_pos_embed<Real>(values, p.shape[2], grid);
   }
-  copy_to_device(store_.device(), store_.data(placement.plane) + p.offset, values.data(), p.size);
+  copy_to_device(store_.device(), store_.data(placement.plane, p), values.data(), p.size);
 }
 
 template <class Device, class Precision>

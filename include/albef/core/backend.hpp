@@ -72,7 +72,8 @@ struct EmbeddingGradArgs {
   const std::int32_t* ids = nullptr;
   Sequences seq;
   Mat<const T> dy;
-  accumulator_t<T>* word = nullptr;  ///< added to; already holds beta times the old value
+  /// Added to: they already hold beta times the old value. Null: not asked for.
+  accumulator_t<T>* word = nullptr;
   accumulator_t<T>* position = nullptr;
   accumulator_t<T>* type = nullptr;
   int vocabulary = 0;  ///< rows of word
@@ -131,9 +132,16 @@ struct NegativeArgs {
 /// A stretch of the flat parameter buffer that one optimizer step treats alike.
 struct AdamWRun {
   std::int64_t offset = 0, size = 0;
-  bool touched = true;  ///< false: no gradient arrived; only the moving average moves
+  std::int64_t shift = 0;  ///< grad and moments hold element i at i - shift; a multiple of 64
+  bool touched = true;     ///< false: no gradient arrived; only the moving average moves
+  double lr_factor = 1;    ///< on the learning rate
   double weight_decay = 0;
   double correction1 = 1, correction2 = 1;  ///< 1 - beta^t
+  /// Clipping: with square_norm = the sum of squares of the raw gradient of all that is clipped
+  /// together, on the device, the gradient is also multiplied by
+  /// min(1, max_norm / (grad_scale * sqrt(*square_norm) + 1e-6)). Null: not clipped.
+  const double* square_norm = nullptr;
+  double max_norm = 0;
 };
 
 /// Fused optimizer pass over `runs`: decoupled weight decay, Adam moments, update, and (if ema is
@@ -152,9 +160,8 @@ struct AdamWArgs {
   double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   double grad_scale = 1;  ///< factor on the gradient (accumulation)
   double momentum = 0;
-  /// Clipping: with square_norm = the sum of squares of the raw gradient, on the device, the
-  /// gradient is also multiplied by min(1, max_norm / (grad_scale * sqrt(*square_norm) + 1e-6)).
-  double max_norm = 0;
+  /// The sum of squares of the whole raw gradient, on the device, or null: where it is infinite or
+  /// NaN, the pass changes nothing.
   const double* square_norm = nullptr;
 };
 

@@ -201,7 +201,7 @@ class Context {
   decltype(auto) frozen(Plane plane, F&& f, bool dropout = false) {
     Switches guard(*this);
     plane_ = plane;
-    recording_ = false;
+    recording_ = probing_ = false;
     dropout_ = dropout_ && dropout;
     return std::forward<F>(f)();
   }
@@ -222,7 +222,8 @@ class Context {
 
   // ---- tape --------------------------------------------------------------------------------
 
-  bool needs(ParamSpan) const { return recording_ && store_.has(Plane::grad); }
+  /// Whether a gradient of `p` is asked for: while recording, unless all of it is frozen.
+  bool needs(ParamSpan p) const { return (recording_ || probing_) && store_.trainable(p); }
   template <class T, int W>
   bool needs(const Tensor<T, W>& t) const {
     return t.id >= 0 && values_[static_cast<std::size_t>(t.id)].needs;
@@ -235,7 +236,10 @@ class Context {
     static_assert(std::is_trivially_copyable_v<F>,
                   "record: a backward closure must capture plain data (handles, numbers) only");
     static_assert(alignof(F) <= arena_alignment);
-    if (!recording_ || !any_input_needs) return;
+    if (!recording_ || !any_input_needs) {
+      if (any_input_needs && probing_) probed_ = true;
+      return;
+    }
     new (add_node(y.id, sizeof(F), [](void* closure, Backward<Context>& bwd) {
       (*static_cast<F*>(closure))(bwd);
     })) F(f);
@@ -266,12 +270,14 @@ class Context {
     {
       Switches guard(*this);
       recording_ = false;
+      probing_ =
+          true;  // f may lead to gradients x knows nothing of: of parameters, of what f holds
+      probed_ = false;
       const T z = f(x);
       copy_on_device(device_, y.data, z.data, z.size());
     }
     arena_.rewind(mark);
-    record(y, true, [this, x, y, f, first_stream](auto& bwd) {
-      if (!needs(x) && !store_.has(Plane::grad)) return;
+    record(y, probed_ || needs(x), [this, x, y, f, first_stream](auto& bwd) {
       const auto inner_mark = arena_.mark();
       const auto values = values_.size(), nodes = tape_.size();
       const auto stream = std::exchange(next_stream_, first_stream);
@@ -306,17 +312,22 @@ class Context {
   /// Restores the switches when a scope ends, also by an exception.
   struct Switches {
     explicit Switches(Context& c)
-        : ctx(c), plane(c.plane_), recording(c.recording_), dropout(c.dropout_) {}
+        : ctx(c),
+          plane(c.plane_),
+          recording(c.recording_),
+          dropout(c.dropout_),
+          probing(c.probing_) {}
     ~Switches() {
       ctx.plane_ = plane;
       ctx.recording_ = recording;
       ctx.dropout_ = dropout;
+      ctx.probing_ = probing;
     }
     Switches(const Switches&) = delete;
     Switches& operator=(const Switches&) = delete;
     Context& ctx;
     Plane plane;
-    bool recording, dropout;
+    bool recording, dropout, probing;
   };
   /// Host memory for closures: blocks that are kept from step to step.
   class ClosureMemory {
@@ -380,6 +391,8 @@ class Context {
   std::uint64_t next_stream_ = 0, step_number_ = 0;
   Plane plane_ = Plane::online;
   bool recording_ = true, dropout_ = false, checkpointing_ = false;
+  bool probing_ = false;  ///< in the first run of checkpoint(): would anything be recorded?
+  bool probed_ = false;   ///< the answer
 };
 
 /// What a backward closure works with: gradients that have arrived, and where to send more.
@@ -389,6 +402,7 @@ class Backward {
   using Context = ContextT;
   using Real = typename Context::Real;
   using Master = typename Context::Master;
+  using Store = typename Context::Store;
 
   explicit Backward(Context& ctx) : ctx_(ctx) {}
 
@@ -414,13 +428,37 @@ class Backward {
     std::forward<F>(f)(Mat<T>{static_cast<T*>(buffer(x.id)), x.rows(), x.cols, x.cols},
                        accumulator_t<T>(first ? 0 : 1));
   }
-  /// The same for parameters; f receives a pointer to their gradient, which is a Master*.
+  /// The same for parameters; f receives a pointer to their gradient, which is a Master* and good
+  /// during the call. Of parameters some of which are frozen, f computes the whole into temporary
+  /// memory, from where the others' parts are added.
   template <class F>
   void into(ParamSpan p, F&& f) {
     if (!ctx_.needs(p)) return;
-    const Master beta = ctx_.store().touch(p);
-    std::forward<F>(f)(ctx_.store().data(Plane::grad, p), beta);
+    Store& store = ctx_.store();
+    if (!store.in_one_piece(p)) [[unlikely]]
+      return into_parts(p, f);
+    const Master beta = store.touch(p);
+    std::forward<F>(f)(store.data(Plane::grad, p), beta);
   }
+  /// For gradients that are computed together: calls f(dw, db), each a pointer and a beta as
+  /// above; the pointer is null where that parameter takes no gradient. f is always called.
+  template <class F>
+  void into(ParamSpan weight, ParamSpan bias, F&& f) {
+    Gradient dw, db;
+    const auto with = [&](ParamSpan p, Gradient& target, auto&& next) {
+      if (!ctx_.needs(p)) return next();
+      into(p, [&](Master* data, Master beta) {
+        target = {data, beta};
+        next();
+      });
+    };
+    with(weight, dw, [&] { with(bias, db, [&] { f(dw, db); }); });
+  }
+  /// Where the gradient of a parameter goes: data = new + beta * data. Null: it takes none.
+  struct Gradient {
+    Master* data = nullptr;
+    Master beta = 0;
+  };
   /// Adds the gradient of y to that of x, both of one shape. The last use of y's gradient may hand
   /// its memory on instead of copying: say so with `last`.
   template <class T, int W>
@@ -470,6 +508,24 @@ class Backward {
   }
 
  private:
+  template <class F>
+  void into_parts(ParamSpan p, F& f) {
+    Store& store = ctx_.store();
+    const auto whole = temporary<Master>(p.size);
+    f(whole.data(), Master(0));
+    for (int i = p.index; i < p.index + p.count; ++i) {
+      const ParamInfo& part = store.params()[static_cast<std::size_t>(i)];
+      if (part.frozen) continue;
+      const ParamSpan span{part.offset, part.size, i, 1};
+      const Master beta = store.touch(span);
+      const int rows = part.shape.empty() ? 1 : part.shape[0];
+      const int cols = static_cast<int>(part.size / rows);
+      add(device(),
+          mat(static_cast<const Master*>(whole.data()) + (part.offset - p.offset), rows, cols),
+          mat(store.data(Plane::grad, span), rows, cols), beta);
+    }
+  }
+
   Context& ctx_;
 };
 

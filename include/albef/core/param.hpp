@@ -73,8 +73,11 @@ struct ParamInfo {
   std::vector<int> shape;
   std::int64_t offset = 0, size = 0;
   Init init;
-  bool decay = false;  ///< weight decay applies (false for 1-D tensors and biases)
-  bool twin = false;   ///< has a momentum copy
+  bool decay = false;   ///< weight decay applies (false for 1-D tensors and biases)
+  bool twin = false;    ///< has a momentum copy
+  bool frozen = false;  ///< is not trained: no gradient, no optimizer state
+  /// First element in the planes of gradient and moments, which hold no frozen parameters.
+  std::int64_t state_offset = 0;
 };
 
 /// A second name of a parameter, or an integer buffer 0 .. n-1, as official checkpoints hold them.

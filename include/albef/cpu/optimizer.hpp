@@ -1,6 +1,8 @@
 // Optimizer primitives of the CPU backend: fused AdamW with moving average, norms, clamping.
 #pragma once
 
+#include <cmath>
+
 #include "albef/cpu/elementwise.hpp"
 #include "albef/cpu/memory.hpp"
 
@@ -25,8 +27,9 @@ namespace detail {
 template <class T, class C>
 void adamw_run(Cpu& cpu, const AdamWArgs<T, C>& a, const AdamWRun& run, T scale) {
   using P = Pack<T>;
-  const auto decay = static_cast<T>(1 - a.lr * run.weight_decay);
-  const auto step = static_cast<T>(a.lr / run.correction1);
+  const double lr = a.lr * run.lr_factor;
+  const auto decay = static_cast<T>(1 - lr * run.weight_decay);
+  const auto step = static_cast<T>(lr / run.correction1);
   const auto root = static_cast<T>(1 / std::sqrt(run.correction2));
   const auto b1 = static_cast<T>(a.beta1), c1 = static_cast<T>(1 - a.beta1);
   const auto b2 = static_cast<T>(a.beta2), c2 = static_cast<T>(1 - a.beta2);
@@ -35,12 +38,13 @@ void adamw_run(Cpu& cpu, const AdamWArgs<T, C>& a, const AdamWRun& run, T scale)
   cpu.for_blocks(run.size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
     for_packs<T>(end - begin, [&](std::int64_t at, int n) {
       const std::int64_t i = run.offset + begin + at;
-      const P g = P::load_n(a.grad + i, n) * scale;
-      const P m = fma(P::load_n(a.exp_avg + i, n), P(b1), g * c1);
-      const P v = fma(P::load_n(a.exp_avg_sq + i, n), P(b2), g * g * c2);
+      const std::int64_t s = i - run.shift;
+      const P g = P::load_n(a.grad + s, n) * scale;
+      const P m = fma(P::load_n(a.exp_avg + s, n), P(b1), g * c1);
+      const P v = fma(P::load_n(a.exp_avg_sq + s, n), P(b2), g * g * c2);
       const P p = P::load_n(a.param + i, n) * decay - m * step / (sqrt(v) * root + eps);
-      m.store_n(a.exp_avg + i, n);
-      v.store_n(a.exp_avg_sq + i, n);
+      m.store_n(a.exp_avg + s, n);
+      v.store_n(a.exp_avg_sq + s, n);
       p.store_n(a.param + i, n);
       if (a.ema) fma(P::load_n(a.ema + i, n), P(momentum), p * blend).store_n(a.ema + i, n);
     });
@@ -53,10 +57,11 @@ void adamw_run(Cpu& cpu, const AdamWArgs<T, C>& a, const AdamWRun& run, T scale)
 /// moving average (torch.optim.AdamW; Loshchilov & Hutter 2019), and the copies.
 template <class T, class C>
 void adamw_update(Cpu& cpu, const AdamWArgs<T, C>& a) {
-  double scale = a.grad_scale;
-  if (a.square_norm)  // torch.nn.utils.clip_grad_norm_: never scales up
-    scale *= std::min(1.0, a.max_norm / (a.grad_scale * std::sqrt(*a.square_norm) + 1e-6));
+  if (a.square_norm && !std::isfinite(*a.square_norm)) return;
   for (const AdamWRun& run : a.runs) {
+    double scale = a.grad_scale;
+    if (run.square_norm)  // torch.nn.utils.clip_grad_norm_: never scales up
+      scale *= std::min(1.0, run.max_norm / (a.grad_scale * std::sqrt(*run.square_norm) + 1e-6));
     const std::int64_t i = run.offset;
     if (run.touched)
       detail::adamw_run(cpu, a, run, static_cast<T>(scale));

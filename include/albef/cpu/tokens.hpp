@@ -29,13 +29,12 @@ void embedding_backward(Cpu& cpu, const EmbeddingGradArgs<T>& a) {
       for (int t = 0; t < a.seq.length(s); ++t) {
         const int r = a.seq.begin(s) + t;
         const T* dy = a.dy.row(r);
-        T* word = a.word + a.ids[r] * cols;
-        T* position = a.position + t * cols;
-        for (std::int64_t j = first; j < last; ++j) {
-          word[j] += dy[j];
-          position[j] += dy[j];
-          a.type[j] += dy[j];
-        }
+        const auto add_to = [&](T* sum) {
+          for (std::int64_t j = first; j < last; ++j) sum[j] += dy[j];
+        };
+        if (a.word) add_to(a.word + a.ids[r] * cols);
+        if (a.position) add_to(a.position + t * cols);
+        if (a.type) add_to(a.type);
       }
   });
 }

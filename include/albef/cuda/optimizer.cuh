@@ -61,28 +61,44 @@ void adamw_update(Cuda& cuda, const AdamWArgs<T, C>& a) {
   l.b2 = static_cast<T>(a.beta2), l.c2 = static_cast<T>(1 - a.beta2);
   l.eps = static_cast<T>(a.eps);
   l.keep = static_cast<T>(a.momentum), l.blend = static_cast<T>(1 - a.momentum);
-  l.grad_scale = a.grad_scale, l.max_norm = a.max_norm, l.square_norm = a.square_norm;
+  l.grad_scale = a.grad_scale, l.square_norm = a.square_norm;
   l.vectors = row_aligned(a.param, flat_width) && row_aligned(a.grad, flat_width) &&
               row_aligned(a.exp_avg, flat_width) && row_aligned(a.exp_avg_sq, flat_width) &&
               row_aligned(a.ema, flat_width) && row_aligned(a.copy, flat_width) &&
               row_aligned(a.ema_copy, flat_width);
   std::int64_t blocks = 0;
   const auto flush = [&] {
+    if (l.runs == 0) return;
     launch(cuda, "[adamw]", adamw_kernel<T, C>, dim3(static_cast<unsigned>(blocks)),
            dim3(flat_threads), 0, l);
-    l.runs = 0, blocks = 0;
+    l.runs = l.clips = 0, blocks = 0;
+  };
+  // The place of a run's clipping in the launch: -1 if it has none, adamw_clips if it is full.
+  const auto clip_of = [&](const AdamWRun& run) {
+    if (!run.square_norm) return -1;
+    int i = 0;
+    while (i < l.clips &&
+           (l.clip[i].square_norm != run.square_norm || l.clip[i].max_norm != run.max_norm))
+      ++i;
+    if (i == l.clips && i < adamw_clips) l.clip[l.clips++] = {run.square_norm, run.max_norm};
+    return i;
   };
   for (const AdamWRun& run : a.runs) {
     if (run.size == 0) continue;
-    if (l.runs == adamw_runs) flush();
+    require(run.shift % 64 == 0, "[adamw] a run's gradient is shifted by ", run.shift,
+            " elements, expected a multiple of 64");
+    if (l.runs == adamw_runs || clip_of(run) == adamw_clips) flush();
     const std::int64_t end = run.offset + run.size;
+    const double lr = a.lr * run.lr_factor;
     l.run[l.runs++] = {run.offset,
                        end,
                        static_cast<int>(blocks),
+                       static_cast<int>(run.shift / 64),
+                       static_cast<T>(1 - lr * run.weight_decay),
+                       static_cast<T>(lr / run.correction1),
+                       static_cast<T>(1 / std::sqrt(run.correction2)),
                        run.touched,
-                       static_cast<T>(1 - a.lr * run.weight_decay),
-                       static_cast<T>(a.lr / run.correction1),
-                       static_cast<T>(1 / std::sqrt(run.correction2))};
+                       static_cast<signed char>(clip_of(run))};
     blocks += blocks_for(end - run.offset / flat_width * flat_width, adamw_values);
   }
   flush();

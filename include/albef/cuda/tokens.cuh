@@ -44,15 +44,18 @@ void embedding_backward(Cuda& cuda, const EmbeddingGradArgs<T>& a) {
   using A = accumulator_t<T>;
   const int cols = a.dy.cols;
   const int* limit = a.seq.offsets ? a.seq.offsets + a.seq.count : nullptr;
-  scatter_add(cuda, "[embedding_backward]", a.dy, a.ids, limit, mat(a.word, a.vocabulary, cols));
-  const dim3 grid(static_cast<unsigned>(a.seq.max_length())), block(token_threads);
-  if (rows_aligned(a.dy, 4) && row_aligned(a.position, 4))
-    launch(cuda, "[embedding_backward]", position_gradient_kernel<T, A, 4>, grid, block, 0, a.dy,
-           a.seq, a.position);
-  else
-    launch(cuda, "[embedding_backward]", position_gradient_kernel<T, A, 1>, grid, block, 0, a.dy,
-           a.seq, a.position);
-  column_sum(cuda, a.dy, a.type, A(1));
+  if (a.word)
+    scatter_add(cuda, "[embedding_backward]", a.dy, a.ids, limit, mat(a.word, a.vocabulary, cols));
+  if (a.position) {
+    const dim3 grid(static_cast<unsigned>(a.seq.max_length())), block(token_threads);
+    if (rows_aligned(a.dy, 4) && row_aligned(a.position, 4))
+      launch(cuda, "[embedding_backward]", position_gradient_kernel<T, A, 4>, grid, block, 0, a.dy,
+             a.seq, a.position);
+    else
+      launch(cuda, "[embedding_backward]", position_gradient_kernel<T, A, 1>, grid, block, 0, a.dy,
+             a.seq, a.position);
+  }
+  if (a.type) column_sum(cuda, a.dy, a.type, A(1));
 }
 
 /// Pixels (B, S, S, C) of 0..255 -> (v / 255 - mean) / std as (B, C, S, S).

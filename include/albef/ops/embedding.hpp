@@ -22,22 +22,21 @@ auto embed(Ctx& ctx, const Tokens& tokens, ParamSpan word, ParamSpan position, P
                                                       .position = ctx.weight(position),
                                                       .type = ctx.weight(type),
                                                       .y = y.mat()});
-  ctx.record(y, ctx.from(word), [y, tokens, word, position, type](auto& bwd) {
+  ctx.record(y, ctx.from(word, position, type), [y, tokens, word, position, type](auto& bwd) {
     using Grad = accumulator_t<Real>;
     EmbeddingGradArgs<Real> args{.ids = tokens.ids, .seq = tokens.seq, .dy = bwd.grad(y)};
     args.vocabulary = static_cast<int>(word.size / D);
-    const auto prepare = [&](ParamSpan p) {  // untouched rows have gradient zero
-      Grad* grad = nullptr;
-      bwd.into(p, [&](Grad* d, Grad beta) {
-        if (beta == 0) fill_zero(bwd.device(), d, static_cast<std::size_t>(p.size) * sizeof(Grad));
-        grad = d;
-      });
-      return grad;
+    const auto prepare = [&](ParamSpan p, Grad* d, Grad beta) {  // untouched rows: zero
+      if (d && beta == 0)
+        fill_zero(bwd.device(), d, static_cast<std::size_t>(p.size) * sizeof(Grad));
+      return d;
     };
-    args.word = prepare(word);
-    args.position = prepare(position);
-    args.type = prepare(type);
-    embedding_backward(bwd.device(), args);
+    bwd.into(word, position, [&](auto dw, auto dp) {
+      args.word = prepare(word, dw.data, dw.beta);
+      args.position = prepare(position, dp.data, dp.beta);
+      bwd.into(type, [&](Grad* d, Grad beta) { args.type = prepare(type, d, beta); });
+      embedding_backward(bwd.device(), args);
+    });
   });
   return y;
 }
@@ -71,7 +70,7 @@ Tensor<Real, D> add_class_token(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan cl
   set_rows(ctx.device(), ctx.weight(position), out);
   add_row(ctx.device(), ctx.weight(cls), out_cls);
   add(ctx.device(), Mat<const Real>(patches), out_patches, accumulator_t<Real>(1));
-  ctx.record(y, ctx.from(x, cls), [x, y, cls, position, images, n](auto& bwd) {
+  ctx.record(y, ctx.from(x, cls, position), [x, y, cls, position, images, n](auto& bwd) {
     const auto dy = bwd.grad(y);
     const Mat<const Real> all{dy.data, images, (n + 1) * D, std::int64_t{n + 1} * D};
     bwd.into(position, [&](auto* d, auto beta) { column_sum(bwd.device(), all, d, beta); });

@@ -7,16 +7,17 @@ namespace albef {
 
 namespace detail {
 
-/// dW = dy^T x, db = sum(dy), dx = dy W.
+/// dW = dy^T x, db = sum(dy), dx = dy W, each where it is asked for.
 template <class Bwd, class Real, int In>
 void linear_backward(Bwd& bwd, const Tensor<Real, In>& x, Mat<const Real> dy, ParamSpan weight,
                      ParamSpan bias) {
   using Grad = accumulator_t<Real>;
-  Grad *db = nullptr, beta_b = 0;
-  if (bias.size) bwd.into(bias, [&](Grad* d, Grad beta) { db = d, beta_b = beta; });
-  bwd.into(weight, [&](Grad* dw, Grad beta) {
-    weight_gradient(bwd.device(), dy, Mat<const Real>(x.mat()), mat(dw, dy.cols, x.cols), beta, db,
-                    beta_b);
+  bwd.into(weight, bias, [&](auto dw, auto db) {
+    if (dw.data)
+      weight_gradient(bwd.device(), dy, Mat<const Real>(x.mat()), mat(dw.data, dy.cols, x.cols),
+                      dw.beta, db.data, db.beta);
+    else if (db.data)
+      column_sum(bwd.device(), dy, db.data, db.beta);
   });
   bwd.into(x, [&](Mat<Real> dx, Grad beta) {
     gemm(bwd.device(),
@@ -37,7 +38,7 @@ Tensor<Real, Out> linear(Ctx& ctx, const Tensor<Real, In>& x, ParamSpan weight,
                                     .c = y.mat(),
                                     .transpose_b = true,
                                     .bias = bias.size ? ctx.weight(bias) : nullptr});
-  ctx.record(y, ctx.from(x, weight), [x, y, weight, bias](auto& bwd) {
+  ctx.record(y, ctx.from(x, weight, bias), [x, y, weight, bias](auto& bwd) {
     detail::linear_backward(bwd, x, Mat<const Real>(bwd.grad(y)), weight, bias);
   });
   return y;
@@ -57,7 +58,7 @@ Tensor<Real, Out> linear_gelu(Ctx& ctx, const Tensor<Real, In>& x, ParamSpan wei
                                     .bias = ctx.weight(bias),
                                     .gelu = true,
                                     .pre = z});
-  ctx.record(y, ctx.from(x, weight), [x, y, z, weight, bias](auto& bwd) {
+  ctx.record(y, ctx.from(x, weight, bias), [x, y, z, weight, bias](auto& bwd) {
     const auto dy = bwd.grad(y);
     gelu_backward(bwd.device(), Mat<const Real>(dy), Mat<const Real>(z), dy);  // in place: dz
     detail::linear_backward(bwd, x, Mat<const Real>(dy), weight, bias);

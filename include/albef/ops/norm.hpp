@@ -21,13 +21,15 @@ Tensor<Real, D> layer_norm(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan weight,
                                                        .mean = mean,
                                                        .rstd = rstd,
                                                        .eps = static_cast<A>(eps)});
-  ctx.record(y, ctx.from(x, weight), [x, y, weight, bias, mean, rstd](auto& bwd) {
+  ctx.record(y, ctx.from(x, weight, bias), [x, y, weight, bias, mean, rstd](auto& bwd) {
     LayerNormGradArgs<Real> args{
         .dy = bwd.grad(y), .x = x.mat(), .weight = bwd.weight(weight), .mean = mean, .rstd = rstd};
-    bwd.into(weight, [&](A* d, A beta) { args.dweight = d, args.beta_weight = beta; });
-    bwd.into(bias, [&](A* d, A beta) { args.dbias = d, args.beta_bias = beta; });
-    bwd.into(x, [&](Mat<Real> d, A beta) { args.dx = d, args.beta_x = beta; });
-    layer_norm_backward(bwd.device(), args);
+    bwd.into(weight, bias, [&](auto dw, auto db) {
+      args.dweight = dw.data, args.beta_weight = dw.beta;
+      args.dbias = db.data, args.beta_bias = db.beta;
+      bwd.into(x, [&](Mat<Real> d, A beta) { args.dx = d, args.beta_x = beta; });
+      layer_norm_backward(bwd.device(), args);
+    });
   });
   return y;
 }
@@ -69,16 +71,18 @@ Tensor<Real, D> add_layer_norm(Ctx& ctx, const Tensor<Real, D>& x, const Tensor<
     }
     bwd.pass(sum, residual, true);
   });
-  ctx.record(y, inputs || ctx.from(weight), [y, sum, weight, bias, mean, rstd](auto& bwd) {
+  ctx.record(y, inputs || ctx.from(weight, bias), [y, sum, weight, bias, mean, rstd](auto& bwd) {
     LayerNormGradArgs<Real> args{.dy = bwd.grad(y),
                                  .x = sum.mat(),
                                  .weight = bwd.weight(weight),
                                  .mean = mean,
                                  .rstd = rstd};
-    bwd.into(weight, [&](A* d, A beta) { args.dweight = d, args.beta_weight = beta; });
-    bwd.into(bias, [&](A* d, A beta) { args.dbias = d, args.beta_bias = beta; });
-    bwd.into(sum, [&](Mat<Real> d, A beta) { args.dx = d, args.beta_x = beta; });
-    layer_norm_backward(bwd.device(), args);
+    bwd.into(weight, bias, [&](auto dw, auto db) {
+      args.dweight = dw.data, args.beta_weight = dw.beta;
+      args.dbias = db.data, args.beta_bias = db.beta;
+      bwd.into(sum, [&](Mat<Real> d, A beta) { args.dx = d, args.beta_x = beta; });
+      layer_norm_backward(bwd.device(), args);
+    });
   });
   return y;
 }

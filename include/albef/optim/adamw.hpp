@@ -1,4 +1,5 @@
-// AdamW with the official parameter groups, fused with clipping and the moving average.
+// AdamW with the official parameter groups and a user's own, fused with clipping and the moving
+// average.
 #pragma once
 
 #include <algorithm>
@@ -10,17 +11,19 @@
 
 #include "albef/core/backend.hpp"
 #include "albef/core/param_store.hpp"
+#include "albef/optim/groups.hpp"
 
 namespace albef {
 
 struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   double weight_decay = 0.02;  ///< of matrices, embeddings and scalars; see decays()
-  double max_norm = 0;         ///< clip the gradient's global norm to this; 0: off
+  /// Clip the gradient's norm to this, over everything but groups with a norm of their own; 0: off.
+  double max_norm = 0;
 };
 
-/// The global norm of a step's gradient, which the device knows before the host: `scale` times the
-/// root of *square.
+/// The global norm of a step's gradient, before clipping, which the device knows before the host:
+/// `scale` times the root of *square.
 struct GradientNorm {
   const double* square = nullptr;  ///< on the device, until the next step; null without clipping
   double scale = 1;
@@ -39,12 +42,33 @@ struct GradientNorm {
 /// torch.optim.AdamW over a ParamStore (optim_factory.py): decoupled weight decay on everything
 /// that is neither one-dimensional nor a bias; a parameter that received no gradient is left alone
 /// and its step count stands still. One pass over memory per run of parameters with equal
-/// treatment updates weights, moments and, if asked, the momentum plane.
+/// treatment updates weights, moments and, if asked, the momentum plane. Frozen parameters of the
+/// store are passed over: nothing of them changes, their moving average neither.
+///
+/// Clipping happens as if by torch.nn.utils.clip_grad_norm_, once for each group with a max_norm of
+/// its own and once for all other parameters together. With clipping, a step whose gradient has an
+/// infinite or NaN norm changes no weight, moment or average; it is counted in steps() all the
+/// same, since the host does not wait to learn of it.
 class AdamW {
  public:
   explicit AdamW(AdamWOptions options = {}) : options_(options) {}
+  /// With groups for the parameters of `store`, which must have been made with the frozen ones
+  /// frozen (StoreOptions::frozen = groups.frozen()). Error if a group takes no parameter.
+  template <class Store>
+  AdamW(AdamWOptions options, OptimizerGroups groups, const Store& store)
+      : options_(options), groups_(std::move(groups)) {
+    group_of_ = groups_.resolve(store.params());
+    for (std::size_t i = 0; i < group_of_.size(); ++i) {
+      const auto& p = store.params()[i];
+      const bool frozen = group_of_[i] >= 0 && group(i)->frozen;
+      require(!frozen || p.frozen, "AdamW: '", p.name, "' is frozen by the group '",
+              frozen ? group(i)->name : "",
+              "', but the store trains it: make the store with the same groups");
+    }
+  }
 
   const AdamWOptions& options() const { return options_; }
+  const OptimizerGroups& groups() const { return groups_; }
   /// Updates made of each parameter, in the order of the store's table (empty before the first
   /// step); restore them on resume.
   const std::vector<std::int64_t>& steps() const { return steps_; }
@@ -56,7 +80,7 @@ class AdamW {
   /// One update with learning rate `lr` from the gradients in the store, each multiplied by
   /// `grad_scale` first (1/n after accumulating n batches). With a `momentum`, the ema plane moves
   /// to momentum * ema + (1 - momentum) * new weights. Clears the gradients. Returns the norm of
-  /// the (scaled) gradient if clipping is on; does not wait for the device.
+  /// the whole (scaled) gradient if anything is clipped; does not wait for the device.
   template <class Store>
   GradientNorm step(Store& store, double lr, double grad_scale = 1,
                     std::optional<double> momentum = {}) {
@@ -64,7 +88,10 @@ class AdamW {
     using Compute = typename Store::Compute;
     steps_.resize(store.params().size(), 0);
     for (std::size_t i = 0; i < steps_.size(); ++i) steps_[i] += store.touched(static_cast<int>(i));
+    require(group_of_.empty() || group_of_.size() == steps_.size(), "AdamW: made with groups for ",
+            group_of_.size(), " parameters, the store has ", steps_.size());
     find_runs(store);
+    const double* square = square_norms(store);
     AdamWArgs<Real, Compute> args{.param = store.data(Plane::online),
                                   .grad = store.data(Plane::grad),
                                   .exp_avg = store.data(Plane::exp_avg),
@@ -76,76 +103,120 @@ class AdamW {
                                   .beta2 = options_.beta2,
                                   .eps = options_.eps,
                                   .grad_scale = grad_scale,
-                                  .momentum = momentum.value_or(0)};
+                                  .momentum = momentum.value_or(0),
+                                  .square_norm = square};
     if constexpr (!std::is_same_v<Real, Compute>) {
       args.copy = store.compute(Plane::online);
       args.ema_copy = momentum ? store.compute(Plane::ema) : nullptr;
     }
-    if (options_.max_norm > 0) {
-      args.max_norm = options_.max_norm;
-      args.square_norm = square_norm(store);
-    }
     adamw_update(store.device(), args);
     store.clear_gradients();
-    return {args.square_norm, grad_scale};
+    return {square, grad_scale};
   }
 
  private:
-  /// Joins neighbouring parameters that are treated alike.
+  /// The group of parameter i of the table; null: none.
+  const OptimizerGroup* group(std::size_t i) const {
+    const int number = group_of_.empty() ? -1 : group_of_[i];
+    return number < 0 ? nullptr : &groups_[static_cast<std::size_t>(number)];
+  }
+
+  /// Joins neighbouring parameters that are treated alike. Those with a norm of their own have it
+  /// in max_norm.
   template <class Store>
   void find_runs(const Store& store) {
     const auto& params = store.params();
     const auto run_of = [&](std::size_t i) {
       const auto& p = params[i];
+      const auto* own = group(i);
       const auto t = static_cast<double>(steps_[i]);
+      const double decay =
+          own ? own->weight_decay.value_or(options_.weight_decay) : options_.weight_decay;
       return AdamWRun{.offset = p.offset,
                       .size = p.size,
+                      .shift = p.offset - p.state_offset,
                       .touched = store.touched(static_cast<int>(i)),
-                      .weight_decay = p.decay ? options_.weight_decay : 0.0,
+                      .lr_factor = own ? own->lr_factor : 1.0,
+                      .weight_decay = p.decay ? decay : 0.0,
                       .correction1 = 1 - std::pow(options_.beta1, t),
                       .correction2 = 1 - std::pow(options_.beta2, t)};
     };
     runs_.clear();
+    run_groups_.clear();
     for (std::size_t i = 0; i < params.size();) {
+      if (params[i].frozen) {
+        ++i;
+        continue;
+      }
       AdamWRun run = run_of(i);
       const std::size_t first = i;
       for (++i; i < params.size(); ++i) {
-        if (store.touched(static_cast<int>(i)) != run.touched || steps_[i] != steps_[first] ||
-            params[i].decay != params[first].decay)
+        if (params[i].frozen || store.touched(static_cast<int>(i)) != run.touched ||
+            steps_[i] != steps_[first] || params[i].decay != params[first].decay ||
+            group(i) != group(first))
           break;
         run.size = params[i].offset + params[i].size - run.offset;  // with the zeros in between
       }
       runs_.push_back(run);
+      run_groups_.push_back(group(first));
     }
   }
 
-  /// The sum of the squares of the gradient, in the store's scratch word on the device.
+  /// Sums up the squares of the gradient in words of the store on the device, and tells the runs
+  /// which of them they are clipped by. Returns the word of the whole gradient; null if nothing is
+  /// clipped. Words: the whole, what the optimizer's own norm covers, then the groups' own.
   template <class Store>
-  const double* square_norm(Store& store) const {
-    using Real = typename Store::Real;
-    double beta = 0;
-    for (const AdamWRun& run : runs_) {
-      if (!run.touched) continue;
-      squared_norm(store.device(), static_cast<const Real*>(store.data(Plane::grad) + run.offset),
-                   run.size, store.scratch_word(), beta);
-      beta = 1;
+  const double* square_norms(Store& store) {
+    const auto clips = [](const OptimizerGroup& g) { return !g.frozen && g.max_norm > 0; };
+    const auto own = std::count_if(groups_.begin(), groups_.end(), clips);
+    if (options_.max_norm <= 0 && own == 0) return nullptr;
+    double* whole = store.scratch_words(own == 0 ? 1 : static_cast<int>(groups_.size()) + 2);
+    double* rest = own == 0 ? whole : whole + 1;
+    const auto add = [&](const OptimizerGroup* clipped_by, double* word, double beta) {
+      for (std::size_t i = 0; i < runs_.size(); ++i) {
+        AdamWRun& run = runs_[i];
+        const auto* g = run_groups_[i] && clips(*run_groups_[i]) ? run_groups_[i] : nullptr;
+        if (g != clipped_by || !run.touched) continue;
+        const auto* gradient = store.data(Plane::grad) + (run.offset - run.shift);
+        squared_norm(store.device(), static_cast<const typename Store::Real*>(gradient), run.size,
+                     word, beta);
+        beta = 1;
+        run.max_norm = g ? g->max_norm : options_.max_norm;
+        run.square_norm = run.max_norm > 0 ? (g ? word_of(g, whole) : rest) : nullptr;
+      }
+      if (beta == 0) fill_zero(store.device(), word, sizeof(double));
+    };
+    add(nullptr, whole, 0);
+    if (own == 0) return whole;
+    copy_on_device(store.device(), rest, static_cast<const double*>(whole), 1);
+    for (const auto& g : groups_) {
+      if (!clips(g)) continue;
+      add(&g, whole, 1);
+      add(&g, word_of(&g, whole), 0);
     }
-    if (beta == 0) fill_zero(store.device(), store.scratch_word(), sizeof(double));
-    return store.scratch_word();
+    return whole;
+  }
+  double* word_of(const OptimizerGroup* g, double* whole) const {
+    return whole + 2 + (g - &groups_[0]);
   }
 
   AdamWOptions options_;
   std::vector<std::int64_t> steps_;
+  OptimizerGroups groups_;
+  std::vector<int> group_of_;  // of each parameter; empty without groups
   std::vector<AdamWRun> runs_;
+  std::vector<const OptimizerGroup*> run_groups_;  // null: none
 };
 
 /// ema = momentum * ema + (1 - momentum) * weights over the whole store, as the official code does
-/// at the start of a forward pass. AdamW::step can do the same in its own pass over memory.
+/// at the start of a forward pass, frozen parameters left out. AdamW::step can do the same in its
+/// own pass over memory.
 template <class Store>
 void update_momentum(Store& store, double momentum) {
-  ema_update(store.device(), store.data(Plane::ema),
-             static_cast<const typename Store::Real*>(store.data(Plane::online)), store.size(),
-             momentum);
+  for (const TrainableRange& range : store.trainable_ranges())
+    ema_update(store.device(), store.data(Plane::ema) + range.offset,
+               static_cast<const typename Store::Real*>(store.data(Plane::online)) + range.offset,
+               range.size, momentum);
   store.refresh();
 }
 

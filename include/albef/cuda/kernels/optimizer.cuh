@@ -93,6 +93,7 @@ __global__ void __launch_bounds__(flat_threads)
 // ---------------------------------------------------------------------------------------
 
 inline constexpr int adamw_runs = 64;  // runs one launch takes: they travel as a kernel argument
+inline constexpr int adamw_clips = 8;  // norms those runs may be clipped by
 inline constexpr int adamw_values = 2048;  // elements per block
 
 /// A run as the kernel needs it. Its blocks are those from first_block on; they cover whole groups
@@ -102,8 +103,14 @@ template <class T>
 struct AdamWDeviceRun {
   std::int64_t begin, end;
   int first_block;
-  bool touched;
+  int shift;            // in units of 64 elements
   T decay, step, root;  // 1 - lr * weight decay, lr / correction1, 1 / sqrt(correction2)
+  bool touched;
+  signed char clip;  // -1: not clipped
+};
+struct AdamWClip {
+  const double* square_norm;
+  double max_norm;
 };
 
 template <class T, class C>
@@ -112,10 +119,11 @@ struct AdamWLaunch {
   const T* grad;
   C *copy, *ema_copy;
   T b1, c1, b2, c2, eps, keep, blend;
-  double grad_scale, max_norm;
+  double grad_scale;
   const double* square_norm;
   bool vectors;
-  int runs;
+  int runs, clips;
+  AdamWClip clip[adamw_clips];
   AdamWDeviceRun<T> run[adamw_runs];
 };
 
@@ -125,8 +133,9 @@ __device__ __forceinline__ void adamw_elements(const AdamWLaunch<T, C>& a,
                                                std::int64_t i) {
   auto p = load<N>(a.param + i);
   if (run.touched) {
-    auto m = load<N>(a.exp_avg + i), v = load<N>(a.exp_avg_sq + i);
-    const auto grad = load<N>(a.grad + i);
+    const std::int64_t s = i - std::int64_t{run.shift} * 64;
+    auto m = load<N>(a.exp_avg + s), v = load<N>(a.exp_avg_sq + s);
+    const auto grad = load<N>(a.grad + s);
 #pragma unroll
     for (int k = 0; k < N; ++k) {
       const T g = grad[k] * scale;
@@ -134,8 +143,8 @@ __device__ __forceinline__ void adamw_elements(const AdamWLaunch<T, C>& a,
       v[k] = v[k] * a.b2 + g * g * a.c2;
       p[k] = p[k] * run.decay - m[k] * run.step / (std::sqrt(v[k]) * run.root + a.eps);
     }
-    store(a.exp_avg + i, m);
-    store(a.exp_avg_sq + i, v);
+    store(a.exp_avg + s, m);
+    store(a.exp_avg_sq + s, v);
     store(a.param + i, p);
   }
   if (a.copy) store(a.copy + i, p);
@@ -152,16 +161,7 @@ template <class T, class C>
 __global__ void __launch_bounds__(flat_threads)
     adamw_kernel(const __grid_constant__ AdamWLaunch<T, C> a) {
   __shared__ T shared_scale;
-  if (threadIdx.x == 0) {
-    double scale = a.grad_scale;
-    if (a.square_norm) {  // torch.nn.utils.clip_grad_norm_: never scales up
-      const double clip = a.max_norm / (a.grad_scale * std::sqrt(*a.square_norm) + 1e-6);
-      if (clip < 1) scale *= clip;
-    }
-    shared_scale = static_cast<T>(scale);
-  }
-  __syncthreads();
-  const T scale = shared_scale;
+  __shared__ bool shared_finite;
   int low = 0, high = a.runs;  // the last run that starts at or before this block
   while (high - low > 1) {
     const int middle = (low + high) / 2;
@@ -171,6 +171,19 @@ __global__ void __launch_bounds__(flat_threads)
       high = middle;
   }
   const AdamWDeviceRun<T>& run = a.run[low];
+  if (threadIdx.x == 0) {
+    shared_finite = !a.square_norm || *a.square_norm - *a.square_norm == 0;
+    double scale = a.grad_scale;
+    if (run.clip >= 0) {  // torch.nn.utils.clip_grad_norm_: never scales up
+      const AdamWClip& clip = a.clip[run.clip];
+      const double factor = clip.max_norm / (a.grad_scale * std::sqrt(*clip.square_norm) + 1e-6);
+      if (factor < 1) scale *= factor;
+    }
+    shared_scale = static_cast<T>(scale);
+  }
+  __syncthreads();
+  if (!shared_finite) return;
+  const T scale = shared_scale;
   const std::int64_t base =
       run.begin / flat_width * flat_width +
       std::int64_t{static_cast<int>(blockIdx.x) - run.first_block} * adamw_values;
