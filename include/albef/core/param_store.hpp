@@ -130,7 +130,8 @@ class ParamStore {
     if (!is_state(plane)) return data(plane) + p.offset;
     if (frozen_ == 0) [[likely]]
       return data(plane) + p.offset;
-    return in_one_piece(p) ? data(plane) + info(p.index).state_offset : nullptr;
+    const ParamInfo& first = info(p.index);
+    return in_one_piece(p) ? data(plane) + (p.offset - first.offset + first.state_offset) : nullptr;
   }
   Real* data(Plane plane, const ParamInfo& p) const {
     if (is_state(plane)) return p.frozen ? nullptr : data(plane) + p.state_offset;

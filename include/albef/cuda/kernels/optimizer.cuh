@@ -126,6 +126,7 @@ struct AdamWLaunch {
   AdamWClip clip[adamw_clips];
   AdamWDeviceRun<T> run[adamw_runs];
 };
+static_assert(sizeof(AdamWLaunch<double, double>) <= 4096, "a kernel argument is too large");
 
 template <int N, class T, class C>
 __device__ __forceinline__ void adamw_elements(const AdamWLaunch<T, C>& a,
