@@ -125,6 +125,49 @@ void rewrite(const std::string& from, const std::string& to, auto name) {
 
 }  // namespace
 
+TEST_CASE("checkpoint: frozen parameters have no optimizer state in it, and stay the same") {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.safetensors";
+  const auto store_of = [](Cpu& cpu, std::string_view prefix) {
+    return Store(cpu, model,
+                 {.storage = Storage::momentum, .frozen = [prefix](std::string_view name) {
+                    return !prefix.empty() && name.starts_with(prefix);
+                  }});
+  };
+  Cpu cpu(1);
+  auto a = store_of(cpu, "visual_encoder."), b = store_of(cpu, "visual_encoder.");
+  for (const Plane p : {Plane::online, Plane::exp_avg, Plane::exp_avg_sq, Plane::ema})
+    for (std::int64_t i = 0; i < a.size(p); ++i) a.data(p)[i] = static_cast<float>(i % 1009);
+  AdamW one, two;
+  one.set_steps(std::vector<std::int64_t>(a.params().size(), 3));
+  Checkpoint(a).with(one).save(path, {});
+  const auto file = SafeTensors::open(path);
+  CHECK(file.find("optimizer.exp_avg.temp") != nullptr);
+  CHECK(file.find("visual_encoder.norm.weight") != nullptr);
+  CHECK(file.find("visual_encoder_m.norm.weight") != nullptr);
+  CHECK(file.find("optimizer.exp_avg.visual_encoder.norm.weight") == nullptr);
+  Checkpoint(b).with(two).load(path);
+  for (const auto& p : a.params()) {
+    CAPTURE(p.name);
+    const auto same = [&](Plane plane) {
+      return std::equal(a.data(plane, p), a.data(plane, p) + p.size, b.data(plane, p));
+    };
+    CHECK(same(Plane::online));
+    if (p.frozen) continue;
+    CHECK(same(Plane::exp_avg));
+    CHECK(same(Plane::exp_avg_sq));
+  }
+  // With other parameters frozen, training cannot go on from it.
+  auto more = store_of(cpu, ""), fewer = store_of(cpu, "te");
+  CHECK(error_of([&] {
+          Checkpoint(more).with(two).load(path);
+        }).find("the first is 'optimizer.exp_avg.visual_encoder.cls_token'") != std::string::npos);
+  CHECK(error_of([&] { Checkpoint(fewer).with(two).load(path); }) ==
+        path +
+            ": 'temp' was trained there and is frozen here: resume with the same frozen "
+            "parameters");
+}
+
 TEST_CASE("checkpoint: everything comes back bit for bit") {
   TemporaryFolder folder;
   const std::string path = folder / "a.safetensors";

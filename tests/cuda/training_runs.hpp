@@ -40,9 +40,9 @@ struct Trained {
 template <class Store>
 auto values_of(const Store& store, Plane p) {
   using Real = typename Store::Real;
-  std::vector<Real> values(static_cast<std::size_t>(store.size()));
+  std::vector<Real> values(static_cast<std::size_t>(store.size(p)));
   copy_to_host(store.device(), values.data(), static_cast<const Real*>(store.data(p)),
-               store.size());
+               store.size(p));
   return values;
 }
 template <class Store>
@@ -79,9 +79,10 @@ Numbers gradient_of(const Store& store) {
   for (std::size_t i = 0; i < store.params().size(); ++i) {
     const auto& p = store.params()[i];
     for (std::int64_t k = 0; k < p.size; ++k)
-      gradient.push_back(store.touched(static_cast<int>(i))
-                             ? static_cast<double>(all[static_cast<std::size_t>(p.offset + k)])
-                             : 0.0);
+      gradient.push_back(
+          store.touched(static_cast<int>(i))
+              ? static_cast<double>(all[static_cast<std::size_t>(p.state_offset + k)])
+              : 0.0);
   }
   return gradient;
 }

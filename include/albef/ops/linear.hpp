@@ -44,12 +44,13 @@ Tensor<Real, Out> linear(Ctx& ctx, const Tensor<Real, In>& x, ParamSpan weight,
   return y;
 }
 
-/// y = gelu(x W^T + b) with gelu(z) = z Phi(z); the pre-activation z is kept for the backward.
+/// y = gelu(x W^T + b) with gelu(z) = z Phi(z); where a gradient is asked for, the pre-activation z
+/// is kept for the backward.
 template <int Out, class Ctx, class Real, int In>
 Tensor<Real, Out> linear_gelu(Ctx& ctx, const Tensor<Real, In>& x, ParamSpan weight,
                               ParamSpan bias) {
   auto y = ctx.template tensor<Out>(x.seq);  // (..., Out)
-  const bool keep = ctx.recording();
+  const bool keep = ctx.recording() && ctx.from(x, weight, bias);
   const Mat<Real> z = keep ? mat(ctx.allocate(y.size()), y.rows(), Out) : Mat<Real>{};
   gemm(ctx.device(), GemmArgs<Real>{.a = x.mat(),
                                     .b = mat(ctx.weight(weight), Out, x.cols),
