@@ -1,7 +1,7 @@
 # The components of albef and what each needs. Shared by the build and by the installed package.
 
 # In order of dependency.
-set(albef_components core native cpu cuda cuda_compiled text checkpoint xtensor data viz train tasks
+set(albef_components core native cpu cuda cuda_compiled text checkpoint xtensor data train tasks viz
                      testing golden all)
 # What a project gets that asks for nothing in particular.
 set(albef_components_by_default cpu)
@@ -14,7 +14,7 @@ set(albef_needs_text core)
 set(albef_needs_checkpoint core)
 set(albef_needs_xtensor core)
 set(albef_needs_data text)
-set(albef_needs_viz core)
+set(albef_needs_viz tasks)
 set(albef_needs_train text checkpoint)
 set(albef_needs_tasks data train)
 set(albef_needs_testing cpu)

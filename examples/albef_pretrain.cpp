@@ -1,36 +1,30 @@
 // albef_pretrain: pre-trains ALBEF (ITC + ITM + MLM with momentum distillation) on image-text
 // pairs. The whole composition is in train(); everything else is options.
-#include <string>
-
-#include "albef/train/pretrain_task.hpp"
-#include "albef/train/trainer.hpp"
-#include "common/program.hpp"
-#include "common/train_options.hpp"
-#include "common/training_run.hpp"
+#include "albef/tasks/retrieval.hpp"
+#include "common/run.hpp"
 
 namespace {
 
-template <class C, class Precision>
-int train(examples::TrainArguments args, auto& device) {
-  using namespace albef;
-  using Device = std::remove_reference_t<decltype(device)>;
-  args.complete<C>();
-  const SourcePtr source = args.source();
-  const WordPiece tokenizer = args.caption_tokenizer(*source, C::vocab_size);
-  Loader loader = args.loader(source, tokenizer, C::image_res);
+using namespace albef;
+using Pretraining = examples::Run<PairSettings>;
 
-  PretrainTask<C, AlbefObjectives, Device, Precision> task(device, args.train.seed, args.queue_size,
-                                                           args.objective_options());
-  const auto start = [&](const std::string& path) {
-    const LoadOptions options{.allow_missing = true,
-                              .allow_unexpected = true,
-                              .resize_positions = true,
-                              .complete_momentum = true};
-    const LoadReport report = Checkpoint(task.store()).load(path, options);
-    require(report.loaded > 0, path, ": no tensor of the file belongs to the model");
-    return report;
+template <class C, class Precision>
+int train(Pretraining run, auto& device) {
+  run.complete<C>(pretrain_tiny, pretrain_paper);
+  const SourcePtr source = run.source(), val = run.validation_source();
+  RetrievalSet pool;
+  if (val) pool = retrieval_set(*val), check_pictures(*val);
+  const WordPiece tokenizer = run.caption_tokenizer(*source, C::vocab_size);
+  Loader loader = run.loader(source, tokenizer, C::image_res);
+  const AlbefPretraining<C> objective{run.queue_size, run.objective_options()};
+  const auto validate = [&](auto& session) {
+    return validate_retrieval(session, *val, pool, candidates<C>(0),
+                              {.batch_size = run.batch_size, .workers = run.workers});
   };
-  return examples::run_training("pre-training", args, task, loader, tokenizer, {}, {}, start);
+  return val ? examples::train<Precision>("pre-training", run, device, objective, loader, tokenizer,
+                                          {}, validate)
+             : examples::train<Precision>("pre-training", run, device, objective, loader,
+                                          tokenizer);
 }
 
 }  // namespace
@@ -38,18 +32,22 @@ int train(examples::TrainArguments args, auto& device) {
 int main(int argc, char** argv) {
   examples::Program app{
       "Pre-trains ALBEF on image-text pairs and writes to the output folder: "
-      "checkpoint.safetensors "
-      "(complete, to resume or evaluate), metrics.jsonl, losses.png, vocab.txt, summary.json.",
+      "checkpoint.safetensors (complete, to resume or evaluate), metrics.jsonl, losses.png, "
+      "vocab.txt, summary.json; with --val also checkpoint_best.safetensors and results.json of the "
+      "epoch with the best mean recall.",
       "albef_pretrain"};
   app.footer(
       "Examples:\n"
       "  albef_pretrain --data examples/data/emoji/emoji-train.tar --output run\n"
       "  albef_pretrain --output run --resume          # after Ctrl-C or a crash\n"
-      "  albef_pretrain --config base --data captions.json --image-root images --vocab vocab.txt");
-  examples::TrainArguments args;
-  args.add_to(app);
+      "  albef_pretrain --config base --data captions.json --image-root images --vocab vocab.txt\n"
+      "  albef_pretrain --init run/checkpoint.safetensors --freeze 'visual_encoder.*' --output next");
+  Pretraining run;
+  run.data = {"examples/data/emoji/emoji-train.tar"};
+  run.start_options.by_module = true;  // an image or text encoder alone will do, too
+  add_options(app, run, std::string(examples::data_help) + "; PATH=WEIGHT mixes several");
   return app.run(argc, argv, [&] {
     return examples::with_training(
-        args, [&]<class C, class P>(auto& device) { return train<C, P>(args, device); });
+        run, [&]<class C, class P>(auto& device) { return train<C, P>(run, device); });
   });
 }

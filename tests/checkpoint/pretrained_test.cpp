@@ -175,7 +175,7 @@ TEST_CASE("pretrained: another image size on demand, reported; no other differen
   Store store(cpu, albef::laid_out<albef::AlbefVe<Large>>(), Storage::momentum, 1);
   CHECK_THROWS_WITH_AS(albef::load_pretrained<albef::AlbefVe<Large>>(store, golden),
                        doctest::Contains("another image size; resizing was not asked for"), Error);
-  const auto report = albef::load_pretrained<albef::AlbefVe<Large>>(store, golden, true);
+  const auto report = albef::load_pretrained<albef::AlbefVe<Large>>(store, golden, {.resize_positions = true});
   CHECK(report.reshaped ==
         std::vector<std::string>{"visual_encoder.pos_embed (1, 17, 64) -> (1, 65, 64)",
                                  "visual_encoder_m.pos_embed (1, 17, 64) -> (1, 65, 64)"});
@@ -183,12 +183,42 @@ TEST_CASE("pretrained: another image size on demand, reported; no other differen
   const TemporaryFile file;
   Store pretrained(cpu, albef::laid_out<albef::Albef<Nano>>(), Storage::momentum, 3);
   albef::Checkpoint(pretrained).save(file.path, albef::config_info<Nano>());
-  CHECK(albef::load_pretrained<albef::AlbefVe<Large>>(store, file.path, true).reshaped.size() == 2);
+  CHECK(albef::load_pretrained<albef::AlbefVe<Large>>(store, file.path, {.resize_positions = true}).reshaped.size() == 2);
   CHECK_THROWS_WITH_AS(albef::load_pretrained<albef::AlbefVe<Large>>(store, file.path),
                        doctest::Contains("config.image_res is 32, the model has 64"), Error);
   Store heads(cpu, albef::laid_out<albef::AlbefVe<MoreHeads>>(), Storage::momentum, 1);
   CHECK_THROWS_WITH_AS(albef::load_pretrained<albef::AlbefVe<MoreHeads>>(heads, file.path),
                        doctest::Contains("config.num_attention_heads is 4, the model has 2"),
+                       Error);
+}
+
+TEST_CASE("pretrained: a module is taken whole or not at all, where modules may be missing") {
+  const TemporaryFile file;
+  const auto source = albef::SafeTensors::open(golden);
+  const auto write = [&](auto&& wanted) {
+    std::vector<albef::TensorSource> tensors;
+    for (const auto& e : source.entries())
+      if (wanted(e.name)) tensors.push_back({e.name, e.dtype, e.shape, e.data.data()});
+    albef::write_safetensors(file.path, tensors);
+  };
+  using M = albef::Albef<Nano>;
+  Cpu cpu(1);
+  Store store(cpu, albef::laid_out<M>(), Storage::training, 3);
+  const auto before = store.data(Plane::online)[store.find("itm_head.weight").offset];
+  const auto load = [&] {
+    return albef::load_pretrained<M>(store, file.path, {.by_module = true});
+  };
+  const auto is_image = [](const std::string& n) { return n.starts_with("visual_encoder."); };
+  write(is_image);
+  CHECK(load().loaded > 20);
+  CHECK(store.data(Plane::online)[store.find("itm_head.weight").offset] == before);
+  write([&](const std::string& n) { return is_image(n) && n != "visual_encoder.norm.bias"; });
+  CHECK_THROWS_WITH_AS(load(),
+                       doctest::Contains("tensor 'visual_encoder.norm.bias' of the model is not in "
+                                         "the file, which has others of 'visual_encoder'"),
+                       Error);
+  write([](const std::string& n) { return n == "queue_ptr"; });
+  CHECK_THROWS_WITH_AS(load(), doctest::Contains("no tensor of the file belongs to the model"),
                        Error);
 }
 

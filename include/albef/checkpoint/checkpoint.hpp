@@ -60,10 +60,14 @@ struct LoadReport {
 using NameRule = std::function<std::vector<std::string>(const std::string&)>;
 
 struct LoadOptions {
-  bool allow_missing = false;       ///< else Error if a parameter of the model is not in the file
-  bool allow_unexpected = false;    ///< else Error if the file has tensors the model does not have
-  bool resize_positions = false;    ///< else Error if position embeddings are of another grid
-  bool complete_momentum = false;   ///< missing momentum weights become copies of the online ones
+  bool allow_missing = false;  ///< else Error if a parameter of the model is not in the file...
+  std::function<bool(std::string_view name)> dispensable = {};  ///< ...except these
+  /// A file may lack whole modules (the first components of names), but no parts of one; Error if
+  /// it has none.
+  bool by_module = false;
+  bool allow_unexpected = false;   ///< else Error if the file has tensors the model does not have
+  bool resize_positions = false;   ///< else Error if position embeddings are of another grid
+  bool complete_momentum = false;  ///< missing momentum weights become copies of the online ones
   bool momentum_as_online = false;  ///< the online weights become the file's momentum weights
   NameRule names = {};              ///< empty: only a model's own names
 };
@@ -125,6 +129,8 @@ class Checkpoint {
   TensorSource plane_source(const std::string& name, const ParamInfo& p, Plane plane) const;
   static TensorSource range_source(const std::string& name, int n);
 
+  static void check_modules(const std::string& path, const std::vector<Placement>& placements,
+                            const LoadReport& report);
   void check(const SafeTensors& file, Placement& placement, const LoadOptions& options,
              LoadReport& report) const;
   void read(const SafeTensors& file, const Placement& placement) const;
@@ -223,8 +229,14 @@ LoadReport Checkpoint<Device, Precision>::load(const std::string& path,
   const auto known_state = state_names(file);
   for (const auto& [name, entry] : entries)
     if (!used.contains(name) && !expendable(name, known_state)) report.unexpected.push_back(name);
-  require(options.allow_missing || report.missing.empty(), path, ": ", report.missing.size(),
-          " tensors of the model are not in the file, the first is '", first(report.missing), "'");
+  if (options.by_module) {
+    check_modules(path, placements, report);
+  } else if (!options.allow_missing) {
+    std::vector<std::string> missing = report.missing;
+    if (options.dispensable) std::erase_if(missing, options.dispensable);
+    require(missing.empty(), path, ": ", missing.size(),
+            " tensors of the model are not in the file, the first is '", first(missing), "'");
+  }
 
   // Whether it fits.
   for (Placement& p : placements) check(file, p, options, report);
@@ -290,6 +302,20 @@ TensorSource Checkpoint<Device, Precision>::range_source(const std::string& name
     for (std::int64_t i = 0; i < n; ++i) put(&i, sizeof i);
   };
   return source;
+}
+
+template <class Device, class Precision>
+void Checkpoint<Device, Precision>::check_modules(const std::string& path,
+                                                  const std::vector<Placement>& placements,
+                                                  const LoadReport& report) {
+  const auto module = [](const std::string& name) { return name.substr(0, name.find('.')); };
+  std::set<std::string> there;
+  for (const Placement& p : placements)
+    if (p.plane == Plane::online) there.insert(module(p.param->name));
+  require(!there.empty(), path, ": no tensor of the file belongs to the model");
+  for (const auto& name : report.missing)
+    require(!there.contains(module(name)), path, ": tensor '", name,
+            "' of the model is not in the file, which has others of '", module(name), "'");
 }
 
 template <class Device, class Precision>

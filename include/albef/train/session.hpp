@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -51,7 +52,7 @@ class SessionParts {
   /// What of a model matters for a checkpoint.
   struct Limits {
     void (*check_config)(const std::string& path, const CheckpointInfo& info, bool any_image_size);
-    void (*check_missing)(const std::string& path, const LoadReport& report, bool starts_training);
+    bool (*may_miss)(std::string_view name, bool starts_training);
     NameRule names;
     int vocabulary, positions;
   };
@@ -93,7 +94,7 @@ class Session : public SessionParts<Device, Precision> {
 
   Session(Device& device, const std::string& path, const SessionOptions& options = {})
       : Parts(std::make_unique<Store>(device, model, Storage::inference)) {
-    typename Parts::Limits limits{check_config<Config>, check_missing<M>, name_rule<M>(),
+    typename Parts::Limits limits{check_config<Config>, may_miss<M>, name_rule<M>(),
                                   std::numeric_limits<int>::max(), 512};
     if constexpr (requires { Config::vocab_size; }) limits.vocabulary = Config::vocab_size;
     if constexpr (requires { Config::max_position_embeddings; })
@@ -126,11 +127,11 @@ void SessionParts<Device, Precision>::load(const std::string& path, const Sessio
                                            const Limits& limits) {
   const CheckpointInfo info = SafeTensors::open(path).metadata();
   limits.check_config(path, info, options.resize_positions);
-  report_ = Checkpoint(store_).load(path, {.allow_missing = true,
-                                           .resize_positions = options.resize_positions,
-                                           .momentum_as_online = options.momentum,
-                                           .names = limits.names});
-  limits.check_missing(path, report_, false);
+  report_ = Checkpoint(store_).load(
+      path, {.dispensable = [&](std::string_view name) { return limits.may_miss(name, false); },
+             .resize_positions = options.resize_positions,
+             .momentum_as_online = options.momentum,
+             .names = limits.names});
   if (info.contains("vocab") || !options.vocab.empty() ||
       limits.vocabulary != std::numeric_limits<int>::max()) {
     tokenizer_ = std::make_shared<const WordPiece>(tokenizer_for(path, info, options.vocab));

@@ -10,6 +10,7 @@
 #include "albef/checkpoint/pretrained.hpp"
 #include "albef/core/context.hpp"
 #include "albef/optim/adamw.hpp"
+#include "albef/optim/groups.hpp"
 #include "albef/train/objective.hpp"
 #include "albef/train/pass_losses.hpp"
 
@@ -20,10 +21,19 @@ class Cpu;
 struct TrainingOptions {
   std::uint64_t seed = 42;      ///< of weights, dropout and all other draws on the device
   AdamWOptions optimizer = {};  ///< its learning rate follows the schedule of TrainOptions
+  OptimizerGroups groups = {};  ///< parameters treated in their own way; see groups_for()
   double momentum = 0.995;  ///< of the moving average; 0: the momentum model is the model itself
   bool dropout = true;
   bool checkpointing = false;  ///< keep only block inputs, compute blocks again in the backward
 };
+
+/// The groups that texts describe, for the parameters of model M.
+template <class M>
+OptimizerGroups groups_for(const GroupOptions& options) {
+  ModelNames names;
+  detail::NameVisitor{names, ""}("", laid_out<M>());
+  return optimizer_groups(options, names.params);
+}
 
 /// An objective O (see check_objective()) in training: weights of its model, its state, AdamW and a
 /// context. fit() runs it over a loader; start(), finish() and update() are its parts.
@@ -49,11 +59,13 @@ class Training {
   explicit Training(Device& device, const TrainingOptions& options = {}, O objective = {})
       : options_(options),
         objective_(std::move(objective)),
-        store_(device, model, distills(objective_) ? Storage::momentum : Storage::training,
-               options.seed),
+        store_(device, model,
+               {.storage = distills(objective_) ? Storage::momentum : Storage::training,
+                .seed = options.seed,
+                .frozen = options.groups.frozen()}),
         ctx_(device, store_, options.seed),
         state_(make_state(device)),
-        optimizer_(options.optimizer),
+        optimizer_(options.optimizer, options.groups, store_),
         readings_(device) {
     require(options.momentum >= 0 && options.momentum <= 1, "momentum is ", options.momentum,
             ", expected 0 to 1");
@@ -100,8 +112,8 @@ class Training {
 
   /// Starts from a checkpoint of pre-training or of the task itself; see load_pretrained(). State
   /// that has start_from(file) takes over what it can use.
-  LoadReport start_from(const std::string& path, bool resize_positions = false) {
-    LoadReport report = load_pretrained<Model>(store_, path, resize_positions);
+  LoadReport start_from(const std::string& path, const StartOptions& start = {}) {
+    LoadReport report = load_pretrained<Model>(store_, path, start);
     if constexpr (requires(const SafeTensors& file) { state_.start_from(file); })
       report.loaded += state_.start_from(SafeTensors::open(path));
     return report;
@@ -129,6 +141,7 @@ class Training {
             {"train.betas", concat(o.beta1, ' ', o.beta2)},
             {"train.eps", concat(o.eps)},
             {"train.max_norm", concat(o.max_norm)},
+            {"train.groups", options_.groups.describe()},
             {"train.momentum", concat(options_.momentum)}};
   }
 

@@ -1,0 +1,87 @@
+// Data sets by name: a path and the place of its pictures, several of them mixed.
+#pragma once
+
+#include <charconv>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "albef/core/error.hpp"
+#include "albef/data/annotations.hpp"
+#include "albef/data/captions.hpp"
+#include "albef/data/image_store.hpp"
+#include "albef/data/loader.hpp"
+#include "albef/data/sources.hpp"
+#include "albef/data/webdataset.hpp"
+
+namespace albef {
+
+/// How annotations are read whose pictures are in a folder or in WebDataset shards; empty: in the
+/// folder of each file.
+inline AnnotationOptions annotation_options(const std::string& image_root) {
+  AnnotationOptions options;
+  if (!image_root.empty()) options.images = open_images(image_root);
+  return options;
+}
+
+/// Opens one data set: ALBEF annotations if the name ends in .json or .json.gz, else WebDataset
+/// shards.
+inline SourcePtr open_source(const std::string& path, const std::string& image_root = "") {
+  if (path.ends_with(".json") || path.ends_with(".json.gz"))
+    return std::make_shared<JsonAnnotations>(path, annotation_options(image_root));
+  return std::make_shared<WebDataset>(path);
+}
+
+namespace detail {
+
+/// Splits `PATH=WEIGHT`; the weight is 1 where none is given, and where a file of the whole name
+/// exists.
+inline std::pair<std::string, double> split_weight(const std::string& text) {
+  const auto at = text.rfind('=');
+  double weight = 1;
+  std::error_code none;
+  if (at == std::string::npos || std::filesystem::exists(text, none)) return {text, weight};
+  const char* const end = text.data() + text.size();
+  const auto [stop, code] = std::from_chars(text.data() + at + 1, end, weight);
+  if (code != std::errc{} || stop != end) return {text, 1.0};
+  return {text.substr(0, at), weight};
+}
+
+}  // namespace detail
+
+/// Opens several data sets as one source. Each name is `PATH` or `PATH=WEIGHT`: how often a record
+/// of it is seen, relative to one of weight 1, while an epoch keeps its length.
+inline SourcePtr open_data(const std::vector<std::string>& names,
+                           const std::string& image_root = "") {
+  require(!names.empty(), "no data set given");
+  std::vector<WeightedSource> parts;
+  for (const auto& name : names) {
+    const auto [path, weight] = detail::split_weight(name);
+    auto source = open_source(path, image_root);
+    parts.push_back({source, weight * static_cast<double>(source->size())});
+  }
+  if (parts.size() == 1) return parts.front().source;
+  return std::make_shared<Mixture>(std::move(parts));
+}
+
+/// The cleaned captions of a source, without those a loader will report.
+inline std::vector<std::string> clean_captions(const Source& source) {
+  std::vector<std::string> captions;
+  for (std::size_t i = 0; i < source.size(); ++i)
+    for (const auto& caption : source.record(i).captions) try {
+        captions.push_back(pre_caption(caption));
+      } catch (const Error&) {}
+  return captions;
+}
+
+/// Reads every picture of a source once, so that one that cannot be read is an Error before the
+/// training and not after its first epoch.
+inline void check_pictures(const Source& source) {
+  std::vector<std::uint8_t> bytes;
+  for (std::size_t i = 0; i < source.size(); ++i) detail::load_picture(source, i, bytes, {});
+}
+
+}  // namespace albef
