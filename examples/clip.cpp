@@ -1,24 +1,22 @@
-// A CLIP composed from the library's parts and trained on emoji and their names.
-#include <cstdio>
-
-#include "albef/data/retrieval_set.hpp"
-#include "albef/data/webdataset.hpp"
-#include "albef/loss/contrastive.hpp"
-#include "albef/models/bert.hpp"
-#include "albef/models/inputs.hpp"
-#include "albef/text/vocabulary.hpp"
-#include "common/device.hpp"
+// A CLIP composed from the library's parts: trained by fit() on emoji and their names, to be
+// stopped and resumed, with the recall of held-out pictures after each epoch.
+#include "albef/tasks/contrastive.hpp"
+#include "albef/tasks/retrieval.hpp"
+#include "common/run.hpp"
 
 using namespace albef;
 
-struct Config : Tiny {
+struct ClipConfig : Tiny {
   static constexpr int num_hidden_layers = fusion_layer;  // BERT without its fusion layers
 };
 
+template <class C>
 struct Clip {
-  Vit<Config> vision;
-  Bert<Config> text;
-  Linear<128, 64> image_proj, text_proj;
+  using Config = C;
+  Vit<C> vision;
+  Bert<C> text;
+  Linear<C::vision_width, C::embed_dim> image_proj;
+  Linear<C::hidden_size, C::embed_dim> text_proj;
   Param<> logit_scale{init::constant(2.66f)};  // exp(2.66) = 1 / 0.07
 
   static constexpr void fields(auto& m, auto&& f) {
@@ -26,37 +24,42 @@ struct Clip {
     f("image_proj", m.image_proj), f("text_proj", m.text_proj);
     f("logit_scale", m.logit_scale);
   }
-  auto operator()(auto& ctx, const auto& images, const Tokens& texts) const {
-    const auto i = l2_normalize(ctx, image_proj(ctx, first(ctx, vision(ctx, images))));   // (B, 64)
-    const auto t = l2_normalize(ctx, text_proj(ctx, first(ctx, text.text(ctx, texts))));  // (B, 64)
-    return symmetric_cross_entropy(ctx, scale_exp(ctx, matmul_nt(ctx, i, t), logit_scale),
-                                   scale_exp(ctx, matmul_nt(ctx, t, i), logit_scale));
+  auto encode_image(auto& ctx, const auto& images) const {
+    return l2_normalize(ctx, image_proj(ctx, first(ctx, vision(ctx, images))));  // (B, E)
+  }
+  auto encode_text(auto& ctx, const Tokens& texts) const {
+    return l2_normalize(ctx, text_proj(ctx, first(ctx, text.text(ctx, texts))));  // (B, E)
   }
 };
-constexpr auto clip = laid_out<Clip>();
 
 int main(int argc, char** argv) {
   examples::Program app("Trains a CLIP on pictures and their names", "clip");
-  std::string shard = "examples/data/emoji/emoji-train.tar";
-  app.add_option("shard", shard, "pictures with names, a .tar file").capture_default_str();
+  std::string data = "examples/data/emoji/emoji-train.tar";
+  std::string held_out = "examples/data/emoji/emoji-val.tar";
+  TrainOptions run{.output = "clip", .epochs = 10, .lr = 5e-4, .warmup = 50};
+  bool resume = false;
+  app.add_option("-d,--data", data, examples::data_help).capture_default_str();
+  app.add_option("--val", held_out, "what is searched after each epoch").capture_default_str();
+  app.add_option("-o,--output", run.output, "folder of the run").capture_default_str();
+  app.add_option("--epochs", run.epochs, "passes over the data").positive().capture_default_str();
+  app.add_flag("--resume", resume, "continue the run in the folder exactly");
   return examples::run_on_device(app, argc, argv, [&](auto& device) {
-    const auto data = std::make_shared<WebDataset>(shard);
-    const auto tokens = learn_vocabulary(retrieval_set(*data).texts, Config::vocab_size);
-    const auto tokenizer = WordPiece::from_vocab(tokens, "captions");
+    const SourcePtr source = open_source(data), val = open_source(held_out);
+    const RetrievalSet pool = retrieval_set(*val);
+    const auto tokenizer = WordPiece::from_vocab(
+        learn_vocabulary(clean_captions(*source), ClipConfig::vocab_size), "captions");
     const TrainTransform transform{64, true, {.scale_low = 0.6f}, 0, {.count = 0}};
-    Loader loader(data, tokenizer, transform, {.batch_size = 64});
-    ParamStore store(device, clip, Storage::training);
-    Context ctx(device, store);
-    AdamW optimizer({.weight_decay = 0.1, .max_norm = 1});
-    for (int step = 0; step <= 300; ++step) {
-      const PairBatch& batch = loader.next();
-      ctx.begin_step(static_cast<std::uint64_t>(step));
-      const auto images = upload_images<Config>(ctx, batch.images);
-      const auto loss = clip(ctx, images, upload_tokens<Config>(ctx, batch.text));
-      ctx.backward(loss);
-      optimizer.step(store, 5e-4);
-      if (step % 50 == 0) std::printf("step %3d  loss %.3f\n", step, double{ctx.item(loss)});
-    }
-    return 0;
+    Loader loader(source, tokenizer, transform, {.batch_size = 64, .mask_probability = 0});
+
+    using Device = std::remove_reference_t<decltype(device)>;
+    Training<Contrastive<Clip<ClipConfig>>, Device> training(
+        device, {.optimizer = {.weight_decay = 0.1, .max_norm = 1}});
+    Session session(training, tokenizer);
+    const auto validate = [&] {
+      const Recall r = retrieval_recall(session, *val, pool);
+      return Validation{r.mean() / 100, to_json(r)};
+    };
+    run.existing = resume ? Existing::resume : Existing::refuse;
+    return fit(training, loader, run, {tokenizer_info(tokenizer, 25), validate}).signal ? 1 : 0;
   });
 }

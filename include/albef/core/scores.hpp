@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <numeric>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace albef {
@@ -29,6 +30,15 @@ std::vector<int> largest(std::size_t n, int k, F&& value) {
 template <class T>
 std::vector<int> largest(std::span<const T> values, int k) {
   return largest(values.size(), k, [&](std::size_t i) { return values[i]; });
+}
+
+/// Mean and standard deviation (of a sample: n - 1) of at least one value.
+inline std::pair<double, double> mean_and_deviation(std::span<const double> values) {
+  const auto n = static_cast<double>(values.size());
+  double mean = 0, square = 0;
+  for (const double v : values) mean += v / n;
+  for (const double v : values) square += (v - mean) * (v - mean);
+  return {mean, n > 1 ? std::sqrt(square / (n - 1)) : 0.0};
 }
 
 /// log softmax of a row of at least one score.
