@@ -21,6 +21,26 @@ TEST_CASE("interpolate_pos_embed: equal grid unchanged, class row kept, constant
   }
 }
 
+TEST_CASE("interpolate_pos_embed: height and width apart") {
+  std::vector<double> table{9, 9};  // the class token, then row + 10 * column and its negative
+  for (int y = 0; y < 3; ++y)
+    for (int x = 0; x < 2; ++x) table.insert(table.end(), {y + 10.0 * x, -y - 10.0 * x});
+  const std::span<const double> view(table);
+  CHECK(interpolate_pos_embed(view, 2, albef::GridResize{3, 2, 3, 2}) == table);
+  // A side that stays as it is keeps its values: every second column is one of the table's.
+  const auto wide = interpolate_pos_embed(view, 2, albef::GridResize{3, 2, 3, 6});
+  REQUIRE(wide.size() == 2 * 19);
+  for (std::size_t y = 0; y < 3; ++y)
+    for (std::size_t x = 0; x < 2; ++x) {
+      const std::size_t at = 2 * (1 + 6 * y + 3 * x + 1);
+      CHECK(wide[at] == doctest::Approx(table[2 * (1 + 2 * y + x)]));
+      CHECK(wide[at + 1] == -wide[at]);
+    }
+  CHECK_THROWS_WITH_AS(interpolate_pos_embed(view, 2, albef::GridResize{2, 2, 3, 2}),
+                       "interpolate_pos_embed: 7 rows, expected a class token and 2 x 2 patches",
+                       albef::Error);
+}
+
 TEST_CASE("interpolate_pos_embed names what does not fit") {
   const std::vector<double> table(12);
   const std::span<const double> view = table;

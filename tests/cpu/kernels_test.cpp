@@ -7,8 +7,10 @@
 #include <functional>
 #include <limits>
 #include <set>
+#include <span>
 #include <vector>
 
+#include "albef/core/interpolate_pos_embed.hpp"
 #include "albef/cpu/elementwise.hpp"
 #include "albef/cpu/losses.hpp"
 #include "albef/cpu/memory.hpp"
@@ -358,21 +360,67 @@ TEST_CASE("embedding gradients and scattered rows: equal for all thread counts")
   CHECK(results[0] == results[2]);
 }
 
-TEST_CASE("normalize_images: planes of (v / 255 - mean) / std") {
+TEST_CASE("normalize_images: planes of (v / 255 - mean) / std, of any size and channels") {
   Cpu cpu(2);
-  const albef::PatchGrid grid{2, 3, 4, 2};
-  std::vector<std::uint8_t> pixels(2 * 16 * 3);
-  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * 2);
-  std::vector<float> out(pixels.size());
-  normalize_images(cpu, pixels.data(), grid, albef::mat(out.data(), 2, 48));
-  const auto expected = [&](std::size_t b, std::size_t c, std::size_t i) {
-    return (pixels[(b * 16 + i) * 3 + c] / 255.0 - albef::pixel_mean[c]) / albef::pixel_std[c];
-  };
-  for (std::size_t b = 0; b < 2; ++b)
-    for (std::size_t c = 0; c < 3; ++c)
-      for (std::size_t i = 0; i < 16; ++i)
-        CHECK(static_cast<double>(out[b * 48 + c * 16 + i]) ==
-              doctest::Approx(expected(b, c, i)).epsilon(1e-5));
+  constexpr double mean[] = {0.1, 0.5, 0.25, 0.4}, std[] = {0.5, 0.25, 0.3, 0.2};
+  const albef::ImageStatistics of_four{mean, std}, of_one{std::span(mean, 1), std::span(std, 1)};
+  for (const auto& statistics :
+       {albef::clip_statistics, albef::inception_statistics, of_four, of_one}) {
+    const int channels = statistics.channels();
+    const albef::PatchGrid grid{2, channels, 4, 6, 2};
+    const auto planes = static_cast<std::size_t>(channels);
+    std::vector<std::uint8_t> pixels(2 * 24 * planes);
+    for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * 2);
+    std::vector<float> out(pixels.size());
+    normalize_images(cpu, pixels.data(), grid, statistics,
+                     albef::mat(out.data(), 2, 24 * channels));
+    for (std::size_t b = 0; b < 2; ++b)
+      for (std::size_t c = 0; c < planes; ++c)
+        for (std::size_t i = 0; i < 24; ++i) {
+          const double v = pixels[(b * 24 + i) * planes + c] / 255.0;
+          CHECK(static_cast<double>(out[(b * planes + c) * 24 + i]) ==
+                doctest::Approx((v - statistics.mean[c]) / statistics.std[c]).epsilon(1e-5));
+        }
+  }
+}
+
+TEST_CASE("resize_grid: the matrix of interpolate_pos_embed, and its transpose") {
+  constexpr int cols = 70;
+  for (const albef::GridResize grid :
+       {albef::GridResize{4, 4, 6, 6}, albef::GridResize{5, 3, 2, 7}, albef::GridResize{2, 2, 9, 4},
+        albef::GridResize{1, 6, 5, 6}, albef::GridResize{3, 4, 3, 4}}) {
+    CAPTURE(grid.rows());
+    const int from = grid.from_rows(), to = grid.rows();
+    std::vector<double> identity(static_cast<std::size_t>((from + 1) * from));
+    for (int i = 0; i < from; ++i) identity[static_cast<std::size_t>((i + 1) * from + i)] = 1;
+    const auto matrix = albef::interpolate_pos_embed(std::span<const double>(identity), from, grid);
+    const auto weight = [&](int i, int k) {
+      return matrix[static_cast<std::size_t>((i + 1) * from + k)];
+    };
+    Matrix x(from, cols, 1), dy(to, cols, 2);
+    check_matrix_kernel(
+        to, cols,
+        [&](Cpu& cpu, Mat<float> y, float beta) {
+          Matrix fresh(to, cols, undefined);
+          resize_grid_forward(cpu, x.mat(), grid, fresh.mat());
+          add(cpu, fresh.mat(), y, beta);
+        },
+        [&](int i, int j) {
+          double sum = 0;
+          for (int k = 0; k < from; ++k) sum += weight(i, k) * x.get(k, j);
+          return sum;
+        });
+    check_matrix_kernel(
+        from, cols,
+        [&](Cpu& cpu, Mat<float> dx, float beta) {
+          resize_grid_backward(cpu, dy.mat(), grid, dx, beta);
+        },
+        [&](int k, int j) {
+          double sum = 0;
+          for (int i = 0; i < to; ++i) sum += weight(i, k) * dy.get(i, j);
+          return sum;
+        });
+  }
 }
 
 TEST_CASE("soft cross entropy: rows without a pattern, equal for all thread counts, beta") {

@@ -353,22 +353,32 @@ ALBEF_CUDA_CASE("rows gathered and scattered") {
 }
 
 ALBEF_CUDA_CASE("images: normalisation and patches") {
-  for (const auto& [size, patch] : {std::pair{8, 4}, std::pair{16, 8}, std::pair{9, 3}}) {
-    const albef::PatchGrid grid{.images = 3, .size = size, .patch = patch};
-    const int pixels = 3 * size * size;
-    std::vector<std::uint8_t> values(static_cast<std::size_t>(3 * pixels));
+  constexpr double mean[] = {0.5, 0.25, 0.4, 0.1, 0.3}, std[] = {0.25, 0.3, 0.2, 0.5, 0.1};
+  constexpr albef::PatchGrid grids[] = {
+      {.images = 3, .channels = 3, .height = 8, .width = 8, .patch = 4},
+      {.images = 3, .channels = 3, .height = 16, .width = 24, .patch = 8},
+      {.images = 3, .channels = 1, .height = 12, .width = 4, .patch = 4},
+      {.images = 2, .channels = 5, .height = 4, .width = 8, .patch = 2},
+      {.images = 3, .channels = 4, .height = 9, .width = 15, .patch = 3}};
+  for (const auto& grid : grids) {
+    CAPTURE(grid.channels);
+    const auto channels = static_cast<std::size_t>(grid.channels);
+    const albef::ImageStatistics statistics{std::span(mean, channels), std::span(std, channels)};
+    const int pixels = grid.channels * grid.pixels();
+    std::vector<std::uint8_t> values(static_cast<std::size_t>(grid.images * pixels));
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::uint8_t>(i * 37);
     Array<std::uint8_t> bytes(values);
     for (const int gap : {0, 5}) {
-      Matrix<T> image(3, pixels, gap);
+      Matrix<T> image(grid.images, pixels, gap);
       compare<T>(
-          tolerance<T>, [&](auto on) { normalize_images(on.device, on(bytes), grid, on(image)); },
+          tolerance<T>,
+          [&](auto on) { normalize_images(on.device, on(bytes), grid, statistics, on(image)); },
           image);
-      auto source = Matrix<T>::random(3, pixels, gap);
-      Matrix<T> patches(3 * grid.patches(), grid.values(), gap);
+      auto source = Matrix<T>::random(grid.images, pixels, gap);
+      Matrix<T> patches(grid.images * grid.patches(), grid.values(), gap);
       compare<T>(
           0, [&](auto on) { patchify(on.device, on(source), grid, on(patches)); }, patches);
-      auto values_of = Matrix<T>::random(3 * grid.patches(), grid.values(), gap);
+      auto values_of = Matrix<T>::random(grid.images * grid.patches(), grid.values(), gap);
       for_betas(image, [&](float beta) {
         compare<T>(
             tolerance<T>,
@@ -377,6 +387,30 @@ ALBEF_CUDA_CASE("images: normalisation and patches") {
       });
     }
   }
+}
+
+ALBEF_CUDA_CASE("a grid of rows resized, and the transpose") {
+  using A = accumulator_t<T>;
+  constexpr albef::GridResize grids[] = {{4, 4, 6, 6}, {4, 4, 3, 3}, {2, 2, 7, 5},
+                                         {5, 3, 1, 8}, {1, 6, 4, 4}, {3, 3, 3, 9}};
+  for (const auto& grid : grids)
+    for (const auto& [cols, gap] : {std::pair{48, 0}, std::pair{33, 2}}) {
+      CAPTURE(grid.rows());
+      auto x = Matrix<T>::random(grid.from_rows(), cols, gap);
+      Matrix<T> y(grid.rows(), cols, gap);
+      y.set(undefined);
+      compare<T>(
+          4 * tolerance<T>, [&](auto on) { resize_grid_forward(on.device, on(x), grid, on(y)); },
+          y);
+      auto dy = Matrix<A>::random(grid.rows(), cols, gap);
+      Matrix<A> dx(grid.from_rows(), cols, gap);
+      for_betas(dx, [&](float beta) {
+        compare<T>(
+            20 * tolerance<A>,
+            [&](auto on) { resize_grid_backward(on.device, on(dy), grid, on(dx), on.sum(beta)); },
+            dx);
+      });
+    }
 }
 
 ALBEF_CUDA_CASE("AdamW with moving average, copies and clipping") {

@@ -1,4 +1,5 @@
 // Token embeddings, patches, the class token, and the selection of rows and sequences.
+#include "albef/core/interpolate_pos_embed.hpp"
 #include "albef/ops/elementwise.hpp"
 #include "albef/ops/embedding.hpp"
 #include "albef/ops/gather.hpp"
@@ -39,6 +40,22 @@ const auto add_class = [](auto& ctx, const auto& m, const auto& x) {
   return albef::add_class_token(ctx, x, m.cls, m.position);
 };
 
+/// Positions of 3 x 4 patches, resized to 5 x 2.
+struct Positions {
+  Param<1, 1, 6> cls;
+  Param<1, 13, 6> position;
+  static constexpr void fields(auto& m, auto&& f) {
+    f("cls", m.cls);
+    f("position", m.position);
+  }
+};
+
+constexpr albef::GridResize resized{3, 4, 5, 2};
+
+const auto add_resized = [](auto& ctx, const auto& m, const auto& x) {
+  return albef::add_class_token(ctx, x, m.cls, m.position, resized);
+};
+
 }  // namespace
 
 TEST_CASE("embed: word + position in the text + first type; gradients with repeated words") {
@@ -60,28 +77,36 @@ TEST_CASE("embed: word + position in the text + first type; gradients with repea
 
 TEST_CASE("patchify: the values of a patch in the order of a convolution kernel") {
   Bench<NoParameters> bench;
-  constexpr int size = 6, patch = 2, side = 3, pixels = 3 * size * size;
+  constexpr int height = 4, width = 6, patch = 2, pixels = 3 * height * width;
+  static constexpr albef::PatchGrid grid{2, 3, height, width, patch};
   const Values image = random_values(2 * pixels);
   Values expected;
   for (int b = 0; b < 2; ++b)
-    for (int p = 0; p < side * side; ++p)
+    for (int p = 0; p < 2 * 3; ++p)
       for (int c = 0; c < 3; ++c)
         for (int y = 0; y < patch; ++y)
           for (int x = 0; x < patch; ++x) {
-            const int row = p / side * patch + y, col = p % side * patch + x;
+            const int row = p / 3 * patch + y, col = p % 3 * patch + x;
             expected.push_back(
-                image[static_cast<std::size_t>(b * pixels + (c * size + row) * size + col)]);
+                image[static_cast<std::size_t>(b * pixels + (c * height + row) * width + col)]);
           }
-  const auto y = albef::patchify<12>(bench.ctx, bench.input<pixels>(image, albef::batch_of(2)),
-                                     {2, 3, size, patch});
+  const auto batch = bench.input<pixels>(image, albef::batch_of(2));
+  const auto y = albef::patchify<12>(bench.ctx, batch, grid);
   CHECK(y.seq.count == 2);
-  CHECK(y.seq.uniform == 9);
+  CHECK(y.seq.uniform == 6);
   CHECK(bench.ctx.read(y) == expected);
   const auto cut = [](auto& ctx, const auto&, const auto& x) {
-    const auto p = albef::patchify<12>(ctx, x, {2, 3, size, patch});
-    return add(ctx, p, albef::patchify<12>(ctx, add(ctx, x, x), {2, 3, size, patch}));
+    return add(ctx, albef::patchify<12>(ctx, x, grid),
+               albef::patchify<12>(ctx, add(ctx, x, x), grid));
   };
   CHECK(gradcheck<Cpu>(NoParameters{}, cut, vectors<pixels>(2)));
+
+  CHECK_THROWS_WITH_AS(albef::patchify<27>(bench.ctx, batch, {2, 3, height, width, 3}),
+                       "[patchify] images of 4 x 6 pixels are not whole patches of 3 x 3",
+                       albef::Error);
+  CHECK_THROWS_WITH_AS(albef::patchify<12>(bench.ctx, batch, {2, 3, 6, 6, patch}),
+                       "[patchify] got 2 images of 72 values, expected 2 of 3 x 6 x 6",
+                       albef::Error);
 }
 
 TEST_CASE("add_class_token: values and gradients") {
@@ -99,6 +124,48 @@ TEST_CASE("add_class_token: values and gradients") {
   CHECK(y.seq.uniform == 4);
   CHECK(max_difference(bench.ctx.read(y), expected) < 1e-15);
   CHECK(gradcheck<Cpu>(ClassToken{}, add_class, sequences<6>(3, 3)));
+}
+
+TEST_CASE("add_class_token: positions resized inside the graph, with their gradient") {
+  Bench<Positions> bench;
+  Values expected_table(bench.parameters.begin() + bench.model.position.offset,
+                        bench.parameters.begin() + bench.model.position.offset + 13 * 6);
+  expected_table =
+      albef::interpolate_pos_embed(std::span<const double>(expected_table), 6, resized);
+  const Values x = random_values(2 * 10 * 6);
+  Values expected;
+  for (std::size_t b = 0; b < 2; ++b)
+    for (std::size_t i = 0; i < 11; ++i)
+      for (std::size_t j = 0; j < 6; ++j)
+        expected.push_back(expected_table[i * 6 + j] +
+                           (i == 0 ? bench.at(bench.model.cls, static_cast<std::int64_t>(j))
+                                   : x[(b * 10 + i - 1) * 6 + j]));
+  const auto y =
+      add_resized(bench.ctx, bench.model, bench.input<6>(x, albef::uniform_sequences(2, 10)));
+  CHECK(max_difference(bench.ctx.read(y), expected) < 1e-14);
+
+  // The same table at two sizes: gradients add up in either order.
+  const auto both = [](auto& ctx, const auto& m, const auto& x10, const auto& x12) {
+    const auto a = albef::first(ctx, albef::add_class_token(ctx, x12, m.cls, m.position));
+    const auto s =
+        weighted_sum(ctx, add_resized(ctx, m, x10), ctx.upload(random_values(3 * 11 * 6)));
+    const auto t = weighted_sum(ctx, a, ctx.upload(random_values(2 * 6)));
+    const auto u =
+        weighted_sum(ctx, add_resized(ctx, m, x10), ctx.upload(random_values(3 * 11 * 6, 9)));
+    return albef::total(ctx, s, t, u);
+  };
+  CHECK(gradcheck<Cpu>(GradcheckOptions{.entries = 78}, Positions{}, both, sequences<6>(3, 10),
+                       sequences<6>(2, 12)));
+
+  const auto few = bench.input<6>(random_values(2 * 9 * 6), albef::uniform_sequences(2, 9));
+  CHECK_THROWS_WITH_AS(add_resized(bench.ctx, bench.model, few),
+                       "[add_class_token] got 9 patches and 13 position embeddings, expected 10 "
+                       "and 13",
+                       albef::Error);
+  CHECK_THROWS_WITH_AS(
+      albef::add_class_token(bench.ctx, few, bench.model.cls, bench.model.position),
+      "[add_class_token] got 9 patches and 13 position embeddings, expected 9 and 10",
+      albef::Error);
 }
 
 TEST_CASE("gather, first and select: values and shapes") {

@@ -4,8 +4,10 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <filesystem>
 
+#include "albef/cpu.hpp"
 #include "albef/testing/position_case.hpp"
 #include "albef/testing/schedule_case.hpp"
 
@@ -166,6 +168,28 @@ TEST_CASE("golden: interpolated position embeddings") {
   const auto golden = GoldenCase::open(test_data("interpolate_pos_embed"));
   GoldenReport report(golden);
   albef::run_interpolate_pos_embed_case(golden, report);
+  report.finish();
+  CHECK(report.lines().size() == 3);
+  CHECK(report.all_ok());
+}
+
+TEST_CASE("golden: position embeddings interpolated inside a graph") {
+  const auto golden = GoldenCase::open(test_data("interpolate_pos_embed"));
+  GoldenReport report(golden);
+  albef::Cpu cpu;
+  const auto side = [](std::int64_t rows) {
+    return static_cast<int>(std::lround(std::sqrt(rows - 1)));
+  };
+  for (const auto& [name, want] : golden.expected) {
+    const auto& table = golden.input("pos_embed" + name.substr(name.find('/')));
+    const int from = side(table.shape.at(1)), to = side(want.shape.at(1));
+    const auto width = static_cast<int>(table.shape.back());
+    std::vector<double> out(table.values.begin(), table.values.begin() + width);
+    out.resize(static_cast<std::size_t>((to * to + 1) * width));
+    resize_grid_forward(cpu, albef::mat(table.values.data() + width, from * from, width),
+                        {from, from, to, to}, albef::mat(out.data() + width, to * to, width));
+    report.check(name, out);
+  }
   report.finish();
   CHECK(report.lines().size() == 3);
   CHECK(report.all_ok());

@@ -15,6 +15,8 @@
 #include <span>
 
 #include "albef/core/attention_args.hpp"
+#include "albef/core/bicubic.hpp"
+#include "albef/core/image_statistics.hpp"
 #include "albef/core/matrix.hpp"
 #include "albef/core/rng.hpp"
 #include "albef/core/sequences.hpp"
@@ -79,12 +81,14 @@ struct EmbeddingGradArgs {
   int vocabulary = 0;  ///< rows of word
 };
 
-/// How images are cut: square images of `size` pixels into patches of `patch` pixels.
+/// How images of height x width pixels are cut into patches of `patch` x `patch` pixels.
 struct PatchGrid {
-  int images = 0, channels = 3, size = 0, patch = 0;
-  constexpr int side() const { return size / patch; }
-  constexpr int patches() const { return side() * side(); }
-  constexpr int values() const { return channels * patch * patch; }
+  int images = 0, channels = 3, height = 0, width = 0, patch = 0;
+  constexpr int rows() const { return height / patch; }    ///< of patches, from top to bottom
+  constexpr int columns() const { return width / patch; }  ///< of patches, from left to right
+  constexpr int patches() const { return rows() * columns(); }
+  constexpr int values() const { return channels * patch * patch; }  ///< of a patch
+  constexpr int pixels() const { return height * width; }
 };
 
 /// Rows of soft targets over the columns of `logits`:
@@ -165,11 +169,6 @@ struct AdamWArgs {
   const double* square_norm = nullptr;
 };
 
-/// Normalisation of pixel values v in 0..255: (v / 255 - mean) / std per channel (the statistics of
-/// CLIP, which ALBEF uses; dataset/__init__.py).
-inline constexpr double pixel_mean[3] = {0.48145466, 0.4578275, 0.40821073};
-inline constexpr double pixel_std[3] = {0.26862954, 0.26130258, 0.27577711};
-
 /// A type is a backend for activations of type T when all primitives exist for it.
 template <class D, class T>
 concept Backend = requires(D& d, void* p, std::size_t n, std::int64_t m, T* x, const T* cx,
@@ -177,8 +176,9 @@ concept Backend = requires(D& d, void* p, std::size_t n, std::int64_t m, T* x, c
                            Mat<T> a, Mat<const T> ca, Mat<accumulator_t<T>> b,
                            Mat<const accumulator_t<T>> cb, Sequences seq, std::int32_t* idx,
                            const std::int32_t* cidx, const std::uint8_t* bytes, PatchGrid grid,
-                           Philox philox, std::uint64_t stream, float f, double* norm,
-                           ScaleKind kind, const SoftTargetArgs<T>& soft) {
+                           const ImageStatistics& statistics, GridResize resize, Philox philox,
+                           std::uint64_t stream, float f, double* norm, ScaleKind kind,
+                           const SoftTargetArgs<T>& soft) {
   // Memory.
   allocate_bytes(d, n);
   release_bytes(d, p, n);
@@ -217,12 +217,14 @@ concept Backend = requires(D& d, void* p, std::size_t n, std::int64_t m, T* x, c
   // Tokens and images. A negative index stands for a row of zeros, and takes no gradient.
   embedding_forward(d, EmbeddingArgs<T>{});
   embedding_backward(d, EmbeddingGradArgs<T>{});
-  normalize_images(d, bytes, grid, a);  // uint8 HWC -> (images, channels * size^2)
-  patchify(d, ca, grid, a);             // -> (images * patches, values)
+  normalize_images(d, bytes, grid, statistics, a);  // uint8 HWC -> (images, channels * pixels)
+  patchify(d, ca, grid, a);                         // -> (images * patches, values)
   unpatchify(d, ca, grid, a, s);
-  gather_rows(d, ca, cidx, a);       // a[i] = ca[index[i]]
-  scatter_add_rows(d, ca, cidx, a);  // a[index[i]] += ca[i]
-  first_rows(d, seq, idx);           // idx[i] = seq.begin(i)
+  resize_grid_forward(d, ca, resize, a);      // bicubic: (from_rows, cols) -> (rows, cols)
+  resize_grid_backward(d, cb, resize, b, s);  // b = its transpose times cb + s * b
+  gather_rows(d, ca, cidx, a);                // a[i] = ca[index[i]]
+  scatter_add_rows(d, ca, cidx, a);           // a[index[i]] += ca[i]
+  first_rows(d, seq, idx);                    // idx[i] = seq.begin(i)
   // Sequences index[0..n) one after the other: offsets (n + 1), source rows (`capacity` of them,
   // -1 behind the last). The result's total is what the host knows: at most `capacity`.
   select_sequences(d, seq, cidx, 0, 0, idx, idx);

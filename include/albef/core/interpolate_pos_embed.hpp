@@ -3,40 +3,57 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "albef/core/bicubic.hpp"
 #include "albef/core/error.hpp"
 
 namespace albef {
-namespace detail {
+/// Bicubic resize of the patch rows of `table`, (1, from_height * from_width + 1, width) row-major,
+/// to (1, height * width + 1, width); the class-token row is kept and an equal grid is returned
+/// unchanged. Throws Error if the table has another number of rows.
+template <class T>
+std::vector<T> interpolate_pos_embed(std::span<const T> table, int width, const GridResize& grid) {
+  require(width > 0 && grid.height > 0 && grid.width > 0, "interpolate_pos_embed: width ", width,
+          " and grid ", grid.height, " x ", grid.width, ", expected positive numbers");
+  const auto columns = static_cast<std::size_t>(width);
+  require(!table.empty() && table.size() % columns == 0, "interpolate_pos_embed: ", table.size(),
+          " values are not rows of width ", width);
+  require(grid.from_height > 0 && grid.from_width > 0 &&
+              table.size() / columns == static_cast<std::size_t>(grid.from_rows()) + 1,
+          "interpolate_pos_embed: ", table.size() / columns, " rows, expected a class token and ",
+          grid.from_height, " x ", grid.from_width, " patches");
+  if (grid.same()) return {table.begin(), table.end()};
 
-/// The four source positions and weights of one output position of a bicubic resize (a = -0.75,
-/// align_corners = false, edges repeated, no antialiasing: torch's interpolate).
-struct CubicTaps {
-  std::array<int, 4> at;
-  std::array<double, 4> weight;
-
-  CubicTaps(int position, int from, int to) {
-    constexpr double a = -0.75;
-    const double source = (position + 0.5) * from / to - 0.5;
-    const double base = std::floor(source), t = source - base;
-    const auto near = [](double d) { return ((a + 2) * d - (a + 3)) * d * d + 1; };
-    const auto far = [](double d) { return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a; };
-    weight = {far(t + 1), near(t), near(1 - t), far(2 - t)};
-    for (int i = 0; i < 4; ++i)
-      at[static_cast<std::size_t>(i)] = std::clamp(static_cast<int>(base) + i - 1, 0, from - 1);
+  std::vector<T> out(table.begin(), table.begin() + width);
+  out.resize((1 + static_cast<std::size_t>(grid.rows())) * columns);
+  T* result = out.data() + width;
+  std::vector<double> row(columns);
+  for (int y = 0; y < grid.height; ++y) {
+    const detail::CubicTaps vertical(y, grid.from_height, grid.height);
+    for (int x = 0; x < grid.width; ++x, result += width) {
+      const detail::CubicTaps horizontal(x, grid.from_width, grid.width);
+      std::fill(row.begin(), row.end(), 0.0);
+      for (int j = 0; j < 4; ++j)
+        for (int i = 0; i < 4; ++i) {
+          const double weight = vertical.weight[j] * horizontal.weight[i];
+          const std::int64_t from =
+              std::int64_t{vertical.at[j]} * grid.from_width + horizontal.at[i];
+          const T* source = table.data() + (1 + from) * width;
+          for (std::size_t c = 0; c < columns; ++c)
+            row[c] += weight * static_cast<double>(source[c]);
+        }
+      std::transform(row.begin(), row.end(), result, [](double v) { return static_cast<T>(v); });
+    }
   }
-};
+  return out;
+}
 
-}  // namespace detail
-
-/// Bicubic resize of the patch rows of `table`, (1, n*n + 1, width) row-major, to (1, grid*grid +
-/// 1, width); the class-token row is kept and an equal grid is returned unchanged. Throws Error if
-/// the number of rows is not a square plus one.
+/// The same between square grids, from that of the table to `grid` x `grid`. Throws Error if the
+/// number of rows is not a square plus one.
 template <class T>
 std::vector<T> interpolate_pos_embed(std::span<const T> table, int width, int grid) {
   require(width > 0 && grid > 0, "interpolate_pos_embed: width ", width, " and grid ", grid,
@@ -48,30 +65,7 @@ std::vector<T> interpolate_pos_embed(std::span<const T> table, int width, int gr
   const int n = static_cast<int>(std::lround(std::sqrt(static_cast<double>(patches))));
   require(n > 0 && static_cast<std::size_t>(n) * static_cast<std::size_t>(n) == patches,
           "interpolate_pos_embed: ", patches + 1, " rows, expected a square number plus one");
-  if (n == grid) return {table.begin(), table.end()};
-
-  std::vector<T> out(table.begin(), table.begin() + width);
-  out.resize((1 + static_cast<std::size_t>(grid) * static_cast<std::size_t>(grid)) * columns);
-  T* result = out.data() + width;
-  std::vector<double> row(columns);
-  for (int y = 0; y < grid; ++y) {
-    const detail::CubicTaps vertical(y, n, grid);
-    for (int x = 0; x < grid; ++x, result += width) {
-      const detail::CubicTaps horizontal(x, n, grid);
-      std::fill(row.begin(), row.end(), 0.0);
-      for (std::size_t j = 0; j < 4; ++j)
-        for (std::size_t i = 0; i < 4; ++i) {
-          const double weight = vertical.weight[j] * horizontal.weight[i];
-          const T* source =
-              table.data() +
-              (1 + static_cast<std::int64_t>(vertical.at[j]) * n + horizontal.at[i]) * width;
-          for (std::size_t c = 0; c < columns; ++c)
-            row[c] += weight * static_cast<double>(source[c]);
-        }
-      std::transform(row.begin(), row.end(), result, [](double v) { return static_cast<T>(v); });
-    }
-  }
-  return out;
+  return interpolate_pos_embed(table, width, GridResize{n, n, grid, grid});
 }
 
 }  // namespace albef

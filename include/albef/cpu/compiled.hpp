@@ -42,9 +42,12 @@
   what void scale_gradient<T>(Cpu&, ConstMat<T>, ConstMat<T>, const T*, ScaleKind, T*, T);     \
   what void embedding_forward(Cpu&, const EmbeddingArgs<T>&);                                  \
   what void embedding_backward(Cpu&, const EmbeddingGradArgs<T>&);                             \
-  what void normalize_images(Cpu&, const std::uint8_t*, PatchGrid, Mat<T>);                    \
+  what void normalize_images(Cpu&, const std::uint8_t*, PatchGrid, const ImageStatistics&,     \
+                             Mat<T>);                                                          \
   what void patchify<T>(Cpu&, ConstMat<T>, PatchGrid, Mat<T>);                                 \
   what void unpatchify<T>(Cpu&, ConstMat<T>, PatchGrid, Mat<T>, T);                            \
+  what void resize_grid_forward<T>(Cpu&, ConstMat<T>, const GridResize&, Mat<T>);              \
+  what void resize_grid_backward<T>(Cpu&, ConstMat<T>, const GridResize&, Mat<T>, T);          \
   what void gather_rows<T>(Cpu&, ConstMat<T>, const std::int32_t*, Mat<T>);                    \
   what void scatter_add_rows<T>(Cpu&, ConstMat<T>, const std::int32_t*, Mat<T>);               \
   what void soft_cross_entropy_forward(Cpu&, const SoftTargetArgs<T>&, T*);                    \

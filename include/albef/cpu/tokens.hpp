@@ -39,15 +39,18 @@ void embedding_backward(Cpu& cpu, const EmbeddingGradArgs<T>& a) {
   });
 }
 
-/// Pixels (B, S, S, C) of 0..255 -> (v / 255 - mean) / std as (B, C, S, S).
+/// Pixels (B, H, W, C) of 0..255 -> (v / 255 - mean) / std as (B, C, H, W).
 template <class T>
-void normalize_images(Cpu& cpu, const std::uint8_t* pixels, PatchGrid grid, Mat<T> out) {
-  const std::int64_t area = std::int64_t{grid.size} * grid.size;
+void normalize_images(Cpu& cpu, const std::uint8_t* pixels, PatchGrid grid,
+                      const ImageStatistics& statistics, Mat<T> out) {
+  const std::int64_t area = grid.pixels();
   cpu.for_each(grid.images, [&](std::int64_t b) {
     const std::uint8_t* from = pixels + b * area * grid.channels;
     for (int c = 0; c < grid.channels; ++c) {
-      const auto scale = static_cast<T>(1.0 / (255.0 * pixel_std[c]));
-      const auto shift = static_cast<T>(pixel_mean[c] / pixel_std[c]);
+      const double mean = statistics.mean[static_cast<std::size_t>(c)];
+      const double std = statistics.std[static_cast<std::size_t>(c)];
+      const auto scale = static_cast<T>(1.0 / (255.0 * std));
+      const auto shift = static_cast<T>(mean / std);
       T* to = out.row(static_cast<int>(b)) + c * area;
       for (std::int64_t i = 0; i < area; ++i)
         to[i] = static_cast<T>(from[i * grid.channels + c]) * scale - shift;
@@ -57,25 +60,25 @@ void normalize_images(Cpu& cpu, const std::uint8_t* pixels, PatchGrid grid, Mat<
 
 namespace detail {
 
-/// Calls f(image values of one line of one patch, patch values, count) for every such line.
+/// Calls f(image, place in it, patch row, place in it) for every line of every patch.
 template <class F>
 void for_patch_lines(Cpu& cpu, PatchGrid g, F&& f) {
-  const int side = g.side();
-  cpu.for_each(std::int64_t{g.images} * side, [&](std::int64_t task) {
-    const auto b = static_cast<int>(task / side), py = static_cast<int>(task % side);
-    for (int px = 0; px < side; ++px)
+  const int rows = g.rows(), columns = g.columns();
+  cpu.for_each(std::int64_t{g.images} * rows, [&](std::int64_t task) {
+    const auto b = static_cast<int>(task / rows), py = static_cast<int>(task % rows);
+    for (int px = 0; px < columns; ++px)
       for (int c = 0; c < g.channels; ++c)
         for (int y = 0; y < g.patch; ++y) {
           const std::int64_t pixel =
-              (std::int64_t{c} * g.size + py * g.patch + y) * g.size + px * g.patch;
-          f(b, pixel, b * g.patches() + py * side + px, (c * g.patch + y) * g.patch);
+              (std::int64_t{c} * g.height + py * g.patch + y) * g.width + px * g.patch;
+          f(b, pixel, b * rows * columns + py * columns + px, (c * g.patch + y) * g.patch);
         }
   });
 }
 
 }  // namespace detail
 
-/// (B, C, S, S) -> (B * patches, C * patch * patch)
+/// (B, C, H, W) -> (B * patches, C * patch * patch)
 template <class T>
 void patchify(Cpu& cpu, ConstMat<T> image, PatchGrid g, Mat<T> patches) {
   detail::for_patch_lines(cpu, g, [&](int b, std::int64_t pixel, int row, int value) {
@@ -90,6 +93,53 @@ void unpatchify(Cpu& cpu, ConstMat<T> patches, PatchGrid g, Mat<T> image, T beta
     const T* from = patches.row(row) + value;
     T* to = image.row(b) + pixel;
     for (int i = 0; i < g.patch; ++i) to[i] = beta == 0 ? from[i] : from[i] + beta * to[i];
+  });
+}
+
+/// Bicubic resize of a grid of rows: x (from_height * from_width, cols) -> y (height * width,
+/// cols).
+template <class T>
+void resize_grid_forward(Cpu& cpu, ConstMat<T> x, const GridResize& g, Mat<T> y) {
+  detail::for_rows(cpu, y.rows, std::int64_t{16} * y.cols, [&](int r) {
+    const detail::CubicTaps vertical(r / g.width, g.from_height, g.height);
+    const detail::CubicTaps horizontal(r % g.width, g.from_width, g.width);
+    const T* rows[16];
+    T weights[16];
+    for (int k = 0; k < 16; ++k) {
+      rows[k] = x.row(vertical.at[k / 4] * g.from_width + horizontal.at[k % 4]);
+      weights[k] = static_cast<T>(vertical.weight[k / 4] * horizontal.weight[k % 4]);
+    }
+    detail::for_packs<T>(y.cols, [&](std::int64_t j, int n) {
+      Pack<T> sum(T{0});
+      for (int k = 0; k < 16; ++k)
+        sum = fma(Pack<T>::load_n(rows[k] + j, n), Pack<T>(weights[k]), sum);
+      sum.store_n(y.row(r) + j, n);
+    });
+  });
+}
+
+/// Its transpose: dx = the gradient from dy (height * width, cols) + beta dx.
+template <class T>
+void resize_grid_backward(Cpu& cpu, ConstMat<T> dy, const GridResize& g, Mat<T> dx, T beta) {
+  detail::for_rows(cpu, dx.rows, std::int64_t{16} * dx.cols, [&](int r) {
+    const int sy = r / g.from_width, sx = r % g.from_width;
+    const detail::CubicReach down(sy, g.from_height, g.height);
+    const detail::CubicReach across(sx, g.from_width, g.width);
+    T* to = dx.row(r);
+    for (int j = 0; j < dx.cols; ++j) to[j] = beta == 0 ? T{0} : beta * to[j];
+    for (int y = down.begin; y < down.end; ++y) {
+      const double vertical = detail::CubicTaps(y, g.from_height, g.height).of(sy);
+      for (int x = across.begin; x < across.end; ++x) {
+        const double horizontal = detail::CubicTaps(x, g.from_width, g.width).of(sx);
+        const auto weight = static_cast<T>(vertical * horizontal);
+        if (weight == 0) continue;
+        const T* from = dy.row(y * g.width + x);
+        detail::for_packs<T>(dx.cols, [&](std::int64_t j, int n) {
+          fma(Pack<T>::load_n(from + j, n), Pack<T>(weight), Pack<T>::load_n(to + j, n))
+              .store_n(to + j, n);
+        });
+      }
+    }
   });
 }
 

@@ -133,8 +133,8 @@ void CudaPrimitives<T>::embedding_backward(Cuda& d, const EmbeddingGradArgs<T>& 
 }
 template <class T>
 void CudaPrimitives<T>::normalize_images(Cuda& d, const std::uint8_t* pixels, PatchGrid grid,
-                                         Out out) {
-  albef::normalize_images(d, pixels, grid, out);
+                                         const ImageStatistics& statistics, Out out) {
+  albef::normalize_images(d, pixels, grid, statistics, out);
 }
 template <class T>
 void CudaPrimitives<T>::patchify(Cuda& d, In image, PatchGrid grid, Out patches) {
@@ -143,6 +143,15 @@ void CudaPrimitives<T>::patchify(Cuda& d, In image, PatchGrid grid, Out patches)
 template <class T>
 void CudaPrimitives<T>::unpatchify(Cuda& d, In patches, PatchGrid grid, Out image, A beta) {
   albef::unpatchify(d, patches, grid, image, beta);
+}
+template <class T>
+void CudaPrimitives<T>::resize_grid_forward(Cuda& d, In x, const GridResize& grid, Out y) {
+  albef::resize_grid_forward(d, x, grid, y);
+}
+template <class T>
+void CudaPrimitives<T>::resize_grid_backward(Cuda& d, Mat<const A> dy, const GridResize& grid,
+                                             Mat<A> dx, A beta) {
+  albef::resize_grid_backward(d, dy, grid, dx, beta);
 }
 template <class T>
 void CudaPrimitives<T>::gather_rows(Cuda& d, In x, const std::int32_t* index, Out y) {

@@ -56,9 +56,12 @@ struct CudaPrimitives {
   static void scale_gradient(Cuda&, In dy, In x, const A* s, ScaleKind, A* ds, A beta);
   static void embedding_forward(Cuda&, const EmbeddingArgs<T>&);
   static void embedding_backward(Cuda&, const EmbeddingGradArgs<T>&);
-  static void normalize_images(Cuda&, const std::uint8_t* pixels, PatchGrid, Out out);
+  static void normalize_images(Cuda&, const std::uint8_t* pixels, PatchGrid, const ImageStatistics&,
+                               Out out);
   static void patchify(Cuda&, In image, PatchGrid, Out patches);
   static void unpatchify(Cuda&, In patches, PatchGrid, Out image, A beta);
+  static void resize_grid_forward(Cuda&, In x, const GridResize&, Out y);
+  static void resize_grid_backward(Cuda&, Mat<const A> dy, const GridResize&, Mat<A> dx, A beta);
   static void gather_rows(Cuda&, In x, const std::int32_t* index, Out y);
   static void scatter_add_rows(Cuda&, In x, const std::int32_t* index, Out y);
   static void soft_cross_entropy_forward(Cuda&, const SoftTargetArgs<T>&, A* loss);
@@ -220,8 +223,9 @@ CudaDone<T> embedding_backward(Cuda& d, const EmbeddingGradArgs<T>& a) {
   CudaPrimitives<T>::embedding_backward(d, a);
 }
 template <class T>
-CudaDone<T> normalize_images(Cuda& d, const std::uint8_t* pixels, PatchGrid grid, Mat<T> out) {
-  CudaPrimitives<T>::normalize_images(d, pixels, grid, out);
+CudaDone<T> normalize_images(Cuda& d, const std::uint8_t* pixels, PatchGrid grid,
+                             const ImageStatistics& statistics, Mat<T> out) {
+  CudaPrimitives<T>::normalize_images(d, pixels, grid, statistics, out);
 }
 template <class T>
 CudaDone<T> patchify(Cuda& d, ConstMat<T> image, PatchGrid grid, Mat<T> patches) {
@@ -231,6 +235,15 @@ template <class T>
 CudaDone<T> unpatchify(Cuda& d, ConstMat<T> patches, PatchGrid grid, Mat<T> image,
                        accumulator_t<T> beta) {
   CudaPrimitives<T>::unpatchify(d, patches, grid, image, beta);
+}
+template <class T>
+CudaDone<T> resize_grid_forward(Cuda& d, ConstMat<T> x, const GridResize& grid, Mat<T> y) {
+  CudaPrimitives<T>::resize_grid_forward(d, x, grid, y);
+}
+template <class T>
+CudaDone<T> resize_grid_backward(Cuda& d, ConstMat<T> dy, const GridResize& grid, Mat<T> dx,
+                                 T beta) {
+  CudaPrimitives<T>::resize_grid_backward(d, dy, grid, dx, beta);
 }
 template <class T>
 CudaDone<T> gather_rows(Cuda& d, ConstMat<T> x, const std::int32_t* index, Mat<T> y) {

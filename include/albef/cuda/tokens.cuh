@@ -58,33 +58,38 @@ void embedding_backward(Cuda& cuda, const EmbeddingGradArgs<T>& a) {
   if (a.type) column_sum(cuda, a.dy, a.type, A(1));
 }
 
-/// Pixels (B, S, S, C) of 0..255 -> (v / 255 - mean) / std as (B, C, S, S).
+/// Pixels (B, H, W, C) of 0..255 -> (v / 255 - mean) / std as (B, C, H, W).
 template <class T>
-void normalize_images(Cuda& cuda, const std::uint8_t* pixels, PatchGrid grid, Mat<T> out) {
+void normalize_images(Cuda& cuda, const std::uint8_t* pixels, PatchGrid grid,
+                      const ImageStatistics& statistics, Mat<T> out) {
   using namespace detail;
   using A = accumulator_t<T>;
-  require(grid.channels <= 3, "[normalize_images] got ", grid.channels, " channels, expected 3");
-  const int area = grid.size * grid.size;
-  PixelScale<A> s;
-  for (int c = 0; c < 3; ++c) {
-    s.scale[c] = static_cast<A>(1.0 / (255.0 * pixel_std[c]));
-    s.shift[c] = static_cast<A>(pixel_mean[c] / pixel_std[c]);
-  }
+  const int area = grid.pixels();
   constexpr int threads = 256;
-  const auto run = [&](auto width) {
-    constexpr int n = decltype(width)::value;
-    const dim3 blocks(static_cast<unsigned>(blocks_for(area, n * threads)),
-                      static_cast<unsigned>(grid.images));
-    launch(cuda, "[normalize_images]", normalize_images_kernel<T, n>, blocks, dim3(threads), 0,
-           pixels, grid.channels, area, s, out);
-  };
-  if (area % 4 == 0 && rows_aligned(out, 4))
-    run(std::integral_constant<int, 4>{});
-  else
-    run(std::integral_constant<int, 1>{});
+  for (int first = 0; first < grid.channels; first += pixel_channels) {
+    const int count = std::min(pixel_channels, grid.channels - first);
+    PixelScale<A> s = {};
+    for (int c = 0; c < count; ++c) {
+      const double mean = statistics.mean[static_cast<std::size_t>(first + c)];
+      const double std = statistics.std[static_cast<std::size_t>(first + c)];
+      s.scale[c] = static_cast<A>(1.0 / (255.0 * std));
+      s.shift[c] = static_cast<A>(mean / std);
+    }
+    const auto run = [&](auto width) {
+      constexpr int n = decltype(width)::value;
+      const dim3 blocks(static_cast<unsigned>(blocks_for(area, n * threads)),
+                        static_cast<unsigned>(grid.images));
+      launch(cuda, "[normalize_images]", normalize_images_kernel<T, n>, blocks, dim3(threads), 0,
+             pixels, grid.channels, first, count, area, s, out);
+    };
+    if (area % 4 == 0 && rows_aligned(out, 4))
+      run(std::integral_constant<int, 4>{});
+    else
+      run(std::integral_constant<int, 1>{});
+  }
 }
 
-/// (B, C, S, S) -> (B * patches, C * patch * patch)
+/// (B, C, H, W) -> (B * patches, C * patch * patch)
 template <class X, class T>
 void patchify(Cuda& cuda, Mat<X> image, PatchGrid g, Mat<T> patches) {
   using namespace detail;
@@ -102,6 +107,27 @@ void unpatchify(Cuda& cuda, Mat<X> patches, PatchGrid g, Mat<T> image, accumulat
       cuda, "[unpatchify]", patches.rows, patches.cols,
       [&](int n) { return g.patch % n == 0 && rows_aligned(image, n) && rows_aligned(patches, n); },
       Unpatchify<X, T>{patches, g, image, beta});
+}
+
+/// Bicubic resize of a grid of rows: x (from_height * from_width, cols) -> y (height * width,
+/// cols).
+template <class X, class T>
+void resize_grid_forward(Cuda& cuda, Mat<X> x, const GridResize& g, Mat<T> y) {
+  using namespace detail;
+  for_elements<T>(
+      cuda, "[resize_grid]", y.rows, y.cols,
+      [&](int n) { return rows_aligned(x, n) && rows_aligned(y, n); }, ResizeGrid<X, T>{x, g, y});
+}
+
+/// Its transpose: dx = the gradient from dy (height * width, cols) + beta dx.
+template <class X, class T>
+void resize_grid_backward(Cuda& cuda, Mat<X> dy, const GridResize& g, Mat<T> dx,
+                          accumulator_t<T> beta) {
+  using namespace detail;
+  for_elements<T>(
+      cuda, "[resize_grid_backward]", dx.rows, dx.cols,
+      [&](int n) { return rows_aligned(dy, n) && rows_aligned(dx, n); },
+      ResizeGridGradient<X, T>{dy, g, dx, beta});
 }
 
 /// y[i] = x[index[i]], zeros for a negative index

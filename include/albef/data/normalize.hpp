@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "albef/core/backend.hpp"
+#include "albef/core/image_statistics.hpp"
 #include "albef/data/image.hpp"
 
 namespace albef {
@@ -15,15 +15,21 @@ struct Normalization {
   std::array<float, 3> mean, std;
 };
 
-/// What ALBEF, BLIP and CLIP use (official dataset/__init__.py).
-inline constexpr Normalization clip_normalization{
-    {static_cast<float>(pixel_mean[0]), static_cast<float>(pixel_mean[1]),
-     static_cast<float>(pixel_mean[2])},
-    {static_cast<float>(pixel_std[0]), static_cast<float>(pixel_std[1]),
-     static_cast<float>(pixel_std[2])}};
-/// What DINO, FLAVA's image encoder and most ImageNet classifiers use.
-inline constexpr Normalization imagenet_normalization{{0.485f, 0.456f, 0.406f},
-                                                      {0.229f, 0.224f, 0.225f}};
+namespace detail {
+
+constexpr Normalization in_float(const ImageStatistics& s) {
+  Normalization n{};
+  for (std::size_t c = 0; c < 3; ++c)
+    n.mean[c] = static_cast<float>(s.mean[c]), n.std[c] = static_cast<float>(s.std[c]);
+  return n;
+}
+
+}  // namespace detail
+
+/// Those of core/image_statistics.hpp.
+inline constexpr Normalization clip_normalization = detail::in_float(clip_statistics);
+inline constexpr Normalization imagenet_normalization = detail::in_float(imagenet_statistics);
+inline constexpr Normalization inception_normalization = detail::in_float(inception_statistics);
 
 /// The normalised value of each of the 256 levels of the three channels.
 class NormalizationTable {

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/image_statistics.hpp"
+
 namespace albef {
 
 /// ALBEF as published: ViT-B/16 at 256 pixels and BERT-base split into 6 text and 6 fusion layers.
@@ -71,6 +73,33 @@ struct Nano : Base {
   static constexpr int embed_dim = 24, queue_size = 32;
 };
 
+/// How many channels the images of configuration C have: its `image_channels`, or 3.
+template <class C>
+constexpr int image_channels() {
+  if constexpr (requires { C::image_channels; })
+    return C::image_channels;
+  else
+    return 3;
+}
+
+/// By what pixels become the values configuration C reads: its `image_mean` and `image_std`, arrays
+/// of double with one entry a channel, or CLIP's.
+template <class C>
+constexpr ImageStatistics image_statistics() {
+  if constexpr (requires { C::image_mean, C::image_std; }) {
+    constexpr ImageStatistics statistics{C::image_mean, C::image_std};
+    static_assert(statistics.channels() == image_channels<C>() &&
+                      statistics.std.size() == statistics.mean.size(),
+                  "image_mean and image_std of a configuration need one entry a channel");
+    return statistics;
+  } else {
+    static_assert(image_channels<C>() == 3,
+                  "a configuration whose images have other than 3 channels needs image_mean and "
+                  "image_std");
+    return clip_statistics;
+  }
+}
+
 /// The fields of configuration C that decide the shapes of its parameters, by name, as far as it
 /// has them: checkpoints carry them, and tests choose a configuration by them.
 template <class C>
@@ -79,6 +108,7 @@ std::vector<std::pair<const char*, int>> config_fields(const C&) {
 #define ALBEF_CONFIG_FIELD(name) \
   if constexpr (requires { C::name; }) fields.emplace_back(#name, C::name);
   ALBEF_CONFIG_FIELD(image_res)
+  ALBEF_CONFIG_FIELD(image_channels)
   ALBEF_CONFIG_FIELD(patch_size)
   ALBEF_CONFIG_FIELD(vision_width)
   ALBEF_CONFIG_FIELD(vision_depth)

@@ -24,21 +24,53 @@ Tokens upload_tokens(Ctx& ctx, const TextBatch& text) {
   return {ctx.upload(text.ids), ctx.sequences(text.offsets)};
 }
 
-/// Uploads pixels (B, S, S, 3) of 0..255 and normalises them: (B, 3, S, S).
-template <class C, class Ctx>
-auto upload_images(Ctx& ctx, std::span<const std::uint8_t> pixels) {
-  using Real = typename Ctx::Real;
-  constexpr std::size_t values = std::size_t{3} * C::image_res * C::image_res;
+namespace detail {
+
+/// Uploads pixels and normalises them into rows of Width values.
+template <int Width, class Ctx>
+auto upload_pixels(Ctx& ctx, std::span<const std::uint8_t> pixels, int height, int width,
+                   const ImageStatistics& statistics) {
+  const int channels = statistics.channels();
+  require(height > 0 && width > 0, "got images of ", height, " x ", width,
+          " pixels, expected positive numbers");
+  const auto values = static_cast<std::size_t>(height) * static_cast<std::size_t>(width) *
+                      static_cast<std::size_t>(channels);
   require(pixels.size() % values == 0, "got ", pixels.size(), " pixel values, expected images of ",
-          C::image_res, " x ", C::image_res, " x 3");
+          height, " x ", width, " x ", channels);
   const int images = static_cast<int>(pixels.size() / values);
   auto out = ctx.no_grad([&] {
-    return ctx.template tensor<static_cast<int>(values)>(batch_of(images));  // (B, 3, S, S)
+    return ctx.template tensor<Width>(batch_of(images), static_cast<int>(values));  // (B, C, H, W)
   });
-  const PatchGrid grid{images, 3, C::image_res, C::patch_size};
-  normalize_images(ctx.device(), ctx.upload(pixels), grid, out.mat());
-  static_assert(std::is_same_v<decltype(out), ImageTensor<Real, C>>);
+  const PatchGrid grid{.images = images, .channels = channels, .height = height, .width = width};
+  normalize_images(ctx.device(), ctx.upload(pixels), grid, statistics, out.mat());
   return out;
+}
+
+}  // namespace detail
+
+/// Uploads pixels (B, S, S, C) of 0..255 and normalises them as the configuration says:
+/// (B, C, S, S) of the size it fixes.
+template <class C, class Ctx>
+auto upload_images(Ctx& ctx, std::span<const std::uint8_t> pixels) {
+  using Out = ImageTensor<typename Ctx::Real, C>;
+  const Out out = detail::upload_pixels<Out::width>(ctx, pixels, C::image_res, C::image_res,
+                                                    image_statistics<C>());
+  return out;
+}
+
+/// Uploads pixels (B, height, width, channels) of 0..255 of a size that data decides, and
+/// normalises each channel by `statistics`: (B, channels, height, width).
+template <class Ctx>
+Images<typename Ctx::Real> upload_images(Ctx& ctx, std::span<const std::uint8_t> pixels, int height,
+                                         int width, const ImageStatistics& statistics) {
+  return {detail::upload_pixels<dynamic_width>(ctx, pixels, height, width, statistics),
+          statistics.channels(), height, width};
+}
+/// The same, normalised as a configuration says.
+template <class C, class Ctx>
+Images<typename Ctx::Real> upload_images(Ctx& ctx, std::span<const std::uint8_t> pixels, int height,
+                                         int width) {
+  return upload_images(ctx, pixels, height, width, image_statistics<C>());
 }
 
 }  // namespace albef

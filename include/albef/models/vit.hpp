@@ -4,20 +4,18 @@
 #include <array>
 
 #include "albef/models/config.hpp"
+#include "albef/models/images.hpp"
 #include "albef/nn/block.hpp"
 #include "albef/ops/embedding.hpp"
 
 namespace albef {
 
-/// Images (B, 3, S, S), a row each, as normalised values; see Vit.
-template <class Real, class C>
-using ImageTensor = Tensor<Real, 3 * C::image_res * C::image_res>;
-
-/// Convolution that cuts an image into patches and embeds each: weight (D, 3, patch, patch).
-template <int Patch, int D>
+/// Convolution that cuts an image into patches and embeds each: weight (D, Channels, Patch, Patch).
+template <int Patch, int D, int Channels = 3>
 struct PatchEmbedding {
-  Param<D, 3, Patch, Patch> weight{init::uniform(detail::inverse_sqrt(3 * Patch * Patch))};
-  Param<D> bias{init::uniform(detail::inverse_sqrt(3 * Patch * Patch))};
+  static constexpr int values = Channels * Patch * Patch;
+  Param<D, Channels, Patch, Patch> weight{init::uniform(detail::inverse_sqrt(values))};
+  Param<D> bias{init::uniform(detail::inverse_sqrt(values))};
 
   static constexpr void fields(auto& m, auto&& f) {
     f("proj.weight", m.weight);
@@ -25,25 +23,28 @@ struct PatchEmbedding {
   }
 
   auto operator()(auto& ctx, const auto& image, PatchGrid grid) const {
-    const auto patches = patchify<3 * Patch * Patch>(ctx, image, grid);  // (B, N, 3 patch^2)
-    return linear<D>(ctx, patches, weight, bias);                        // (B, N, D)
+    const auto patches = patchify<values>(ctx, image, grid);  // (B, N, C patch^2)
+    return linear<D>(ctx, patches, weight, bias);             // (B, N, D)
   }
 };
 
-/// images (B, 3, S, S) -> states (B, N + 1, D) of the class token and N = (S / patch)^2 patches,
-/// after the final norm.
+/// images (B, C, H, W) -> states (B, N + 1, D) of the class token and N = (H / patch) (W / patch)
+/// patches, after the final norm. Images are of the configured size (ImageTensor) or of any whose
+/// sides are multiples of the patch size (Images): position embeddings, of which there are those of
+/// the configured size, are then resized (bicubic, as interpolate_pos_embed), with their gradient.
 template <class C>
 struct Vit {
   static constexpr int size = C::image_res, patch = C::patch_size, width = C::vision_width;
+  static constexpr int channels = image_channels<C>();
   static_assert(size % patch == 0, "Vit: the image size is not a multiple of the patch size");
-  static constexpr int patches = (size / patch) * (size / patch);
+  static constexpr int side = size / patch, patches = side * side;  ///< at the configured size
   using Block = VitBlock<width, C::vision_heads, C::mlp_ratio * width>;
 
   static constexpr Init weight = init::trunc_normal(C::initializer_range);
 
   Param<1, 1, width> cls_token{weight};
   Param<1, patches + 1, width> pos_embed{weight};
-  PatchEmbedding<patch, width> patch_embed;
+  PatchEmbedding<patch, width, channels> patch_embed;
   std::array<Block, C::vision_depth> blocks = stack<Block, C::vision_depth>(weight);
   LayerNorm<width> norm{Block::eps};
 
@@ -58,12 +59,33 @@ struct Vit {
   /// What enters the first block: (B, N + 1, D).
   template <class Ctx>
   auto embed(Ctx& ctx, const ImageTensor<typename Ctx::Real, C>& image) const {
-    const PatchGrid grid{image.rows(), 3, size, patch};
-    return add_class_token(ctx, patch_embed(ctx, image, grid), cls_token, pos_embed);
+    return embed(ctx, image, size, size);
   }
   template <class Ctx>
+  auto embed(Ctx& ctx, const Images<typename Ctx::Real>& images) const {
+    require(images.channels == channels, "Vit: got images of ", images.channels,
+            " channels, expected ", channels);
+    return embed(ctx, images.values, images.height, images.width);
+  }
+  /// States (B, N + 1, D).
+  template <class Ctx>
   auto operator()(Ctx& ctx, const ImageTensor<typename Ctx::Real, C>& image) const {
-    auto x = embed(ctx, image);  // (B, N + 1, D)
+    return encode(ctx, embed(ctx, image));
+  }
+  template <class Ctx>
+  auto operator()(Ctx& ctx, const Images<typename Ctx::Real>& images) const {
+    return encode(ctx, embed(ctx, images));
+  }
+
+ private:
+  auto embed(auto& ctx, const auto& image, int height, int columns) const {
+    const PatchGrid grid{image.rows(), channels, height, columns, patch};
+    const auto x = patch_embed(ctx, image, grid);  // (B, N, D)
+    return add_class_token(ctx, x, cls_token, pos_embed,
+                           {side, side, grid.rows(), grid.columns()});  // (B, N + 1, D)
+  }
+  template <class Ctx, class X>
+  auto encode(Ctx& ctx, X x) const {
     for (const auto& block : blocks)
       x = ctx.checkpoint(x, [c = &ctx, b = &block](const auto& h) { return (*b)(*c, h); });
     return norm(ctx, x);  // (B, N + 1, D)

@@ -41,10 +41,18 @@ auto embed(Ctx& ctx, const Tokens& tokens, ParamSpan word, ParamSpan position, P
   return y;
 }
 
-/// Cuts images (B, 3, S, S), one row each, into patches: (B, patches, 3 * patch * patch), the
-/// values of a patch in the order (channel, y, x) of a convolution kernel.
+/// Cuts images (B, C, H, W), one row each, into patches: (B, patches, C * patch * patch), the
+/// values of a patch in the order (channel, y, x) of a convolution kernel. Error if height or width
+/// is not a multiple of the patch size.
 template <int Values, class Ctx, class Real, int Pixels>
 Tensor<Real, Values> patchify(Ctx& ctx, const Tensor<Real, Pixels>& image, PatchGrid grid) {
+  require(grid.patch > 0 && grid.height % grid.patch == 0 && grid.width % grid.patch == 0,
+          "[patchify] images of ", grid.height, " x ", grid.width,
+          " pixels are not whole patches of ", grid.patch, " x ", grid.patch);
+  require(grid.values() == Values && image.rows() == grid.images &&
+              image.cols == grid.channels * grid.pixels(),
+          "[patchify] got ", image.rows(), " images of ", image.cols, " values, expected ",
+          grid.images, " of ", grid.channels, " x ", grid.height, " x ", grid.width);
   auto y = ctx.template tensor<Values>(uniform_sequences(grid.images, grid.patches()));
   patchify(ctx.device(), Mat<const Real>(image.mat()), grid, y.mat());
   ctx.record(y, ctx.from(image), [image, y, grid](auto& bwd) {
@@ -56,24 +64,44 @@ Tensor<Real, Values> patchify(Ctx& ctx, const Tensor<Real, Pixels>& image, Patch
 }
 
 /// Prepends the class token and adds position embeddings: x (B, N, D) -> (B, N + 1, D);
-/// cls (1, 1, D), position (1, N + 1, D), added to the class token too.
+/// cls (1, 1, D), position (1, M + 1, D), added to the class token too. M is N, or where `grid` has
+/// two sizes, the patches of the first, whose positions are resized to the second.
 template <class Ctx, class Real, int D>
 Tensor<Real, D> add_class_token(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan cls,
-                                ParamSpan position) {
-  const int images = x.seq.count, n = x.seq.uniform;
+                                ParamSpan position, GridResize grid = {}) {
+  using A = accumulator_t<Real>;
+  const int images = x.seq.count, n = x.seq.uniform, rows = grid.same() ? n : grid.from_rows();
+  require(position.size == std::int64_t{rows + 1} * D && (grid.same() || n == grid.rows()),
+          "[add_class_token] got ", n, " patches and ", position.size / D,
+          " position embeddings, expected ", grid.same() ? n : grid.rows(), " and ", rows + 1);
   auto y = ctx.template tensor<D>(uniform_sequences(images, n + 1));  // (B, N + 1, D)
   // One image is a row: (B, (N + 1) D) = [cls + position_0 | patches + position_1..N].
   const Mat<Real> out{y.data, images, (n + 1) * D, std::int64_t{n + 1} * D};
   const Mat<Real> out_cls{out.data, images, D, out.stride};
   const Mat<Real> out_patches{out.data + D, images, n * D, out.stride};
   const Mat<Real> patches = mat(x.data, images, n * D);
-  set_rows(ctx.device(), ctx.weight(position), out);
+  const Real* table = ctx.weight(position);
+  if (!grid.same()) {
+    Real* resized = ctx.allocate(std::int64_t{n + 1} * D);
+    copy_on_device(ctx.device(), resized, table, D);
+    resize_grid_forward(ctx.device(), mat(table + D, rows, D), grid, mat(resized + D, n, D));
+    table = resized;
+  }
+  set_rows(ctx.device(), table, out);
   add_row(ctx.device(), ctx.weight(cls), out_cls);
-  add(ctx.device(), Mat<const Real>(patches), out_patches, accumulator_t<Real>(1));
-  ctx.record(y, ctx.from(x, cls, position), [x, y, cls, position, images, n](auto& bwd) {
+  add(ctx.device(), Mat<const Real>(patches), out_patches, A(1));
+  ctx.record(y, ctx.from(x, cls, position), [x, y, cls, position, grid, images, n](auto& bwd) {
     const auto dy = bwd.grad(y);
     const Mat<const Real> all{dy.data, images, (n + 1) * D, std::int64_t{n + 1} * D};
-    bwd.into(position, [&](auto* d, auto beta) { column_sum(bwd.device(), all, d, beta); });
+    bwd.into(position, [&](A* d, A beta) {
+      if (grid.same()) return column_sum(bwd.device(), all, d, beta);
+      const auto sums = bwd.template temporary<A>(std::int64_t{n + 1} * D);
+      const A* from = sums.data();
+      column_sum(bwd.device(), all, sums.data(), A(0));
+      add(bwd.device(), mat(from, 1, D), mat(d, 1, D), beta);
+      resize_grid_backward(bwd.device(), mat(from + D, n, D), grid, mat(d + D, grid.from_rows(), D),
+                           beta);
+    });
     bwd.into(cls, [&](auto* d, auto beta) {
       column_sum(bwd.device(), Mat<const Real>{all.data, images, D, all.stride}, d, beta);
     });
