@@ -1,4 +1,4 @@
-// The vision transformer away from its configured size, channels and statistics.
+// The vision transformer away from its configured size, channels, statistics and block.
 #include <array>
 #include <numeric>
 
@@ -62,9 +62,46 @@ void check_sizes() {
                        albef::vectors<0>(2, channels * 64)));
 }
 
+/// A block of one's own: attention and feed-forward side by side (GPT-J, ViT-22B), one norm, no
+/// Init in its constructor.
+template <int D, int Heads, int Hidden>
+struct ParallelBlock {
+  albef::LayerNorm<D> norm{1e-6};
+  albef::VitAttention<D, Heads> attn{albef::init::trunc_normal(0.02f)};
+  albef::Mlp<D, Hidden> mlp{albef::init::trunc_normal(0.02f)};
+
+  static constexpr void fields(auto& m, auto&& f) {
+    f("norm", m.norm);
+    f("attn", m.attn);
+    f("mlp", m.mlp);
+  }
+  auto operator()(auto& ctx, const auto& x) const {
+    const auto h = norm(ctx, x);                              // (B, L, D)
+    return add(ctx, x, add(ctx, attn(ctx, h), mlp(ctx, h)));  // (B, L, D)
+  }
+};
+
 struct Large : Micro {
   static constexpr int image_res = 16;
 };
+struct PostNorm : Micro {
+  static constexpr albef::NormPlace vision_norm = albef::NormPlace::post;
+  static constexpr bool vision_final_norm = false;
+};
+struct PreNormText : Micro {
+  static constexpr albef::NormPlace text_norm = albef::NormPlace::pre;
+};
+
+/// Names of all parameters of a model, joined.
+template <class M>
+std::string names() {
+  Cpu cpu(1);
+  const albef::ParamStore<Cpu> store(cpu, albef::laid_out<M>(), Storage::inference);
+  std::string out;
+  for (const auto& p : store.params()) out += p.name + ' ';
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE("Vit: gradients at several sizes in one loss, height and width apart, any channels") {
@@ -173,6 +210,43 @@ TEST_CASE("Vit: images that do not fit are refused by name") {
                        "got 192 pixel values, expected images of 8 x 12 x 3", albef::Error);
   CHECK_THROWS_WITH_AS(albef::upload_images<Micro>(b.ctx, view, 0, 12),
                        "got images of 0 x 12 pixels, expected positive numbers", albef::Error);
+}
+
+TEST_CASE("Vit of another block: gradients") {
+  using Block = ParallelBlock<Micro::vision_width, Micro::vision_heads, 12>;
+  CHECK(gradcheck<Cpu>(GradcheckOptions{.entries = 6}, Vit<Micro, Block>{},
+                       albef::vectors<3 * 8 * 8>(2)));
+  CHECK(names<Vit<Micro, Block>>().find("blocks.1.mlp.fc2.bias norm.weight norm.bias ") !=
+        std::string::npos);
+}
+
+TEST_CASE("the norm's place: gradients, and the same names") {
+  CHECK(gradcheck<Cpu>(GradcheckOptions{.entries = 6}, Vit<PostNorm>{},
+                       albef::vectors<3 * 8 * 8>(2)));
+  CHECK(names<Vit<PostNorm>>() + "norm.weight norm.bias " == names<Vit<Micro>>());
+
+  const auto text = [](auto& ctx, const auto& bert) {
+    albef::TextBatch batch;
+    batch.add(std::vector<std::int32_t>{2, 5, 7});
+    batch.add(std::vector<std::int32_t>{2, 6});
+    return bert.text(ctx, albef::upload_tokens<Micro>(ctx, batch));
+  };
+  CHECK(gradcheck<Cpu>(GradcheckOptions{.entries = 4, .dropout = true}, albef::Bert<PreNormText>{},
+                       text));
+  CHECK(names<albef::Bert<PreNormText>>().find(
+            "encoder.layer.1.output.LayerNorm.bias layernorm.weight layernorm.bias ") !=
+        std::string::npos);
+}
+
+TEST_CASE("post-norm: x is normalised after each sum") {
+  Bench<PostNorm, Fp64, Vit<PostNorm>> b;
+  const auto& block = b.model.blocks[0];
+  std::vector<double> values(2 * 5 * 8);
+  std::iota(values.begin(), values.end(), -40.0);
+  const auto x = b.ctx.variable<8>(values, albef::uniform_sequences(2, 5));
+  const auto y = block.norm1(b.ctx, add(b.ctx, x, block.attn(b.ctx, x)));
+  const auto z = block.norm2(b.ctx, add(b.ctx, y, block.mlp(b.ctx, y)));
+  CHECK(deviation(b.ctx.read(block(b.ctx, x)), b.ctx.read(z)) < 1e-13);
 }
 
 }  // namespace vit_test

@@ -48,7 +48,7 @@ template <class C>
 struct Bert {
   static constexpr int width = C::hidden_size;
   static constexpr int fusion_depth = C::num_hidden_layers - C::fusion_layer;
-  using TextLayer = BertLayer<width, C::num_attention_heads, C::intermediate_size>;
+  using TextLayer = BertLayer<width, C::num_attention_heads, C::intermediate_size, text_norm<C>()>;
   using FusionLayer =
       BertFusionLayer<width, C::vision_width, C::num_attention_heads, C::intermediate_size>;
   template <class Real>
@@ -57,12 +57,16 @@ struct Bert {
   BertEmbeddings<C> embeddings;
   std::array<TextLayer, C::fusion_layer> text_layers =
       stack<TextLayer, C::fusion_layer>(bert_init<C>, C::dropout);
+  /// Behind the text layers, where these are pre-norm (FLAVA's text encoder).
+  using TextNorm = std::conditional_t<text_norm<C>() == NormPlace::pre, LayerNorm<width>, Identity>;
+  TextNorm layernorm = make_text_norm();
   std::array<FusionLayer, fusion_depth> fusion_layers =
       stack<FusionLayer, fusion_depth>(bert_init<C>, C::dropout);
 
   static constexpr void fields(auto& m, auto&& f) {
     f("embeddings", m.embeddings);
     f("encoder.layer", m.text_layers);
+    f("layernorm", m.layernorm);
     f("encoder.layer", m.fusion_layers, C::fusion_layer);
   }
 
@@ -71,7 +75,7 @@ struct Bert {
     auto x = embeddings(ctx, tokens);
     for (const auto& layer : text_layers)
       x = ctx.checkpoint(x, [c = &ctx, l = &layer](const auto& h) { return (*l)(*c, h); });
-    return x;
+    return layernorm(ctx, x);
   }
 
   /// Cross-attention keys and values of images (B, N, vision width), one tensor per fusion layer:
@@ -101,6 +105,12 @@ struct Bert {
   }
 
  private:
+  static constexpr TextNorm make_text_norm() {
+    if constexpr (std::is_same_v<TextNorm, Identity>)
+      return {};
+    else
+      return TextNorm{detail::bert_eps};
+  }
   template <class Ctx, class X>
   X run_fusion(Ctx& ctx, X x, const KeysValues<typename Ctx::Real>& kv,
                const std::int32_t* image_index, std::size_t depth) const {

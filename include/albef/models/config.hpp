@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "albef/core/image_statistics.hpp"
+#include "albef/nn/norm_place.hpp"
 
 namespace albef {
 
@@ -100,13 +101,40 @@ constexpr ImageStatistics image_statistics() {
   }
 }
 
-/// The fields of configuration C that decide the shapes of its parameters, by name, as far as it
+/// The norm's place in the image encoder's blocks: `vision_norm` of configuration C, or timm's.
+template <class C>
+constexpr NormPlace vision_norm() {
+  if constexpr (requires { C::vision_norm; })
+    return C::vision_norm;
+  else
+    return NormPlace::pre;
+}
+
+/// Whether the image encoder ends in a norm: `vision_final_norm` of configuration C, or yes.
+template <class C>
+constexpr bool vision_final_norm() {
+  if constexpr (requires { C::vision_final_norm; })
+    return C::vision_final_norm;
+  else
+    return true;
+}
+
+/// The norm's place in the text encoder's layers: `text_norm` of configuration C, or BERT's.
+template <class C>
+constexpr NormPlace text_norm() {
+  if constexpr (requires { C::text_norm; })
+    return C::text_norm;
+  else
+    return NormPlace::post;
+}
+
+/// The fields of configuration C that decide what its parameters are, by name, as far as it
 /// has them: checkpoints carry them, and tests choose a configuration by them.
 template <class C>
 std::vector<std::pair<const char*, int>> config_fields(const C&) {
   std::vector<std::pair<const char*, int>> fields;
 #define ALBEF_CONFIG_FIELD(name) \
-  if constexpr (requires { C::name; }) fields.emplace_back(#name, C::name);
+  if constexpr (requires { C::name; }) fields.emplace_back(#name, static_cast<int>(C::name));
   ALBEF_CONFIG_FIELD(image_res)
   ALBEF_CONFIG_FIELD(image_channels)
   ALBEF_CONFIG_FIELD(patch_size)
@@ -123,6 +151,9 @@ std::vector<std::pair<const char*, int>> config_fields(const C&) {
   ALBEF_CONFIG_FIELD(max_position_embeddings)
   ALBEF_CONFIG_FIELD(type_vocab_size)
   ALBEF_CONFIG_FIELD(embed_dim)
+  ALBEF_CONFIG_FIELD(vision_norm)
+  ALBEF_CONFIG_FIELD(vision_final_norm)
+  ALBEF_CONFIG_FIELD(text_norm)
 #undef ALBEF_CONFIG_FIELD
   return fields;
 }

@@ -75,12 +75,11 @@ auto itc_attention(Ctx& ctx, const Albef<C>& model, const ImageTensor<typename C
   const auto text_feature = ctx.no_grad([&] {
     x = vit.embed(ctx, image);  // (B, N + 1, D)
     for (std::size_t i = 0; i < static_cast<std::size_t>(block); ++i) x = vit.blocks[i](ctx, x);
-    qkv = chosen.attn.qkv(ctx, chosen.norm1(ctx, x));
+    qkv = chosen.qkv(ctx, x);
     return model.text_feature(ctx, model.text_encoder.bert.text(ctx, text));  // (B, E)
   });
   const auto attention = watch_self_attention(ctx, qkv, C::vision_heads);  // (B, N + 1, D)
-  x = add(ctx, x, chosen.attn.proj(ctx, attention.out));
-  x = add(ctx, x, chosen.mlp(ctx, chosen.norm2(ctx, x)));
+  x = chosen.finish(ctx, x, chosen.attn.proj(ctx, attention.out));
   for (std::size_t i = static_cast<std::size_t>(block) + 1; i < vit.blocks.size(); ++i)
     x = vit.blocks[i](ctx, x);
   const auto feature = model.image_feature(ctx, vit.norm(ctx, x));  // (B, E)

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <concepts>
+#include <type_traits>
 
 #include "albef/models/config.hpp"
 #include "albef/models/images.hpp"
@@ -32,21 +34,28 @@ struct PatchEmbedding {
 /// patches, after the final norm. Images are of the configured size (ImageTensor) or of any whose
 /// sides are multiples of the patch size (Images): position embeddings, of which there are those of
 /// the configured size, are then resized (bicubic, as interpolate_pos_embed), with their gradient.
-template <class C>
+///
+/// Block is any layer (B, L, D) -> (B, L, D) made from the Init of its matrices or from nothing.
+template <class C, class BlockT = VitBlock<C::vision_width, C::vision_heads,
+                                           C::mlp_ratio * C::vision_width, vision_norm<C>()>>
 struct Vit {
   static constexpr int size = C::image_res, patch = C::patch_size, width = C::vision_width;
   static constexpr int channels = image_channels<C>();
   static_assert(size % patch == 0, "Vit: the image size is not a multiple of the patch size");
   static constexpr int side = size / patch, patches = side * side;  ///< at the configured size
-  using Block = VitBlock<width, C::vision_heads, C::mlp_ratio * width>;
+  using Block = BlockT;
+  static_assert(std::constructible_from<Block, Init> || std::default_initializable<Block>,
+                "Vit: a block is made from the Init of its matrices or from nothing");
+  using Norm = std::conditional_t<vision_final_norm<C>(), LayerNorm<width>, Identity>;
 
   static constexpr Init weight = init::trunc_normal(C::initializer_range);
+  static constexpr double eps = 1e-6;
 
   Param<1, 1, width> cls_token{weight};
   Param<1, patches + 1, width> pos_embed{weight};
   PatchEmbedding<patch, width, channels> patch_embed;
-  std::array<Block, C::vision_depth> blocks = stack<Block, C::vision_depth>(weight);
-  LayerNorm<width> norm{Block::eps};
+  std::array<Block, C::vision_depth> blocks = make_blocks();
+  Norm norm = make_norm();
 
   static constexpr void fields(auto& m, auto&& f) {
     f("cls_token", m.cls_token);
@@ -78,6 +87,19 @@ struct Vit {
   }
 
  private:
+  static constexpr auto make_blocks() {
+    if constexpr (std::constructible_from<Block, Init>)
+      return stack<Block, C::vision_depth>(weight);
+    else
+      return stack<Block, C::vision_depth>();
+  }
+  static constexpr Norm make_norm() {
+    if constexpr (vision_final_norm<C>())
+      return Norm{eps};
+    else
+      return {};
+  }
+
   auto embed(auto& ctx, const auto& image, int height, int columns) const {
     const PatchGrid grid{image.rows(), channels, height, columns, patch};
     const auto x = patch_embed(ctx, image, grid);  // (B, N, D)
@@ -86,6 +108,8 @@ struct Vit {
   }
   template <class Ctx, class X>
   auto encode(Ctx& ctx, X x) const {
+    static_assert(std::is_same_v<decltype(blocks[0](ctx, x)), X>,
+                  "Vit: a block maps (B, L, D) to (B, L, D)");
     for (const auto& block : blocks)
       x = ctx.checkpoint(x, [c = &ctx, b = &block](const auto& h) { return (*b)(*c, h); });
     return norm(ctx, x);  // (B, N + 1, D)

@@ -3,6 +3,7 @@
 
 #include "albef/nn/layer_norm.hpp"
 #include "albef/nn/linear.hpp"
+#include "albef/nn/norm_place.hpp"
 #include "albef/ops/attention.hpp"
 #include "albef/ops/gather.hpp"
 
@@ -31,16 +32,18 @@ struct VitAttention {
 namespace detail {
 
 /// The end of BERT's attention sub-block: LayerNorm(x + dropout(output(attended))).
+template <NormPlace Place = NormPlace::post>
 auto finish_attention(auto& ctx, const auto& layer, const auto& attended, const auto& x) {
-  return layer.norm.add(ctx, layer.output(ctx, attended), x, layer.dropout);  // (B, L, D)
+  return after_sublayer<Place>(ctx, layer.norm, x, layer.output(ctx, attended),
+                               layer.dropout);  // (B, L, D)
 }
 
 }  // namespace detail
 
 /// BERT's attention sub-block (models/xbert.py): query, key, value matrices, output projection,
 /// then LayerNorm(x + dropout(.)). Keys and values come from states of width KvWidth: the text
-/// itself, or the image in cross-attention.
-template <int D, int KvWidth, int Heads>
+/// itself, or the image in cross-attention. With NormPlace::pre, the norm is of the text that asks.
+template <int D, int KvWidth, int Heads, NormPlace Place = NormPlace::post>
 struct BertAttention {
   static_assert(D % Heads == 0, "BertAttention: the width is not a multiple of the heads");
   Linear<D, D> query;
@@ -72,17 +75,18 @@ struct BertAttention {
 
   /// Self-attention: x (B, L, D) -> (B, L, D). `causal`: position i sees positions <= i.
   auto operator()(auto& ctx, const auto& x, bool causal = false) const {
-    const auto qkv = linear<3 * D>(ctx, x, joined(query.weight, key.weight, value.weight),
+    const auto qkv = linear<3 * D>(ctx, before_sublayer<Place>(ctx, norm, x),
+                                   joined(query.weight, key.weight, value.weight),
                                    joined(query.bias, key.bias, value.bias));  // (B, L, 3 D)
-    return detail::finish_attention(ctx, *this, self_attention(ctx, qkv, Heads, dropout, causal),
-                                    x);
+    return detail::finish_attention<Place>(ctx, *this,
+                                           self_attention(ctx, qkv, Heads, dropout, causal), x);
   }
   /// Attention of x (Bq, Lq, D) to precomputed keys and values (Bk, Lk, 2 D); query sequence s
   /// reads sequence kv_index[s] (null: s) -> (Bq, Lq, D).
   auto operator()(auto& ctx, const auto& x, const auto& kv, const std::int32_t* kv_index) const {
-    const auto q = query(ctx, x);  // (Bq, Lq, D)
-    return detail::finish_attention(ctx, *this,
-                                    cross_attention(ctx, q, kv, kv_index, Heads, dropout), x);
+    const auto q = query(ctx, before_sublayer<Place>(ctx, norm, x));  // (Bq, Lq, D)
+    return detail::finish_attention<Place>(
+        ctx, *this, cross_attention(ctx, q, kv, kv_index, Heads, dropout), x);
   }
 };
 

@@ -6,7 +6,7 @@
 
 #include "albef/nn/attention.hpp"
 #include "albef/nn/mlp.hpp"
-#include "albef/ops/elementwise.hpp"
+#include "albef/nn/norm_place.hpp"
 
 namespace albef {
 
@@ -19,8 +19,9 @@ constexpr std::array<Layer, N> stack(const Args&... args) {
   (std::make_index_sequence<N>{});
 }
 
-/// models/vit.py Block: x += attn(norm1(x)); x += mlp(norm2(x)). (B, L, D) -> (B, L, D).
-template <int D, int Heads, int Hidden>
+/// models/vit.py Block: x += attn(norm1(x)); x += mlp(norm2(x)). (B, L, D) -> (B, L, D). With
+/// NormPlace::post, x = norm1(x + attn(x)); x = norm2(x + mlp(x)).
+template <int D, int Heads, int Hidden, NormPlace Place = NormPlace::pre>
 struct VitBlock {
   static constexpr double eps = 1e-6;
   LayerNorm<D> norm1{eps};
@@ -39,8 +40,18 @@ struct VitBlock {
   }
 
   auto operator()(auto& ctx, const auto& x) const {
-    const auto y = add(ctx, x, attn(ctx, norm1(ctx, x)));  // (B, L, D)
-    return add(ctx, y, mlp(ctx, norm2(ctx, y)));           // (B, L, D)
+    return finish(ctx, x, attn(ctx, before_sublayer<Place>(ctx, norm1, x)));  // (B, L, D)
+  }
+
+  /// The block in two parts, around the attention of the heads: queries, keys and values
+  /// (B, L, 3 D), and from what the attention sub-layer gives, (B, L, D) -> (B, L, D).
+  auto qkv(auto& ctx, const auto& x) const {
+    return attn.qkv(ctx, before_sublayer<Place>(ctx, norm1, x));
+  }
+  auto finish(auto& ctx, const auto& x, const auto& attended) const {
+    const auto y = after_sublayer<Place>(ctx, norm1, x, attended);  // (B, L, D)
+    return after_sublayer<Place>(ctx, norm2, y,
+                                 mlp(ctx, before_sublayer<Place>(ctx, norm2, y)));  // (B, L, D)
   }
 };
 
@@ -51,8 +62,8 @@ inline constexpr Init bert_weight = init::normal(0.02f);
 
 }  // namespace detail
 
-/// BERT's feed-forward sub-block: LayerNorm(x + dropout(dense2(gelu(dense1(x))))).
-template <int D, int Hidden>
+/// BERT's feed-forward sub-block: LayerNorm(x + dropout(dense2(gelu(dense1(x))))), or pre-norm.
+template <int D, int Hidden, NormPlace Place = NormPlace::post>
 struct BertFeedForward {
   Linear<D, Hidden> intermediate;
   Linear<Hidden, D> output;
@@ -69,15 +80,17 @@ struct BertFeedForward {
   }
 
   auto operator()(auto& ctx, const auto& x) const {
-    return norm.add(ctx, output(ctx, intermediate.gelu(ctx, x)), x, dropout);  // (B, L, D)
+    const auto h = intermediate.gelu(ctx, before_sublayer<Place>(ctx, norm, x));  // (B, L, H)
+    return after_sublayer<Place>(ctx, norm, x, output(ctx, h), dropout);          // (B, L, D)
   }
 };
 
-/// A text layer of models/xbert.py: self-attention, feed-forward, each followed by LayerNorm.
-template <int D, int Heads, int Hidden>
+/// A text layer of models/xbert.py: self-attention, feed-forward, each followed by LayerNorm, or
+/// pre-norm.
+template <int D, int Heads, int Hidden, NormPlace Place = NormPlace::post>
 struct BertLayer {
-  BertAttention<D, D, Heads> attention;
-  BertFeedForward<D, Hidden> feed_forward;
+  BertAttention<D, D, Heads, Place> attention;
+  BertFeedForward<D, Hidden, Place> feed_forward;
 
   constexpr explicit BertLayer(Init weight = detail::bert_weight, float p = 0.1f)
       : attention(weight, detail::bert_eps, p), feed_forward(weight, p) {}
