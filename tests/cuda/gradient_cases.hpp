@@ -11,6 +11,7 @@
 #include "albef/nn/mlp.hpp"
 #include "albef/ops/attention.hpp"
 #include "albef/ops/cross_entropy.hpp"
+#include "albef/ops/embedding.hpp"
 #include "albef/ops/gather.hpp"
 #include "albef/ops/norm.hpp"
 #include "albef/ops/similarity.hpp"
@@ -27,6 +28,16 @@ using albef::vectors;
 using Indices = std::vector<std::int32_t>;
 
 constexpr albef::GradcheckOptions with_dropout{.entries = 6, .dropout = true};
+
+/// Positions of 2 x 4 patches behind a class token.
+struct Positions {
+  albef::Param<1, 1, 4> cls;
+  albef::Param<1, 9, 4> position;
+  static constexpr void fields(auto& m, auto&& f) {
+    f("cls", m.cls);
+    f("position", m.position);
+  }
+};
 
 }  // namespace
 
@@ -65,4 +76,14 @@ TEST_CASE("gradients of features and losses agree with differences" *
     return albef::first(ctx, albef::select(ctx, x, ctx.upload(Indices{2, 0, 2}), 3));
   };
   CHECK(gradcheck(test_device(), with_dropout, NoParameters{}, chosen, ragged<5>({3, 1, 2})));
+}
+
+TEST_CASE("gradients of resized position embeddings agree with differences" *
+          doctest::skip(no_test_device())) {
+  const auto embed = [](auto& ctx, const auto& m, const auto& images) {
+    const auto patches = albef::patchify<4>(ctx, images, {2, 1, 6, 4, 2});  // (2, 6, 4)
+    return albef::add_class_token(ctx, patches, m.cls, m.position, {2, 4, 3, 2});
+  };
+  CHECK(gradcheck(test_device(), albef::GradcheckOptions{.entries = 36}, Positions{}, embed,
+                  vectors<24>(2)));
 }

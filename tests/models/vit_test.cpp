@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "albef/core/interpolate_pos_embed.hpp"
+#include "albef/testing/alloc_guard.hpp"
 #include "albef/testing/gradcheck.hpp"
 #include "micro.hpp"
 
@@ -149,6 +150,35 @@ TEST_CASE("Vit: another size equals a model of that size with interpolated posit
   const auto y = large.model(large.ctx, albef::upload_images<Large>(large.ctx, view));
   CHECK(x.seq.uniform == 17);
   CHECK(deviation(small.ctx.read(x), large.ctx.read(y)) < 1e-13);
+}
+
+TEST_CASE("Vit: a warm step with images of two sizes allocates nothing, checkpointed neither") {
+  Bench<Micro> b;
+  const Pixels pixels = random_pixels(2 * 12 * 16 * 3);
+  const std::span<const std::uint8_t> view(pixels);
+  const auto step = [&] {
+    b.store.clear_gradients();
+    b.ctx.begin_step(0);
+    const auto& vit = b.model.visual_encoder;
+    const auto global = first(b.ctx, vit(b.ctx, albef::upload_images<Micro>(b.ctx, view, 12, 16)));
+    const auto local = first(
+        b.ctx, vit(b.ctx, albef::upload_images<Micro>(b.ctx, view.first(2 * 8 * 4 * 3), 8, 4)));
+    const auto sum = add(b.ctx, global, local);
+    b.ctx.backward(weighted_sum(b.ctx, sum, static_cast<const double*>(sum.data)));
+  };
+  step();
+  const auto expected = b.plane(Plane::grad);
+  const auto warm = [&] {
+    step();
+    const albef::AllocGuard guard;
+    step();
+    CHECK(guard.allocations() == 0);
+  };
+  warm();
+  CHECK(bit_equal(b.plane(Plane::grad), expected));
+  b.ctx.set_checkpointing(true);
+  warm();
+  CHECK(deviation(b.plane(Plane::grad), expected) < 1e-13);
 }
 
 TEST_CASE("Vit: frames of videos are images, regrouped by video afterwards") {

@@ -10,7 +10,9 @@
 namespace albef {
 
 /// ALBEF as published: ViT-B/16 at 256 pixels and BERT-base split into 6 text and 6 fusion layers.
-/// Derive from a configuration and replace what differs.
+/// Derive from a configuration and replace what differs. What a configuration may say besides is
+/// listed below: image_channels, image_mean and image_std, vision_norm, vision_final_norm,
+/// text_norm.
 struct Base {
   static constexpr int image_res = 256, patch_size = 16;
   static constexpr int vision_width = 768, vision_depth = 12, vision_heads = 12, mlp_ratio = 4;
