@@ -30,14 +30,24 @@ struct PatchEmbedding {
   }
 };
 
+namespace detail {
+
+/// The block of timm's vision transformer, of the size a configuration says.
+template <class C>
+struct VitBlockOf {
+  using Type =
+      VitBlock<C::vision_width, C::vision_heads, C::mlp_ratio * C::vision_width, vision_norm<C>()>;
+};
+
+}  // namespace detail
+
 /// images (B, C, H, W) -> states (B, N + 1, D) of the class token and N = (H / patch) (W / patch)
 /// patches, after the final norm. Images are of the configured size (ImageTensor) or of any whose
 /// sides are multiples of the patch size (Images): position embeddings, of which there are those of
 /// the configured size, are then resized (bicubic, as interpolate_pos_embed), with their gradient.
 ///
 /// Block is any layer (B, L, D) -> (B, L, D) made from the Init of its matrices or from nothing.
-template <class C, class BlockT = VitBlock<C::vision_width, C::vision_heads,
-                                           C::mlp_ratio * C::vision_width, vision_norm<C>()>>
+template <class C, class BlockT = typename detail::VitBlockOf<C>::Type>
 struct Vit {
   static constexpr int size = C::image_res, patch = C::patch_size, width = C::vision_width;
   static constexpr int channels = image_channels<C>();
