@@ -33,8 +33,7 @@ struct Table {
 
   Table() {
     static constexpr Model model = albef::laid_out<Model>();
-    albef::ModelNames found;
-    albef::detail::NameVisitor{found, ""}("", model);
+    const albef::ModelNames found = albef::names_of(model);
     for (const auto& p : found.params) names.push_back(p.name), shapes.push_back(p.shape);
     for (const auto& t : found.tied) tied.push_back(t.name);
     for (const auto& r : found.ranges) ranges.push_back(r.name);

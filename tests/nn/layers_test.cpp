@@ -75,12 +75,7 @@ TEST_CASE("BertFusionLayer: gradients of all rows and of selected ones") {
 TEST_CASE("heads of one layer share nothing but their input") {
   // Two heads, the values of the second zero: the output's second half is the bias of proj alone.
   using Attention = albef::VitAttention<8, 2>;
-  static constexpr auto attention = [] {
-    Attention a{weight};
-    albef::detail::LayoutVisitor visitor;
-    visitor("", a);
-    return a;
-  }();
+  static constexpr auto attention = albef::laid_out(Attention{weight});
   Cpu cpu(1);
   albef::ParamStore<Cpu, albef::Fp64> store(cpu, attention, albef::Storage::inference);
   albef::Context<Cpu, albef::Fp64> ctx(cpu, store);

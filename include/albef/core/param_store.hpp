@@ -78,12 +78,12 @@ class ParamStore {
   using Compute = typename Precision::Compute;
 
   /// Lays out storage for `description` (see laid_out) and initialises it from the seed. The
-  /// momentum plane starts as a copy of the online weights.
+  /// momentum plane starts as a copy of the online weights. Error if the description is not laid
+  /// out, or two of its parameters have the same name.
   template <class M>
   ParamStore(Device& device, const M& description, const StoreOptions& options) : device_(device) {
-    ModelNames names;
-    detail::NameVisitor{names, ""}("", description);
-    adopt(std::move(names), has_twin<M>);
+    adopt(names_of(description), has_twin<M>);
+    model_ = &model_layout<M>;
     allocate(options);
   }
   template <class M>
@@ -125,8 +125,10 @@ class ParamStore {
   bool has(Plane plane) const { return static_cast<bool>(planes_[static_cast<int>(plane)]); }
   Real* data(Plane plane) const { return planes_[static_cast<int>(plane)].data(); }
   /// Where a parameter lies in a plane: null for what training keeps of a frozen one, and for what
-  /// it keeps of parameters of which only some are frozen, see in_one_piece().
+  /// it keeps of parameters of which only some are frozen, see in_one_piece(). Error if they are
+  /// parameters of another model than the store was made for.
   Real* data(Plane plane, ParamSpan p) const {
+    check(p);
     if (!is_state(plane)) return data(plane) + p.offset;
     if (frozen_ == 0) [[likely]]
       return data(plane) + p.offset;
@@ -143,6 +145,7 @@ class ParamStore {
   /// Whether any of the parameters is.
   bool trainable(ParamSpan p) const {
     if (!has(Plane::grad) || p.size == 0) return false;
+    check(p);
     return frozen_ == 0 || !all_frozen(p);
   }
   /// Whether none of the parameters is frozen, so that their gradients lie one behind the other.
@@ -165,7 +168,10 @@ class ParamStore {
     else
       return data(plane);
   }
-  Compute* compute(Plane plane, ParamSpan p) const { return compute(plane) + p.offset; }
+  Compute* compute(Plane plane, ParamSpan p) const {
+    check(p);
+    return compute(plane) + p.offset;
+  }
   /// Brings the copies kernels read up to date with the online and ema planes.
   void refresh() {
     if constexpr (has_compute_copy<Precision>)
@@ -213,6 +219,7 @@ class ParamStore {
   /// Marks the trainable parameters of `p` and returns the factor for their old gradient: 0 or 1.
   /// Where only some of them were touched before, the others are set to zero first.
   Real touch(ParamSpan p) {
+    check(p);
     int before = 0;
     for (int i = p.index; i < p.index + p.count; ++i) before += touched(i);
     for (int i = p.index; i < p.index + p.count; ++i) {
@@ -229,6 +236,16 @@ class ParamStore {
   void clear_gradients() { std::fill(touched_.begin(), touched_.end(), char{0}); }
 
  private:
+  void check(ParamSpan p) const {
+    if (p.model != model_) [[unlikely]]
+      foreign(p);
+  }
+  [[noreturn, gnu::cold, gnu::noinline]] void foreign(ParamSpan p) const {
+    require(p.model != nullptr, "a parameter of ", p.size,
+            " values was not laid out: make the model with laid_out<M>()");
+    fail("a parameter of ", p.model->name, " is used with a store of ",
+         model_ ? model_->name : "parameters known at run time only");
+  }
   [[gnu::noinline]] void adopt(ModelNames names, bool (*has_twin)(std::string_view)) {
     params_ = std::move(names.params);
     tied_ = std::move(names.tied);
@@ -295,6 +312,7 @@ class ParamStore {
   }
 
   Device& device_;
+  const ModelLayout* model_ = nullptr;
   std::vector<ParamInfo> params_;
   std::vector<TiedName> tied_;
   std::vector<RangeBuffer> ranges_;

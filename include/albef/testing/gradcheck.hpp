@@ -81,7 +81,7 @@ class Gradcheck {
       : options_(options),
         random_(options.seed, 0x96ad),
         device_(device),
-        model_(laid_out_copy(model)),
+        model_(laid_out(model)),
         f_(f),
         store_(device_, model_, Storage::training),
         ctx_(device_, store_, options.seed) {
@@ -135,12 +135,6 @@ class Gradcheck {
     int uniform = 0;  ///< the length of all sequences, or -1
     int cols = 0;
   };
-
-  static Model laid_out_copy(Model model) {
-    LayoutVisitor visitor;
-    visitor("", model);
-    return model;
-  }
 
   const double* const_data(Plane plane, const ParamInfo& p) const {
     return store_.data(plane) + p.offset;
