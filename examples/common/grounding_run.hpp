@@ -63,7 +63,7 @@ void for_each_grounding(Model& model, const albef::Source& expressions, int laye
             std::span(texts).subspan(batch.first, static_cast<std::size_t>(batch.size)),
             model.encoding());
         ctx.begin_step(0);
-        const auto attention = itm_attention(ctx, model.model, upload_images<C>(ctx, batch.images),
+        const auto attention = itm_attention(ctx, model.model, upload_images<C>(ctx, batch),
                                              upload_tokens<C>(ctx, tokens), layer);
         for (int i = 0; i < batch.size; ++i) {
           const std::size_t at = batch.first + static_cast<std::size_t>(i);

@@ -1,6 +1,7 @@
 // The context of a forward and backward pass: activations, the tape, switches and random streams.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -56,8 +57,11 @@ class Context {
   Device& device() const { return device_; }
   Store& store() const { return store_; }
 
-  /// Frees all activations and restarts the random streams as those of step `step`.
+  /// Frees all activations and restarts the random streams as those of step `step`. Tensors made
+  /// before are refused from now on.
   void begin_step(std::uint64_t step) {
+    ++stamp_.step;
+    back_propagated_ = 0;
     values_.clear();
     tape_.clear();
     closures_.reset();
@@ -76,12 +80,14 @@ class Context {
     Tensor<T, W> t;
     t.cols = cols;
     t.seq = seq;
+    t.stamp = stamp_;
     t.data = arena_.template take<T>(t.size());
     if (recording_) t.id = new_value(static_cast<std::size_t>(t.size()) * sizeof(T));
     return t;
   }
   template <class T, int W>
   Tensor<T, W> like(const Tensor<T, W>& x) {
+    check(x);
     return tensor<W, T>(x.seq, x.cols);
   }
   /// An uninitialised scalar: a loss.
@@ -131,9 +137,17 @@ class Context {
     }
     return t;
   }
+  /// Error unless each tensor was made by this context since begin_step (or holds memory of someone
+  /// else: constant()). Operations call it before they read their inputs.
+  template <class... T>
+  void check(const T&... tensors) const {
+    if ((... || foreign(tensors))) [[unlikely]]
+      (refuse(tensors.stamp), ...);
+  }
   /// Host copy of a tensor's values.
   template <class T, int W>
   std::vector<T> read(const Tensor<T, W>& t) const {
+    check(t);
     std::vector<T> host(static_cast<std::size_t>(t.size()));
     copy_to_host(device_, host.data(), t.data, t.size());
     return host;
@@ -141,25 +155,33 @@ class Context {
   /// The value of a one-element tensor.
   template <class T>
   T item(const Tensor<T, 1>& t) const {
+    check(t);
+    require(t.data != nullptr && t.size() == 1, "[item] the tensor has ",
+            t.data ? t.size() : std::int64_t{0}, " values, expected 1");
     T host;
     copy_to_host(device_, &host, t.data, 1);
     return host;
   }
   /// Host copy of the gradient of a variable() or watched tensor after backward; zeros if none
-  /// arrived.
+  /// arrived, and for constants. Error for other tensors, whose gradients are not kept.
   template <class T, int W>
   std::vector<T> gradient(const Tensor<T, W>& t) const {
+    check(t);
+    require(t.id < 0 || value(t.id).keep,
+            "[gradient] the gradient of the tensor is not kept: watch() it before it is used");
     std::vector<T> host(static_cast<std::size_t>(t.size()));
-    if (t.id >= 0 && values_[static_cast<std::size_t>(t.id)].grad)
-      copy_to_host(device_, host.data(),
-                   static_cast<const T*>(values_[static_cast<std::size_t>(t.id)].grad), t.size());
+    if (const void* grad = t.id < 0 ? nullptr : value(t.id).grad)
+      copy_to_host(device_, host.data(), static_cast<const T*>(grad), t.size());
     return host;
   }
   /// Asks for the gradient of y, whether or not what it was computed from takes one; read it with
   /// gradient() after backward. Before y is used, while recording.
   template <int W>
   void watch(const TensorOf<W>& y) {
+    check(y);
     require(y.id >= 0, "[watch] the tensor is a constant or was computed without recording");
+    require(value(y.id).needs || !value(y.id).used,
+            "[watch] the tensor was used before it was watched");
     value(y.id).needs = value(y.id).keep = true;
   }
   /// Runs f without recording and frees what it allocates; f returns host values only.
@@ -170,6 +192,8 @@ class Context {
       typename Arena<Device>::Mark mark;
       ~Rewind() { ctx.arena_.rewind(mark); }
     } guard{*this, arena_.mark()};
+    static_assert(!is_tensor<std::remove_cvref_t<std::invoke_result_t<F>>>,
+                  "scoped: the tensor returned would lie in memory that scoped() has freed");
     return no_grad(std::forward<F>(f));
   }
   /// Gives the memory of activations and gradients back to the device, and forgets them.
@@ -199,6 +223,9 @@ class Context {
   /// it only if `dropout` is set and the context's dropout is on.
   template <class F>
   decltype(auto) frozen(Plane plane, F&& f, bool dropout = false) {
+    require(
+        plane == Plane::online || store_.has(plane), "[frozen] the store has no ",
+        plane == Plane::ema ? "momentum weights: make it with Storage::momentum" : "such plane");
     Switches guard(*this);
     plane_ = plane;
     recording_ = probing_ = false;
@@ -226,15 +253,19 @@ class Context {
   bool needs(ParamSpan p) const { return (recording_ || probing_) && store_.trainable(p); }
   template <class T, int W>
   bool needs(const Tensor<T, W>& t) const {
-    return t.id >= 0 && values_[static_cast<std::size_t>(t.id)].needs;
+    return t.id >= 0 && value(t.id).needs;
   }
   /// Records how the gradient of `y` flows to the inputs it was computed from, listed by from().
   /// The closure is called as f(bwd) in the backward pass if y has received a gradient; it must
-  /// be trivially copyable and is dropped at once when no input needs a gradient.
+  /// be trivially copyable, capture nothing by reference, and is dropped at once when no input
+  /// needs a gradient.
   template <class T, int W, class F>
   void record(const Tensor<T, W>& y, bool any_input_needs, F f) {
     static_assert(std::is_trivially_copyable_v<F>,
                   "record: a backward closure must capture plain data (handles, numbers) only");
+    static_assert(std::is_standard_layout_v<F>,
+                  "record: a backward closure must not capture by reference: what it refers to may "
+                  "be gone in the backward pass");
     static_assert(alignof(F) <= arena_alignment);
     if (!recording_ || !any_input_needs) {
       if (any_input_needs && probing_) probed_ = true;
@@ -244,26 +275,42 @@ class Context {
       (*static_cast<F*>(closure))(bwd);
     })) F(f);
   }
-  /// Whether any of the listed tensors and parameters takes a gradient.
+  /// Whether any of the listed tensors and parameters takes a gradient. Error if a tensor is of
+  /// another context or step, or if backward() has been through what it was computed by.
   template <class... Inputs>
-  bool from(const Inputs&... inputs) const {
-    return (... || needs(inputs));
+  bool from(const Inputs&... inputs) {
+    return (false | ... | takes(inputs));
   }
 
   /// Back-propagates from the one-element tensor `loss` through everything recorded; parameter
-  /// gradients are added to the store's grad plane. `scale` multiplies the loss.
+  /// gradients are added to the store's grad plane. `scale` multiplies the loss. What was recorded
+  /// is used up by it. Error if the loss is of another context or step, is not one value, or was
+  /// back-propagated before.
   void backward(const Tensor<Master, 1>& loss, Master scale = 1) {
+    check(loss);
+    require(loss.size() == 1, "[backward] the loss has ", loss.size(), " values, expected 1");
     require(needs(loss), "[backward] the loss depends on nothing that takes a gradient");
+    refuse_used_up(loss.id);
     Backward<Context> bwd(*this);
     fill(device_, static_cast<Master*>(bwd.buffer(loss.id)), scale, 1);
     run_tape(bwd, 0);
+    back_propagated_ = static_cast<int>(values_.size());
   }
 
-  /// y = f(x), keeping only x and y: f runs again, recorded, in the backward pass. f maps a
-  /// tensor to one of the same type and shape and captures plain data only.
+  /// y = f(x), keeping only x and y: f runs again, recorded, in the backward pass, with the dropout
+  /// switch as it is now. f maps a tensor to one of the same type and shape and captures plain data
+  /// only, nothing by reference.
   template <class T, class F>
   T checkpoint(const T& x, F f) {
+    static_assert(std::is_same_v<std::remove_cvref_t<std::invoke_result_t<F&, const T&>>, T>,
+                  "checkpoint: the function must map a tensor to one of the same type");
+    static_assert(std::is_trivially_copyable_v<F>,
+                  "checkpoint: the function must capture plain data (handles, numbers) only");
+    static_assert(std::is_standard_layout_v<F>,
+                  "checkpoint: the function must not capture by reference: what it refers to may "
+                  "be gone in the backward pass");
     if (!recording_ || !checkpointing_) return f(x);
+    takes(x);
     const std::uint64_t first_stream = next_stream_;
     T y = like(x);
     const auto mark = arena_.mark();
@@ -274,17 +321,23 @@ class Context {
           true;  // f may lead to gradients x knows nothing of: of parameters, of what f holds
       probed_ = false;
       const T z = f(x);
+      require(z.rows() == y.rows() && z.cols == y.cols, "[checkpoint] the function maps (",
+              y.rows(), ", ", y.cols, ") to (", z.rows(), ", ", z.cols,
+              "), expected the same shape");
       copy_on_device(device_, y.data, z.data, z.size());
     }
     arena_.rewind(mark);
-    record(y, probed_ || needs(x), [this, x, y, f, first_stream](auto& bwd) {
+    record(y, probed_ || needs(x), [this, x, y, f, first_stream, dropout = dropout_](auto& bwd) {
+      const Switches guard(*this);
+      recording_ = true;
+      dropout_ = dropout;
       const auto inner_mark = arena_.mark();
       const auto values = values_.size(), nodes = tape_.size();
       const auto stream = std::exchange(next_stream_, first_stream);
       const T z = f(x);
       next_stream_ = stream;
       if (needs(z)) {
-        bwd.move_gradient(y.id, z.id);
+        bwd.pass(y, z, true);
         run_tape(bwd, nodes);
       }
       tape_.resize(nodes);
@@ -301,7 +354,9 @@ class Context {
     void* grad = nullptr;
     std::size_t bytes = 0;
     bool needs = false;
-    bool keep = false;  ///< the gradient survives the backward pass
+    bool keep = false;      ///< the gradient survives the backward pass
+    bool recorded = false;  ///< a closure passes the gradient on
+    bool used = false;      ///< something was computed from it
   };
   struct Node {
     void (*run)(void*, Backward<Context>&) = nullptr;
@@ -355,14 +410,46 @@ class Context {
   };
 
   Value& value(int id) { return values_[static_cast<std::size_t>(id)]; }
+  const Value& value(int id) const { return values_[static_cast<std::size_t>(id)]; }
+
+  template <class T, int W>
+  bool foreign(const Tensor<T, W>& t) const {
+    return t.stamp != stamp_ && t.stamp.context != 0;
+  }
+  [[gnu::cold, gnu::noinline]] void refuse(Stamp stamp) const {
+    if (stamp == stamp_ || stamp.context == 0) return;
+    require(stamp.context == stamp_.context, "a tensor of another context is used");
+    fail("a tensor is used that was made before begin_step: ", stamp_.step - stamp.step,
+         " steps ago");
+  }
+  void refuse_used_up(int id) const {
+    require(id >= back_propagated_ || !value(id).recorded,
+            "backward() has been through what the tensor was computed by; compute it anew");
+  }
+  bool takes(ParamSpan p) const { return needs(p); }
+  template <class T, int W>
+  bool takes(const Tensor<T, W>& t) {
+    check(t);
+    if (t.id < 0) return false;
+    value(t.id).used = true;
+    if (!value(t.id).needs) return false;
+    refuse_used_up(t.id);
+    return true;
+  }
+  /// Contexts of a program count from 1.
+  static std::uint32_t next_number() {
+    static std::atomic<std::uint32_t> number{0};
+    return ++number;
+  }
+
   [[gnu::noinline]] int new_value(std::size_t bytes) {
-    values_.push_back({nullptr, bytes, false, false});
+    values_.push_back({.bytes = bytes});
     return static_cast<int>(values_.size()) - 1;
   }
   /// The part of record() that does not depend on the closure, which goes to the place returned.
   [[gnu::noinline]] void* add_node(int y, std::size_t bytes,
                                    void (*run)(void*, Backward<Context>&)) {
-    value(y).needs = true;
+    value(y).needs = value(y).recorded = true;
     void* place = closures_.take(bytes);
     tape_.push_back({run, place, bytes, y});
     return place;
@@ -389,6 +476,8 @@ class Context {
   std::vector<Value> values_;
   std::vector<Node> tape_;
   std::uint64_t next_stream_ = 0, step_number_ = 0;
+  Stamp stamp_{next_number(), 0};
+  int back_propagated_ = 0;  ///< values that were there when backward() ended
   Plane plane_ = Plane::online;
   bool recording_ = true, dropout_ = false, checkpointing_ = false;
   bool probing_ = false;  ///< in the first run of checkpoint(): would anything be recorded?
@@ -416,8 +505,24 @@ class Backward {
 
   /// The gradient that has arrived at y.
   template <class T, int W>
-  Mat<T> grad(const Tensor<T, W>& y) const {
-    return {static_cast<T*>(ctx_.value(y.id).grad), y.rows(), y.cols, y.cols};
+  Mat<const T> grad(const Tensor<T, W>& y) const {
+    return {static_cast<const T*>(ctx_.value(y.id).grad), y.rows(), y.cols, y.cols};
+  }
+  /// Whether the gradient of y outlives the backward pass: it is watched, or y is a variable.
+  template <class T, int W>
+  bool keeps(const Tensor<T, W>& y) const {
+    return ctx_.value(y.id).keep;
+  }
+  /// The same as memory that the closure of y may overwrite. Where y keeps its gradient, this is a
+  /// copy in `temporary`, which must have room for it then.
+  template <class T, int W>
+  Mat<T> overwrite(const Tensor<T, W>& y, T* temporary) {
+    T* data = static_cast<T*>(ctx_.value(y.id).grad);
+    if (keeps(y)) {
+      copy_on_device(device(), temporary, data, y.size());
+      data = temporary;
+    }
+    return {data, y.rows(), y.cols, y.cols};
   }
   /// Calls f(dx, beta) to add to the gradient of x as dx = new + beta * dx; not called when x takes
   /// no gradient. beta is 0 for the first contribution (dx is then uninitialised) and 1 later.

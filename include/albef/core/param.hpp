@@ -308,8 +308,7 @@ struct NameVisitor {
   for (const auto& r : names.ranges) all.push_back(r.name);
   std::sort(all.begin(), all.end());
   const auto same = std::adjacent_find(all.begin(), all.end());
-  if (same != all.end())
-    fail("ParamStore: two fields of ", model, " have the name '", *same, "'");
+  if (same != all.end()) fail("ParamStore: two fields of ", model, " have the name '", *same, "'");
 }
 
 }  // namespace detail
@@ -346,8 +345,8 @@ consteval M laid_out() {
   return detail::layout_of<M>.model;
 }
 
-/// The same for a description that has been made already, e.g. with arguments; it may have been laid
-/// out before. At run time, an Error says what is wrong with fields().
+/// The same for a description that has been made already, e.g. with arguments; it may have been
+/// laid out before. At run time, an Error says what is wrong with fields().
 template <class M>
 constexpr M laid_out(M model) {
   detail::UnlayVisitor unlay;

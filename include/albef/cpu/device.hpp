@@ -19,6 +19,7 @@ namespace albef {
 /// Work is split so that results do not depend on the number of threads.
 class Cpu {
  public:
+  static constexpr bool host_memory = true;  ///< the host reads and writes this device's memory
   /// `threads` = 0 takes the ALBEF_THREADS environment variable or all hardware threads.
   explicit Cpu(int threads = 0) {
     if (threads <= 0) {

@@ -1,6 +1,8 @@
 // Loss primitives of the CPU backend: soft cross entropy and the drawing of negatives.
 #pragma once
 
+#include <limits>
+
 #include "albef/cpu/elementwise.hpp"
 
 namespace albef {
@@ -52,7 +54,7 @@ void soft_cross_entropy_forward(Cpu& cpu, const SoftTargetArgs<T>& a, T* loss) {
       detail::for_positives(a, i, [&](int j) { value += a.lse[i] - s[j], ++positives; });
       if (positives) value /= static_cast<T>(positives);
     } else {
-      value = a.lse[i] - s[label];
+      value = label < cols ? a.lse[i] - s[label] : std::numeric_limits<T>::quiet_NaN();
     }
     value *= 1 - a.alpha;
     if (a.teacher.data) {
@@ -94,7 +96,7 @@ void soft_cross_entropy_backward(Cpu& cpu, const SoftTargetArgs<T>& a, const T* 
       detail::store_with_beta(v * scale, beta, d.row(i) + j, n);
     });
     if (!a.row_identities) {
-      d.row(i)[label] -= scale * (1 - a.alpha);
+      if (label < cols) d.row(i)[label] -= scale * (1 - a.alpha);
       return;
     }
     int positives = 0;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "albef/core/error.hpp"
 #include "albef/text/batch.hpp"
 
 namespace albef {
@@ -20,6 +21,24 @@ struct PairBatch {
   std::vector<std::int64_t> indices;    // (B) record numbers in the source
   std::int64_t epoch = 0, batch = 0;    // where in the run: batch number within the epoch
 };
+
+namespace detail {
+
+/// Error if pictures, captions, masked captions and identities are not those of B pairs.
+inline void check_batch(const PairBatch& batch) {
+  const auto side = static_cast<std::size_t>(batch.image_size), values = side * side * 3;
+  const auto size = static_cast<std::size_t>(batch.size);
+  require(batch.images.size() == size * values, "got ", batch.images.size(),
+          " pixel values, expected ", size, " pictures of ", side, " x ", side, " x 3");
+  require(batch.text.count() == batch.size, "got ", batch.text.count(), " captions for ", size,
+          " pictures");
+  require(batch.masked.text.count() == 0 || batch.masked.text.count() == batch.size, "got ",
+          batch.masked.text.count(), " masked captions for ", size, " pictures");
+  require(batch.image_ids.empty() || batch.image_ids.size() == size, "got ", batch.image_ids.size(),
+          " identities of pictures for ", size, " pictures");
+}
+
+}  // namespace detail
 
 /// The first `n` pairs of a batch.
 inline PairBatch first_examples(const PairBatch& batch, int n) {

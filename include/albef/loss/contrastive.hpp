@@ -15,6 +15,10 @@ template <class Ctx, class Real>
 Tensor<accumulator_t<Real>, 1> symmetric_cross_entropy(
     Ctx& ctx, const Tensor<Real, dynamic_width>& image_text,
     const Tensor<Real, dynamic_width>& text_image) {
+  require(image_text.rows() == text_image.rows() && image_text.rows() == image_text.cols &&
+              text_image.rows() == text_image.cols,
+          "[symmetric_cross_entropy] got ", image_text.rows(), " images and ", text_image.rows(),
+          " texts");
   return total(ctx, cross_entropy(ctx, image_text, SoftTargets<Real>{}, 0.5),
                cross_entropy(ctx, text_image, SoftTargets<Real>{}, 0.5));
 }
@@ -38,6 +42,12 @@ struct ItcFeatures {
 /// s(I, T_m) / temp and s(T, I_m) / temp over [batch, queue] (paper section 3.2, eq. 1).
 template <class Ctx, class Real, int E>
 ItcSimilarities<Real> itc_similarities(Ctx& ctx, const ItcFeatures<Real, E>& f, ParamSpan temp) {
+  ctx.check(f.image_m, f.text_m);
+  require(f.image.rows() == f.text.rows(), "[itc] got ", f.image.rows(), " images and ",
+          f.text.rows(), " texts");
+  require(f.image_m.rows() == f.image.rows() && f.text_m.rows() == f.text.rows(),
+          "[itc] got momentum features of ", f.image_m.rows(), " images and ", f.text_m.rows(),
+          " texts, expected ", f.image.rows());
   return {divide(ctx, similarity(ctx, f.image, f.text_m.mat(), f.text_queue), temp),
           divide(ctx, similarity(ctx, f.text, f.image_m.mat(), f.image_queue), temp)};
 }

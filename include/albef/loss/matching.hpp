@@ -36,6 +36,9 @@ auto draw_negatives(Ctx& ctx, int batch, Mat<const typename Ctx::Master> text_to
                     const NegativeOptions& options) {
   using Real = typename Ctx::Master;
   require(batch >= 2, "[itm] a batch of ", batch, " pair has no negatives, expected at least 2");
+  for (const auto& m : {text_to_image, image_to_text})
+    require(!m.data || (m.rows == batch && m.cols >= batch), "[itm] similarities of (", m.rows,
+            ", ", m.cols, ") for a batch of ", batch);
   const auto draw = [&](Mat<const Real> logits, Mat<Real> weights) {
     auto* index = ctx.template allocate<std::int32_t>(batch);
     sample_negatives(

@@ -17,6 +17,7 @@ namespace albef {
 /// of tasks/pretrain.hpp and by retrieval; parameter names equal the official ones.
 template <class C>
 struct Albef {
+  static_assert(detail::CheckAlbefConfig<C>::ok);
   using Config = C;
   Vit<C> visual_encoder;
   BertForMaskedLm<C> text_encoder;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "albef/models/config.hpp"
+#include "albef/models/config_members.hpp"
 #include "albef/nn/block.hpp"
 #include "albef/ops/embedding.hpp"
 
@@ -17,6 +18,7 @@ inline constexpr Init bert_init = init::normal(C::initializer_range);
 /// read piece by piece (without recording), `first_position` is where in it the tokens stand.
 template <class C>
 struct BertEmbeddings {
+  static_assert(detail::CheckBertConfig<C>::ok);
   static constexpr int width = C::hidden_size;
   Param<C::vocab_size, width> word{bert_init<C>};
   Param<C::max_position_embeddings, width> position{bert_init<C>};
@@ -36,6 +38,7 @@ struct BertEmbeddings {
     if (first_position > 0) {
       require(!ctx.recording(), "[embeddings] only a text read from its start takes a gradient");
       positions.offset += std::int64_t{first_position} * width;
+      positions.size -= std::int64_t{first_position} * width;
     }
     const auto sum = embed<width>(ctx, tokens, word, positions, type);  // (B, L, D)
     return dropout(ctx, norm(ctx, sum), C::dropout);
@@ -46,6 +49,7 @@ struct BertEmbeddings {
 /// others the multimodal (fusion) encoder with cross-attention.
 template <class C>
 struct Bert {
+  static_assert(detail::CheckBertConfig<C>::ok);
   static constexpr int width = C::hidden_size;
   static constexpr int fusion_depth = C::num_hidden_layers - C::fusion_layer;
   using TextLayer = BertLayer<width, C::num_attention_heads, C::intermediate_size, text_norm<C>()>;

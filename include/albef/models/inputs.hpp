@@ -11,6 +11,18 @@
 
 namespace albef {
 
+namespace detail {
+
+/// Error if a token id is outside the vocabulary of configuration C.
+template <class C>
+void check_ids(std::span<const std::int32_t> ids) {
+  for (const std::int32_t id : ids)
+    require(id >= 0 && id < C::vocab_size, "token id ", id,
+            " is outside the model's vocabulary of ", C::vocab_size);
+}
+
+}  // namespace detail
+
 /// Uploads a packed text batch; Error if a text is empty or longer than the model's positions, or
 /// an id is outside its vocabulary.
 template <class C, class Ctx>
@@ -18,9 +30,7 @@ Tokens upload_tokens(Ctx& ctx, const TextBatch& text) {
   for (int i = 0; i < text.count(); ++i)
     require(text.length(i) >= 1 && text.length(i) <= C::max_position_embeddings, "text ", i,
             " has ", text.length(i), " tokens, expected 1 to ", C::max_position_embeddings);
-  for (const std::int32_t id : text.ids)
-    require(id >= 0 && id < C::vocab_size, "token id ", id,
-            " is outside the model's vocabulary of ", C::vocab_size);
+  detail::check_ids<C>(text.ids);
   return {ctx.upload(text.ids), ctx.sequences(text.offsets)};
 }
 
@@ -71,6 +81,20 @@ template <class C, class Ctx>
 Images<typename Ctx::Real> upload_images(Ctx& ctx, std::span<const std::uint8_t> pixels, int height,
                                          int width) {
   return upload_images(ctx, pixels, height, width, image_statistics<C>());
+}
+
+/// The same for the pictures of a batch (its `images` of `image_size`); Error if that is not the
+/// size the model reads.
+template <class C, class Ctx, class Batch>
+requires requires(const Batch& batch) {
+  std::span<const std::uint8_t>(batch.images);
+  batch.image_size;
+}
+auto upload_images(Ctx& ctx, const Batch& batch) {
+  require(batch.images.empty() || batch.image_size == C::image_res,
+          "the pictures of the batch are ", batch.image_size, " x ", batch.image_size,
+          " pixels, the model reads ", C::image_res, " x ", C::image_res);
+  return upload_images<C>(ctx, std::span<const std::uint8_t>(batch.images));
 }
 
 }  // namespace albef

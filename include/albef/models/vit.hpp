@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "albef/models/config.hpp"
+#include "albef/models/config_members.hpp"
 #include "albef/models/images.hpp"
 #include "albef/nn/block.hpp"
 #include "albef/ops/embedding.hpp"
@@ -49,6 +50,7 @@ struct VitBlockOf {
 /// Block is any layer (B, L, D) -> (B, L, D) made from the Init of its matrices or from nothing.
 template <class C, class BlockT = typename detail::VitBlockOf<C>::Type>
 struct Vit {
+  static_assert(detail::CheckVitConfig<C>::ok);
   static constexpr int size = C::image_res, patch = C::patch_size, width = C::vision_width;
   static constexpr int channels = image_channels<C>();
   static_assert(size % patch == 0, "Vit: the image size is not a multiple of the patch size");

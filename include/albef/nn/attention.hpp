@@ -9,10 +9,25 @@
 
 namespace albef {
 
+namespace detail {
+
+/// Refuses a width that is not a multiple of the heads; the numbers stand in the name the compiler
+/// prints.
+template <int Width, int Heads>
+struct WidthOfHeads {
+  static_assert(Heads > 0 && Width % Heads == 0,
+                "the width (the first number of WidthOfHeads) is not a multiple of the heads (the "
+                "second)");
+  static constexpr bool value = true;
+};
+
+}  // namespace detail
+
 /// Self-attention of timm's vision transformer (models/vit.py): qkv (3 D, D), proj (D, D).
 template <int D, int Heads>
 struct VitAttention {
-  static_assert(D % Heads == 0, "VitAttention: the width is not a multiple of the heads");
+  static_assert(detail::WidthOfHeads<D, Heads>::value,
+                "VitAttention: the width is not a multiple of the heads");
   Linear<D, 3 * D> qkv;
   Linear<D, D> proj;
 
@@ -45,7 +60,8 @@ auto finish_attention(auto& ctx, const auto& layer, const auto& attended, const 
 /// itself, or the image in cross-attention. With NormPlace::pre, the norm is of the text that asks.
 template <int D, int KvWidth, int Heads, NormPlace Place = NormPlace::post>
 struct BertAttention {
-  static_assert(D % Heads == 0, "BertAttention: the width is not a multiple of the heads");
+  static_assert(detail::WidthOfHeads<D, Heads>::value,
+                "BertAttention: the width is not a multiple of the heads");
   Linear<D, D> query;
   Linear<KvWidth, D> key, value;
   Linear<D, D> output;
@@ -94,6 +110,8 @@ struct BertAttention {
 /// second of a pair of layers in models/model_nlvr.py).
 template <int D, int Heads>
 struct BertQueryAttention {
+  static_assert(detail::WidthOfHeads<D, Heads>::value,
+                "BertQueryAttention: the width is not a multiple of the heads");
   static_assert(D % Heads == 0, "BertQueryAttention: the width is not a multiple of the heads");
   Linear<D, D> query, output;
   LayerNorm<D> norm;

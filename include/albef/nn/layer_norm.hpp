@@ -21,13 +21,15 @@ struct LayerNorm {
 
   template <class Ctx, class X>
   auto operator()(Ctx& ctx, const X& x) const {
-    static_assert(X::width == D, "LayerNorm: the input's width differs from D");
+    static_assert(detail::WidthsAgree<X::width, D>::value,
+                  "LayerNorm: the input's width differs from D");
     return layer_norm(ctx, x, weight, bias, eps);
   }
   /// LayerNorm(residual + dropout(x, p)).
   template <class Ctx, class X>
   auto add(Ctx& ctx, const X& x, const X& residual, float p) const {
-    static_assert(X::width == D, "LayerNorm: the input's width differs from D");
+    static_assert(detail::WidthsAgree<X::width, D>::value,
+                  "LayerNorm: the input's width differs from D");
     return add_layer_norm(ctx, x, residual, p, weight, bias, eps);
   }
 };

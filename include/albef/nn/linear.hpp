@@ -33,14 +33,16 @@ struct Linear {
 
   template <class Ctx, class X>
   auto operator()(Ctx& ctx, const X& x) const {
-    static_assert(X::width == In, "Linear: the input's width differs from In");
+    static_assert(detail::WidthsAgree<X::width, In>::value,
+                  "Linear: the input's width differs from In");
     return linear<Out>(ctx, x, weight, bias);  // (..., Out)
   }
 
   /// gelu(x W^T + b), the activation fused into the product.
   template <class Ctx, class X>
   auto gelu(Ctx& ctx, const X& x) const {
-    static_assert(X::width == In, "Linear: the input's width differs from In");
+    static_assert(detail::WidthsAgree<X::width, In>::value,
+                  "Linear: the input's width differs from In");
     return linear_gelu<Out>(ctx, x, weight, bias);  // (..., Out)
   }
 };

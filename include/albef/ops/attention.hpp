@@ -26,6 +26,12 @@ AttentionArgs<Real> attention_args(Mat<Real> q, Sequences q_seq, Mat<Real> kv, S
   return args;
 }
 
+/// Error unless a width is a multiple of the heads.
+inline void check_heads(const char* name, int width, int heads) {
+  require(heads > 0 && width % heads == 0, "[", name, "] a width of ", width,
+          " is not a multiple of ", heads, " heads");
+}
+
 /// Runs attention into y, with dropout if the context's is on.
 template <class Ctx, class Real, int D>
 void run_attention(Ctx& ctx, AttentionArgs<Real>& args, const Tensor<Real, D>& y, float p) {
@@ -45,7 +51,12 @@ void run_attention(Ctx& ctx, AttentionArgs<Real>& args, const Tensor<Real, D>& y
 template <class Ctx, class Real, int D, int D2>
 Tensor<Real, D> cross_attention(Ctx& ctx, const Tensor<Real, D>& q, const Tensor<Real, D2>& kv,
                                 const std::int32_t* kv_index, int heads, float p) {
-  static_assert(D2 == 2 * D, "cross_attention: kv must be twice as wide as q");
+  static_assert(detail::WidthsAgree<D2, 2 * D>::value,
+                "cross_attention: kv must be twice as wide as q");
+  ctx.check(kv);
+  detail::check_heads("cross_attention", q.cols, heads);
+  require(kv_index || q.seq.count == kv.seq.count, "[cross_attention] got ", q.seq.count,
+          " sequences of queries and ", kv.seq.count, " of keys and values");
   auto y = ctx.like(q);  // (Bq, Lq, D)
   auto args = detail::attention_args(q.mat(), q.seq, kv.mat(), kv.seq, kv_index, heads);
   detail::run_attention(ctx, args, y, p);
@@ -73,7 +84,10 @@ template <class Ctx, class Real, int D3>
 Tensor<Real, D3 / 3> self_attention(Ctx& ctx, const Tensor<Real, D3>& qkv, int heads, float p,
                                     bool causal = false) {
   constexpr int D = D3 / 3;
-  static_assert(D3 % 3 == 0, "self_attention: qkv must be three times as wide as the output");
+  static_assert(detail::WidthsAgree<D3, 3 * D>::value,
+                "self_attention: qkv must be three times as wide as the output");
+  ctx.check(qkv);
+  detail::check_heads("self_attention", D, heads);
   auto y = ctx.template tensor<D>(qkv.seq);  // (B, L, D)
   auto args = detail::attention_args(qkv.columns(0, D), qkv.seq, qkv.columns(D, 2 * D), qkv.seq,
                                      nullptr, heads);

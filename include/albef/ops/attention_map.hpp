@@ -77,7 +77,10 @@ template <class Ctx, class Real, int D, int D2>
 WatchedAttention<Real, D> watch_cross_attention(Ctx& ctx, const Tensor<Real, D>& q,
                                                 const Tensor<Real, D2>& kv,
                                                 const std::int32_t* kv_index, int heads) {
-  static_assert(D2 == 2 * D, "watch_cross_attention: kv must be twice as wide as q");
+  static_assert(detail::WidthsAgree<D2, 2 * D>::value,
+                "watch_cross_attention: kv must be twice as wide as q");
+  ctx.check(kv);
+  detail::check_heads("watch_cross_attention", q.cols, heads);
   return detail::watch_attention(
       ctx, detail::attention_args(q.mat(), q.seq, kv.mat(), kv.seq, kv_index, heads), ctx.like(q));
 }
@@ -87,6 +90,8 @@ template <class Ctx, class Real, int D3>
 WatchedAttention<Real, D3 / 3> watch_self_attention(Ctx& ctx, const Tensor<Real, D3>& qkv,
                                                     int heads) {
   constexpr int D = D3 / 3;
+  ctx.check(qkv);
+  detail::check_heads("watch_self_attention", D, heads);
   return detail::watch_attention(
       ctx,
       detail::attention_args(qkv.columns(0, D), qkv.seq, qkv.columns(D, 2 * D), qkv.seq, nullptr,

@@ -21,6 +21,22 @@ struct SoftTargets {
   const accumulator_t<Real>* mean = nullptr;
 };
 
+namespace detail {
+
+/// Error if rows have no label among the columns, where the host can tell: without labels, and on
+/// devices whose memory it reads. (Elsewhere the loss of such a row is NaN.)
+template <class Device>
+void check_labels(const Device&, const std::int32_t* labels, int rows, int cols) {
+  require(labels || rows <= cols, "[cross_entropy] row r has label r, but there are ", rows,
+          " rows and ", cols, " columns");
+  if constexpr (requires { Device::host_memory; })
+    for (int i = 0; labels && i < rows; ++i)
+      require(labels[i] >= -1 && labels[i] < cols, "[cross_entropy] row ", i, " has label ",
+              labels[i], ", expected 0 to ", cols - 1, ", or -1 for padding");
+}
+
+}  // namespace detail
+
 /// Mean over rows of weight * -sum_v target_v log softmax(logits)_v: logits (rows, V) -> scalar.
 /// With no rows the loss is 0. Targets take no gradient; neither one-hot nor soft targets are
 /// stored.
@@ -28,6 +44,13 @@ template <class Ctx, class Real, int V>
 Tensor<accumulator_t<Real>, 1> cross_entropy(Ctx& ctx, const Tensor<Real, V>& logits,
                                              const SoftTargets<Real>& targets, double weight = 1) {
   const int rows = logits.rows();
+  ctx.check(logits);
+  if (!targets.row_identities)
+    detail::check_labels(ctx.device(), targets.labels, rows, logits.cols);
+  if (targets.alpha != 0)
+    require(targets.teacher.rows == rows && targets.teacher.cols == logits.cols,
+            "[cross_entropy] the teacher's logits are (", targets.teacher.rows, ", ",
+            targets.teacher.cols, "), expected (", rows, ", ", logits.cols, ")");
   using A = accumulator_t<Real>;
   const double mean = targets.mean ? 1.0 : rows ? 1.0 / rows : 0.0;
   SoftTargetArgs<Real> args{.logits = logits.mat(),
@@ -58,6 +81,8 @@ template <class Ctx, class Real, int V>
 const accumulator_t<Real>* label_losses(Ctx& ctx, const Tensor<Real, V>& logits,
                                         const std::int32_t* labels) {
   using A = accumulator_t<Real>;
+  ctx.check(logits);
+  detail::check_labels(ctx.device(), labels, logits.rows(), logits.cols);
   A* losses = ctx.template allocate<A>(logits.rows());
   soft_cross_entropy_forward(ctx.device(),
                              SoftTargetArgs<Real>{.logits = logits.mat(),

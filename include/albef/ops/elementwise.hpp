@@ -8,6 +8,7 @@ namespace albef {
 /// y = a + b, one shape: residual connections and sums of losses.
 template <class Ctx, class Real, int D>
 Tensor<Real, D> add(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b) {
+  ctx.check(b);
   require(a.size() == b.size(), "[add] got ", a.rows(), " and ", b.rows(), " rows of width ", D);
   auto y = ctx.like(a);
   copy_on_device(ctx.device(), y.data, a.data, a.size());
@@ -99,6 +100,7 @@ template <class Ctx, class Real, int D>
 Tensor<accumulator_t<Real>, 1> weighted_sum(Ctx& ctx, const Tensor<Real, D>& x,
                                             const Real* weights) {
   using A = accumulator_t<Real>;
+  ctx.check(x);
   auto loss = ctx.scalar();
   const Mat<const Real> w = mat(weights, x.rows(), x.cols);
   dot(ctx.device(), Mat<const Real>(x.mat()), w, loss.data, A(1), A(0));

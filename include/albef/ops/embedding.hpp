@@ -15,6 +15,10 @@ struct Tokens {
 template <int D, class Ctx>
 auto embed(Ctx& ctx, const Tokens& tokens, ParamSpan word, ParamSpan position, ParamSpan type) {
   using Real = typename Ctx::Real;
+  require(position.size >= std::int64_t{tokens.seq.max_length()} * D, "[embed] a text of ",
+          tokens.seq.max_length(), " tokens, but ", position.size / D, " positions");
+  require(word.size % D == 0 && type.size >= D, "[embed] word and type embeddings have ", word.size,
+          " and ", type.size, " values, expected multiples of ", D);
   auto y = ctx.template tensor<D>(tokens.seq);  // (B, L, D)
   embedding_forward(ctx.device(), EmbeddingArgs<Real>{.ids = tokens.ids,
                                                       .seq = tokens.seq,
@@ -46,6 +50,7 @@ auto embed(Ctx& ctx, const Tokens& tokens, ParamSpan word, ParamSpan position, P
 /// is not a multiple of the patch size.
 template <int Values, class Ctx, class Real, int Pixels>
 Tensor<Real, Values> patchify(Ctx& ctx, const Tensor<Real, Pixels>& image, PatchGrid grid) {
+  ctx.check(image);
   require(grid.patch > 0 && grid.height % grid.patch == 0 && grid.width % grid.patch == 0,
           "[patchify] images of ", grid.height, " x ", grid.width,
           " pixels are not whole patches of ", grid.patch, " x ", grid.patch);
@@ -69,6 +74,7 @@ Tensor<Real, Values> patchify(Ctx& ctx, const Tensor<Real, Pixels>& image, Patch
 template <class Ctx, class Real, int D>
 Tensor<Real, D> add_class_token(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan cls,
                                 ParamSpan position, GridResize grid = {}) {
+  ctx.check(x);
   using A = accumulator_t<Real>;
   const int images = x.seq.count, n = x.seq.uniform, rows = grid.same() ? n : grid.from_rows();
   require(position.size == std::int64_t{rows + 1} * D && (grid.same() || n == grid.rows()),

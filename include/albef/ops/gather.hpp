@@ -17,6 +17,7 @@ struct RowSelection {
 /// y[i] = x[index[i]]: (rows, D) -> (selected rows, D).
 template <class Ctx, class Real, int D>
 Tensor<Real, D> gather(Ctx& ctx, const Tensor<Real, D>& x, RowSelection rows) {
+  ctx.check(x);
   auto y = ctx.template tensor<D>(rows.seq, x.cols);
   gather_rows(ctx.device(), Mat<const Real>(x.mat()), rows.index, y.mat());
   ctx.record(y, ctx.from(x), [x, y, rows](auto& bwd) {
@@ -60,6 +61,7 @@ Tensor<Real, D> select(Ctx& ctx, const Tensor<Real, D>& x, const std::int32_t* i
 template <class Ctx, class Real, int D>
 Tensor<Real, D> append(Ctx& ctx, const Tensor<Real, D>& past, const std::int32_t* parent,
                        const Tensor<Real, D>& next) {
+  ctx.check(past, next);
   require(!ctx.recording(), "[append] a growing sequence takes no gradient");
   const int n = next.rows(), t = past.seq.uniform, columns = (t + 1) * D;
   require(t == 0 || parent || past.seq.count == n, "[append] got ", next.rows(), " new rows for ",

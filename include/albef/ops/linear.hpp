@@ -26,12 +26,21 @@ void linear_backward(Bwd& bwd, const Tensor<Real, In>& x, Mat<const Real> dy, Pa
   });
 }
 
+/// Error unless the parameters of an affine map from `in` to `out` values have as many.
+inline void check_linear(ParamSpan weight, ParamSpan bias, int out, int in) {
+  require(weight.size == std::int64_t{out} * in && (bias.size == 0 || bias.size == out),
+          "[linear] weight and bias have ", weight.size, " and ", bias.size, " values, expected ",
+          std::int64_t{out} * in, " and ", out);
+}
+
 }  // namespace detail
 
 /// y = x W^T + b: x (..., In), W (Out, In), b (Out) or absent (size 0) -> (..., Out).
 template <int Out, class Ctx, class Real, int In>
 Tensor<Real, Out> linear(Ctx& ctx, const Tensor<Real, In>& x, ParamSpan weight,
                          ParamSpan bias = {}) {
+  ctx.check(x);
+  detail::check_linear(weight, bias, Out, x.cols);
   auto y = ctx.template tensor<Out>(x.seq);  // (..., Out)
   gemm(ctx.device(), GemmArgs<Real>{.a = x.mat(),
                                     .b = mat(ctx.weight(weight), Out, x.cols),
@@ -49,6 +58,8 @@ Tensor<Real, Out> linear(Ctx& ctx, const Tensor<Real, In>& x, ParamSpan weight,
 template <int Out, class Ctx, class Real, int In>
 Tensor<Real, Out> linear_gelu(Ctx& ctx, const Tensor<Real, In>& x, ParamSpan weight,
                               ParamSpan bias) {
+  ctx.check(x);
+  detail::check_linear(weight, bias, Out, x.cols);
   auto y = ctx.template tensor<Out>(x.seq);  // (..., Out)
   const bool keep = ctx.recording() && ctx.from(x, weight, bias);
   const Mat<Real> z = keep ? mat(ctx.allocate(y.size()), y.rows(), Out) : Mat<Real>{};
@@ -60,9 +71,10 @@ Tensor<Real, Out> linear_gelu(Ctx& ctx, const Tensor<Real, In>& x, ParamSpan wei
                                     .gelu = true,
                                     .pre = z});
   ctx.record(y, ctx.from(x, weight, bias), [x, y, z, weight, bias](auto& bwd) {
-    const auto dy = bwd.grad(y);
-    gelu_backward(bwd.device(), Mat<const Real>(dy), Mat<const Real>(z), dy);  // in place: dz
-    detail::linear_backward(bwd, x, Mat<const Real>(dy), weight, bias);
+    const auto spare = bwd.template temporary<Real>(bwd.keeps(y) ? y.size() : 0);
+    const Mat<Real> dz = bwd.overwrite(y, spare.data());
+    gelu_backward(bwd.device(), Mat<const Real>(dz), Mat<const Real>(z), dz);  // in place
+    detail::linear_backward(bwd, x, Mat<const Real>(dz), weight, bias);
   });
   return y;
 }

@@ -5,11 +5,22 @@
 
 namespace albef {
 
+namespace detail {
+
+/// Error unless scale and shift of a norm over `width` values have as many.
+inline void check_norm(ParamSpan weight, ParamSpan bias, int width) {
+  require(weight.size == width && bias.size == width, "[layer_norm] weight and bias have ",
+          weight.size, " and ", bias.size, " values, expected ", width);
+}
+
+}  // namespace detail
+
 /// y = (x - mean) / sqrt(var + eps) * weight + bias over the last dimension: x (..., D) -> (...,
 /// D).
 template <class Ctx, class Real, int D>
 Tensor<Real, D> layer_norm(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan weight, ParamSpan bias,
                            double eps) {
+  detail::check_norm(weight, bias, x.cols);
   auto y = ctx.like(x);
   using A = accumulator_t<Real>;
   A* mean = ctx.template allocate<A>(x.rows());
@@ -38,6 +49,10 @@ Tensor<Real, D> layer_norm(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan weight,
 template <class Ctx, class Real, int D>
 Tensor<Real, D> add_layer_norm(Ctx& ctx, const Tensor<Real, D>& x, const Tensor<Real, D>& residual,
                                float p, ParamSpan weight, ParamSpan bias, double eps) {
+  ctx.check(residual);
+  require(x.size() == residual.size(), "[add_layer_norm] got ", x.rows(), " and ", residual.rows(),
+          " rows of width ", x.cols);
+  detail::check_norm(weight, bias, x.cols);
   auto y = ctx.like(x);
   auto sum = ctx.like(x);
   using A = accumulator_t<Real>;
@@ -92,6 +107,7 @@ Tensor<Real, D> add_layer_norm(Ctx& ctx, const Tensor<Real, D>& x, const Tensor<
 template <class Ctx, class Real, int D>
 Tensor<accumulator_t<Real>, D> l2_normalize(Ctx& ctx, const Tensor<Real, D>& x) {
   using A = accumulator_t<Real>;
+  ctx.check(x);
   auto y = ctx.template tensor<D, A>(x.seq, x.cols);
   A* norm = ctx.template allocate<A>(x.rows());
   l2_normalize_forward(ctx.device(), Mat<const Real>(x.mat()), y.mat(), norm);

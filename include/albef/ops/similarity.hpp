@@ -9,6 +9,8 @@ namespace albef {
 template <class Ctx, class Real, int D>
 Tensor<Real, dynamic_width> matmul_nt(Ctx& ctx, const Tensor<Real, D>& a,
                                       const Tensor<Real, D>& b) {
+  ctx.check(a, b);
+  require(a.cols == b.cols, "[matmul_nt] got rows of ", a.cols, " and ", b.cols, " values");
   auto y = ctx.template tensor<dynamic_width, Real>(a.seq, b.rows());  // (M, N)
   gemm(ctx.device(), GemmArgs<Real>{.a = a.mat(), .b = b.mat(), .c = y.mat(), .transpose_b = true});
   ctx.record(y, ctx.from(a, b), [a, b, y](auto& bwd) {
@@ -29,6 +31,10 @@ Tensor<Real, dynamic_width> matmul_nt(Ctx& ctx, const Tensor<Real, D>& a,
 template <class Ctx, class Real, int D>
 Tensor<Real, dynamic_width> similarity(Ctx& ctx, const Tensor<Real, D>& a, ConstMat<Real> keys,
                                        ConstMat<Real> queue) {
+  ctx.check(a);
+  require(keys.cols == a.cols && (queue.rows == 0 || queue.cols == a.cols),
+          "[similarity] got keys ", keys.cols, " and a queue ", queue.cols, " wide, expected ",
+          a.cols);
   const int n = keys.rows + queue.rows;
   auto y = ctx.template tensor<dynamic_width, Real>(a.seq, n);  // (M, B + Q)
   const auto block = [n](const Real* data, int rows, int first, int cols) {

@@ -20,7 +20,8 @@ struct Contrastive {
 
   auto operator()(auto& ctx, const M& model, const PairBatch& batch, const Step&) const {
     using C = typename M::Config;
-    const auto images = upload_images<C>(ctx, batch.images);                   // (B, 3, S, S)
+    detail::check_batch(batch);
+    const auto images = upload_images<C>(ctx, batch);                          // (B, 3, S, S)
     const auto i = model.encode_image(ctx, images);                            // (B, E)
     const auto t = model.encode_text(ctx, upload_tokens<C>(ctx, batch.text));  // (B, E)
     const auto i2t = scale_exp(ctx, matmul_nt(ctx, i, t), model.logit_scale);  // (B, B)

@@ -43,7 +43,7 @@ void for_each_image_tensor(S& session, const Source& source, std::span<const std
   for_each_image_batch(source, records, EvalTransform{C::image_res}, options.batch_size,
                        options.workers, [&](const ImageBatch& batch) {
                          ctx.begin_step(0);
-                         f(upload_images<C>(ctx, batch.images));
+                         f(upload_images<C>(ctx, batch));
                        });
 }
 

@@ -12,7 +12,7 @@ template <class Ctx, class C>
 auto upload(Ctx& ctx, const AlbefNlvr<C>&, const ClassBatch& host) {
   detail::check_batch(host, 2 * host.size, AlbefNlvr<C>::classes);
   NlvrInput<typename Ctx::Real, C> in;
-  in.images = upload_images<C>(ctx, host.images);
+  in.images = upload_images<C>(ctx, host);
   in.first = upload_image_of(ctx, host);
   if (!in.first) in.first = first_rows(ctx, batch_of(2 * host.size)).index;  // 0, ..., 2 B - 1
   in.second = in.first + host.size;

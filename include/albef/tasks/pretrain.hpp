@@ -44,6 +44,12 @@ struct PretrainBatch {
 template <class C, class Ctx>
 void upload_masked(Ctx& ctx, const MaskedText& masked,
                    PretrainBatch<typename Ctx::Real, C>& batch) {
+  require(masked.labels.size() == masked.rows.size() &&
+              masked.offsets.size() == masked.text.offsets.size(),
+          "got ", masked.labels.size(), " labels for ", masked.rows.size(),
+          " masked tokens and offsets of ", masked.offsets.size() - 1, " texts, expected ",
+          masked.text.count());
+  detail::check_ids<C>(masked.labels);
   batch.masked = upload_tokens<C>(ctx, masked.text);
   batch.masked_rows = {ctx.upload(masked.rows), ctx.sequences(masked.offsets)};
   batch.mlm_labels = ctx.upload(masked.labels);
@@ -288,11 +294,12 @@ struct AlbefPretraining {
   template <class Ctx>
   auto operator()(Ctx& ctx, const Model& model, const PairBatch& host, const Step& step,
                   State<Ctx>& state) const {
+    detail::check_batch(host);
     PretrainBatch<typename Ctx::Real, C> batch;
-    batch.image = upload_images<C>(ctx, host.images);
+    batch.image = upload_images<C>(ctx, host);
     batch.text = upload_tokens<C>(ctx, host.text);
     upload_masked<C>(ctx, host.masked, batch);
-    batch.identities = ctx.upload(host.image_ids);
+    if (!host.image_ids.empty()) batch.identities = ctx.upload(host.image_ids);
     const auto result = Parts{options}(ctx, model, batch, state.queue, step.alpha);
     state.image_m = result.image_m;
     state.text_m = result.text_m;

@@ -99,9 +99,7 @@ struct RunSettings {
             max_text_length, ": expected 2 to ", model_positions, ", the model's positions");
     require(vocab_size <= model_vocabulary, "--vocab-size ", vocab_size,
             ": the model has room for ", model_vocabulary, " tokens");
-    train.existing = resume      ? Existing::resume
-                     : overwrite ? Existing::overwrite
-                                 : Existing::refuse;
+    train.existing = resume ? Existing::resume : overwrite ? Existing::overwrite : Existing::refuse;
   }
 
   /// The checkpoint that the run starts from or goes on with; empty: a new model.

@@ -40,6 +40,8 @@ std::vector<double> assignment_weights(std::span<const Real> similarities, int b
   const auto n = static_cast<std::size_t>(batch);
   require(similarities.size() == n * n, "[text assignment] got ", similarities.size(),
           " similarities for ", batch, " pictures");
+  require(identities.empty() || identities.size() == n, "[text assignment] got ", identities.size(),
+          " identities for ", batch, " pictures");
   std::vector<double> weights(n * n);
   for (std::size_t i = 0; i < n; ++i) {
     double total = 0;
@@ -139,8 +141,9 @@ struct TextAssignmentTraining {
   AssignmentOptions options = {};
 
   auto operator()(auto& ctx, const Model& model, const PairBatch& batch, const Step&) const {
-    const auto image = upload_images<C>(ctx, batch.images);  // (B, 3, S, S)
-    const auto text = upload_tokens<C>(ctx, batch.text);     // (B, L)
+    detail::check_batch(batch);
+    const auto image = upload_images<C>(ctx, batch);      // (B, 3, S, S)
+    const auto text = upload_tokens<C>(ctx, batch.text);  // (B, L)
     return assign_texts(ctx, model, image, text, batch.image_ids, options).loss;
   }
   std::vector<PlateauRule> plateaus(int) const { return {{"loss", std::log(3.0)}}; }

@@ -16,7 +16,7 @@ template <class Ctx, class C>
 auto upload(Ctx& ctx, const AlbefVe<C>&, const ClassBatch& host) {
   detail::check_batch(host, host.size, AlbefVe<C>::classes);
   VeInput<typename Ctx::Real, C> in;
-  in.image = upload_images<C>(ctx, host.images);
+  in.image = upload_images<C>(ctx, host);
   in.image_of = upload_image_of(ctx, host);
   in.text = upload_tokens<C>(ctx, host.text);
   if (!host.labels.empty()) in.labels = ctx.upload(host.labels);

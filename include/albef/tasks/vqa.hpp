@@ -31,7 +31,7 @@ template <class C, class Ctx>
 auto upload_questions(Ctx& ctx, const VqaBatch& host) {
   detail::check_sizes(host, host.size);
   VqaInput<typename Ctx::Real, C> in;
-  in.image = upload_images<C>(ctx, host.images);
+  in.image = upload_images<C>(ctx, host);
   in.image_of = upload_image_of(ctx, host);
   in.question = upload_tokens<C>(ctx, host.text);
   return in;
@@ -61,6 +61,7 @@ void upload_answers(Ctx& ctx, const TextBatch& answers, std::span<const std::int
                         weights[static_cast<std::size_t>(a)]);
   }
   in.answer = upload_tokens<C>(ctx, rows.tokens.inputs);
+  detail::check_ids<C>(rows.tokens.labels);
   in.labels = ctx.upload(rows.tokens.labels);
   in.weights = ctx.upload(rows.weights);
   in.owner = ctx.upload(rows.owner);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include "albef/core/backend.hpp"
 #include "albef/cuda/kernels/philox.cuh"
@@ -101,8 +102,8 @@ __global__ void __launch_bounds__(loss_threads)
   if (label >= 0) {
     if (a.row_identities)
       value = positives > 0 ? lse - positive / static_cast<A>(positives) : A(0);
-    else
-      value = lse - static_cast<A>(s[label]);
+    else  // a label that is no column has a loss of NaN
+      value = lse - (label < cols ? static_cast<A>(s[label]) : std::numeric_limits<A>::quiet_NaN());
     value *= A(1) - a.alpha;
     if (teaches) value += a.alpha * (lse - teacher.weighted / teacher.sum);
   }
