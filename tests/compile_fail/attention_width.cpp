@@ -1,4 +1,4 @@
-// expect: self_attention: qkv must be three times as wide as the output
+// expect: WidthsAgree<32, 30>
 #include "albef/cpu.hpp"
 #include "albef/ops/attention.hpp"
 

@@ -137,13 +137,15 @@ class Context {
     }
     return t;
   }
-  /// Error unless each tensor was made by this context since begin_step (or holds memory of someone
-  /// else: constant()). Operations call it before they read their inputs.
+  /// Error unless each tensor (or token, row selection, ...) was made by this context since
+  /// begin_step, or holds memory of someone else. Operations call it before they read their inputs.
   template <class... T>
-  void check(const T&... tensors) const {
-    if ((... || foreign(tensors))) [[unlikely]]
-      (refuse(tensors.stamp), ...);
+  void check(const T&... made) const {
+    if ((... || foreign(made))) [[unlikely]]
+      (refuse(made.stamp), ...);
   }
+  /// What marks things as made by this context in this step.
+  Stamp stamp() const { return stamp_; }
   /// Host copy of a tensor's values.
   template <class T, int W>
   std::vector<T> read(const Tensor<T, W>& t) const {
@@ -412,15 +414,13 @@ class Context {
   Value& value(int id) { return values_[static_cast<std::size_t>(id)]; }
   const Value& value(int id) const { return values_[static_cast<std::size_t>(id)]; }
 
-  template <class T, int W>
-  bool foreign(const Tensor<T, W>& t) const {
-    return t.stamp != stamp_ && t.stamp.context != 0;
-  }
+  bool foreign(const auto& x) const { return x.stamp != stamp_ && x.stamp.context != 0; }
   [[gnu::cold, gnu::noinline]] void refuse(Stamp stamp) const {
     if (stamp == stamp_ || stamp.context == 0) return;
-    require(stamp.context == stamp_.context, "a tensor of another context is used");
-    fail("a tensor is used that was made before begin_step: ", stamp_.step - stamp.step,
-         " steps ago");
+    require(stamp.context == stamp_.context,
+            "a tensor (or tokens, or rows) of another context is used");
+    fail("a tensor (or tokens, or rows) of an earlier step is used: begin_step, called ",
+         stamp_.step - stamp.step, " times since, gave its memory to others");
   }
   void refuse_used_up(int id) const {
     require(id >= back_propagated_ || !value(id).recorded,

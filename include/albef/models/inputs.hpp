@@ -31,7 +31,7 @@ Tokens upload_tokens(Ctx& ctx, const TextBatch& text) {
     require(text.length(i) >= 1 && text.length(i) <= C::max_position_embeddings, "text ", i,
             " has ", text.length(i), " tokens, expected 1 to ", C::max_position_embeddings);
   detail::check_ids<C>(text.ids);
-  return {ctx.upload(text.ids), ctx.sequences(text.offsets)};
+  return {ctx.upload(text.ids), ctx.sequences(text.offsets), ctx.stamp()};
 }
 
 namespace detail {

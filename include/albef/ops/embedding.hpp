@@ -9,12 +9,14 @@ namespace albef {
 struct Tokens {
   const std::int32_t* ids = nullptr;  ///< (seq.rows())
   Sequences seq;
+  Stamp stamp = {};  ///< where they were made, if known: see Context::check()
 };
 
 /// word[id] + position[place in its text] + type[0]: ids (B, L) -> (B, L, D). BERT, xbert.py.
 template <int D, class Ctx>
 auto embed(Ctx& ctx, const Tokens& tokens, ParamSpan word, ParamSpan position, ParamSpan type) {
   using Real = typename Ctx::Real;
+  ctx.check(tokens);
   require(position.size >= std::int64_t{tokens.seq.max_length()} * D, "[embed] a text of ",
           tokens.seq.max_length(), " tokens, but ", position.size / D, " positions");
   require(word.size % D == 0 && type.size >= D, "[embed] word and type embeddings have ", word.size,

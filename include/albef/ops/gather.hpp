@@ -12,12 +12,13 @@ namespace albef {
 struct RowSelection {
   const std::int32_t* index = nullptr;  ///< (seq.rows()) source rows
   Sequences seq;                        ///< how the selected rows are grouped
+  Stamp stamp = {};                     ///< where they were made, if known: see Context::check()
 };
 
 /// y[i] = x[index[i]]: (rows, D) -> (selected rows, D).
 template <class Ctx, class Real, int D>
 Tensor<Real, D> gather(Ctx& ctx, const Tensor<Real, D>& x, RowSelection rows) {
-  ctx.check(x);
+  ctx.check(x, rows);
   auto y = ctx.template tensor<D>(rows.seq, x.cols);
   gather_rows(ctx.device(), Mat<const Real>(x.mat()), rows.index, y.mat());
   ctx.record(y, ctx.from(x), [x, y, rows](auto& bwd) {
@@ -35,7 +36,7 @@ template <class Ctx>
 RowSelection first_rows(Ctx& ctx, const Sequences& seq) {
   auto* index = ctx.template allocate<std::int32_t>(seq.count);
   first_rows(ctx.device(), seq, index);
-  return {index, batch_of(seq.count)};
+  return {index, batch_of(seq.count), ctx.stamp()};
 }
 
 /// The [CLS] states: (B, L, D) -> (B, D).

@@ -51,7 +51,7 @@ void upload_masked(Ctx& ctx, const MaskedText& masked,
           masked.text.count());
   detail::check_ids<C>(masked.labels);
   batch.masked = upload_tokens<C>(ctx, masked.text);
-  batch.masked_rows = {ctx.upload(masked.rows), ctx.sequences(masked.offsets)};
+  batch.masked_rows = {ctx.upload(masked.rows), ctx.sequences(masked.offsets), ctx.stamp()};
   batch.mlm_labels = ctx.upload(masked.labels);
 }
 

@@ -44,6 +44,7 @@ struct GradcheckOptions {
   double tolerance = 1e-6;  ///< of the difference, relative to the tensor's largest gradient
   double step = 5e-4;       ///< of the differences (fourth order)
   int entries = 20;         ///< compared per tensor: the first, the last and random ones
+  int entries_twice = 5;    ///< the same where the function is applied twice
   bool parameters = true;   ///< false: the inputs only
   bool dropout = false;     ///< with dropout on, the same mask in all evaluations
   bool checkpointing = false;
@@ -92,37 +93,11 @@ class Gradcheck {
   }
 
   GradcheckResult run() {
-    std::vector<std::vector<double>> gradients(inputs_.size());
-    ctx_.begin_step(0);
-    const auto x = variables(std::index_sequence_for<GradInput<W>...>{});
-    ctx_.backward(loss(x));
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      ((gradients[I] = ctx_.gradient(std::get<I>(x))), ...);
-    }
-    (std::index_sequence_for<GradInput<W>...>{});
-
     GradcheckResult result;
-    for (std::size_t i = 0; i < inputs_.size(); ++i)
-      compare(
-          concat("input ", i), gradients[i],
-          [&](std::int64_t at) -> double& {
-            return inputs_[i].values[static_cast<std::size_t>(at)];
-          },
-          [](double&) {}, result);
-    for (std::size_t i = 0; options_.parameters && i < store_.params().size(); ++i) {
-      const auto& p = store_.params()[i];
-      std::vector<double> gradient(static_cast<std::size_t>(p.size), 0.0), value = gradient;
-      if (store_.touched(static_cast<int>(i)))
-        copy_to_host(device_, gradient.data(), const_data(Plane::grad, p), p.size);
-      copy_to_host(device_, value.data(), const_data(Plane::online, p), p.size);
-      compare(
-          "parameter '" + p.name + "'", gradient,
-          [&](std::int64_t at) -> double& { return value[static_cast<std::size_t>(at)]; },
-          [&](double& v) {
-            copy_to_device(device_, store_.data(Plane::online) + p.offset + (&v - value.data()),
-                           static_cast<const double*>(&v), 1);
-          },
-          result);
+    for (const bool twice : {false, true}) {
+      twice_ = twice;
+      fill_gradient_memory();
+      compare_all(result);
     }
     return result;
   }
@@ -135,6 +110,52 @@ class Gradcheck {
     int uniform = 0;  ///< the length of all sequences, or -1
     int cols = 0;
   };
+
+  /// Leaves NaN in all memory that gradients will have: what reads a gradient that has not been
+  /// written shows. (The second pass has its memory in one piece, as the passes that follow.)
+  void fill_gradient_memory() {
+    for (int pass = 0; pass < 2; ++pass) {
+      ctx_.begin_step(0);
+      ctx_.backward(loss(variables(std::index_sequence_for<GradInput<W>...>{})),
+                    std::numeric_limits<double>::quiet_NaN());
+    }
+    store_.clear_gradients();
+  }
+
+  void compare_all(GradcheckResult& result) {
+    std::vector<std::vector<double>> gradients(inputs_.size());
+    ctx_.begin_step(0);
+    const auto x = variables(std::index_sequence_for<GradInput<W>...>{});
+    ctx_.backward(loss(x));
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      ((gradients[I] = ctx_.gradient(std::get<I>(x))), ...);
+    }
+    (std::index_sequence_for<GradInput<W>...>{});
+
+    const char* how = twice_ ? " used twice" : "";
+    for (std::size_t i = 0; i < inputs_.size(); ++i)
+      compare(
+          concat("input ", i, how), gradients[i],
+          [&](std::int64_t at) -> double& {
+            return inputs_[i].values[static_cast<std::size_t>(at)];
+          },
+          [](double&) {}, result);
+    for (std::size_t i = 0; options_.parameters && i < store_.params().size(); ++i) {
+      const auto& p = store_.params()[i];
+      std::vector<double> gradient(static_cast<std::size_t>(p.size), 0.0), value = gradient;
+      if (store_.touched(static_cast<int>(i)))
+        copy_to_host(device_, gradient.data(), const_data(Plane::grad, p), p.size);
+      copy_to_host(device_, value.data(), const_data(Plane::online, p), p.size);
+      compare(
+          concat("parameter '", p.name, "'", how), gradient,
+          [&](std::int64_t at) -> double& { return value[static_cast<std::size_t>(at)]; },
+          [&](double& v) {
+            copy_to_device(device_, store_.data(Plane::online) + p.offset + (&v - value.data()),
+                           static_cast<const double*>(&v), 1);
+          },
+          result);
+    }
+  }
 
   const double* const_data(Plane plane, const ParamInfo& p) const {
     return store_.data(plane) + p.offset;
@@ -186,13 +207,18 @@ class Gradcheck {
     return ctx_.template variable<Width>(in.values, seq, in.cols);
   }
 
-  /// The weighted sum of what f returns, with the same random weights in every evaluation.
+  /// The weighted sum of what f returns, with the same random weights in every evaluation; where f
+  /// is applied twice, the sum of two such sums with weights of their own.
   template <class Variables>
   Tensor<double, 1> loss(const Variables& x) {
-    const auto y = std::apply([&](const auto&... t) { return f_(ctx_, model_, t...); }, x);
-    while (static_cast<std::int64_t>(weights_.size()) < y.size())
-      weights_.push_back(static_cast<double>(random_.normal()));
-    return weighted_sum(ctx_, y, ctx_.upload(weights_));
+    const auto once = [&](std::vector<double>& weights) {
+      const auto y = std::apply([&](const auto&... t) { return f_(ctx_, model_, t...); }, x);
+      while (static_cast<std::int64_t>(weights.size()) < y.size())
+        weights.push_back(static_cast<double>(random_.normal()));
+      return weighted_sum(ctx_, y, ctx_.upload(weights));
+    };
+    const auto first = once(weights_);
+    return twice_ ? add(ctx_, first, once(more_weights_)) : first;
   }
   double evaluate() {
     ctx_.begin_step(0);
@@ -208,7 +234,8 @@ class Gradcheck {
     const auto size = static_cast<std::int64_t>(gradient.size());
     double largest = 1e-4;  // differences of a gradient that is zero are rounding errors
     for (const double g : gradient) largest = std::max(largest, std::abs(g));
-    const std::int64_t n = std::min<std::int64_t>(size, options_.entries);
+    const std::int64_t n =
+        std::min<std::int64_t>(size, twice_ ? options_.entries_twice : options_.entries);
     for (std::int64_t k = 0; k < n; ++k) {
       const std::int64_t i = n == size || k == 0 ? k
                              : k == 1            ? size - 1
@@ -248,13 +275,16 @@ class Gradcheck {
   ParamStore<Device, Fp64> store_;
   Ctx ctx_;
   std::vector<Input> inputs_;
-  std::vector<double> weights_;
+  std::vector<double> weights_, more_weights_;
+  bool twice_ = false;  ///< apply f a second time to the same inputs
 };
 
 }  // namespace detail
 
 /// Checks f(ctx, model, inputs...) -> tensor, with respect to all inputs and all parameters of the
-/// description `model` (which need not be laid out). The tensor's weighted sum is the loss.
+/// description `model` (which need not be laid out). The tensor's weighted sum is the loss. Then f
+/// is applied twice to the same inputs, so that every gradient has two contributions, the first of
+/// which (beta = 0) finds memory full of NaN. Error if fields() forgets or repeats a member.
 /// f may upload indices and call ctx as a layer does, and must not depend on anything but its
 /// arguments; its random draws are the same in all evaluations.
 ///   CHECK(gradcheck(device, Linear<7, 5>{}, [](auto& ctx, const auto& m, const auto& x) {
