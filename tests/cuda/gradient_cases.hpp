@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <vector>
 
 #include "albef/nn/layer_norm.hpp"
@@ -86,4 +87,19 @@ TEST_CASE("gradients of resized position embeddings agree with differences" *
   };
   CHECK(gradcheck(test_device(), albef::GradcheckOptions{.entries = 36}, Positions{}, embed,
                   vectors<24>(2)));
+}
+
+TEST_CASE("a label that is no column makes the loss NaN and touches no other memory" *
+          doctest::skip(no_test_device())) {
+  auto& device = test_device();
+  static constexpr auto none = albef::laid_out<NoParameters>();
+  albef::ParamStore<Cuda, albef::Fp64> store(device, none, albef::Storage::training);
+  albef::Context<Cuda, albef::Fp64> ctx(device, store);
+  ctx.begin_step(0);
+  const auto x = ctx.variable<3>(std::vector<double>(6, 0.5), albef::batch_of(2));
+  const auto loss = albef::cross_entropy(
+      ctx, x, albef::SoftTargets<double>{.labels = ctx.upload(Indices{1, 1'000'000'000})});
+  CHECK(std::isnan(ctx.item(loss)));
+  ctx.backward(loss);
+  CHECK(ctx.gradient(x)[1] == doctest::Approx(-1.0 / 3));
 }

@@ -148,6 +148,25 @@ Values first_column(Mat<double> m) {
 
 }  // namespace
 
+TEST_CASE("as many images as texts") {
+  albef::Cpu cpu(1);
+  static constexpr auto none = albef::laid_out<albef::NoParameters>();
+  albef::ParamStore<albef::Cpu, albef::Fp64> store(cpu, none, albef::Storage::training);
+  albef::Context<albef::Cpu, albef::Fp64> ctx(cpu, store);
+  const auto features = [&](int n) {
+    return ctx.variable<2>(std::vector<double>(static_cast<std::size_t>(2 * n), 0.5),
+                           albef::batch_of(n));
+  };
+  const auto image = features(3), text = features(4);
+  CHECK_THROWS_WITH_AS(albef::symmetric_cross_entropy(ctx, albef::matmul_nt(ctx, image, text),
+                                                      albef::matmul_nt(ctx, text, image)),
+                       "[symmetric_cross_entropy] got 3 images and 4 texts", albef::Error);
+  albef::ItcFeatures<double, 2> f;
+  f.image = image, f.text = text;
+  CHECK_THROWS_WITH_AS(albef::itc_similarities(ctx, f, {}), "[itc] got 3 images and 4 texts",
+                       albef::Error);
+}
+
 TEST_CASE("queue: starts with different random unit vectors, a function of the seed") {
   Cpu cpu(1);
   Queue a(cpu, 6, width, 1), b(cpu, 6, width, 1), c(cpu, 6, width, 2);

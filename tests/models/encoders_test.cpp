@@ -2,6 +2,7 @@
 // the plain way.
 #include <numeric>
 
+#include "albef/data/pair_batch.hpp"
 #include "albef/testing/gradcheck.hpp"
 #include "micro.hpp"
 
@@ -169,6 +170,64 @@ TEST_CASE("inputs that do not fit are refused by name") {
   const std::vector<std::uint8_t> pixels(100);
   CHECK_THROWS_WITH_AS(albef::upload_images<Micro>(b.ctx, std::span<const std::uint8_t>(pixels)),
                        "got 100 pixel values, expected images of 8 x 8 x 3", albef::Error);
+  // As many values as images of the model's size have, but of another size.
+  albef::PairBatch pairs;
+  pairs.size = 1, pairs.image_size = 16;
+  pairs.images.resize(16 * 16 * 3);
+  CHECK_THROWS_WITH_AS(albef::upload_images<Micro>(b.ctx, pairs),
+                       "the pictures of the batch are 16 x 16 pixels, the model reads 8 x 8",
+                       albef::Error);
+  pairs.size = 4, pairs.image_size = 8;
+  CHECK(albef::upload_images<Micro>(b.ctx, pairs).rows() == 4);
+  // A text read on from position 5 of 7.
+  const albef::TextBatch three = [] {
+    albef::TextBatch t;
+    t.add(Indices{2, 3, 4});
+    return t;
+  }();
+  b.ctx.no_grad([&] {
+    const auto& embeddings = b.model.text_encoder.bert.embeddings;
+    CHECK(embeddings(b.ctx, b.tokens(three), 4).rows() == 3);
+    CHECK_THROWS_WITH_AS(embeddings(b.ctx, b.tokens(three), 5),
+                         "[embed] a text of 3 tokens, but 2 positions", albef::Error);
+  });
+  const auto before = b.tokens(three);
+  b.ctx.begin_step(1);
+  CHECK_THROWS_WITH_AS(b.model.text_encoder.bert.text(b.ctx, before),
+                       doctest::Contains("of an earlier step is used"), albef::Error);
+}
+
+TEST_CASE("batches whose parts do not belong together are refused") {
+  albef::PairBatch batch;
+  batch.size = 2, batch.image_size = 8;
+  batch.images.resize(2 * 8 * 8 * 3);
+  batch.text.add(Indices{2});
+  const auto refused = [&](const char* sentence) {
+    CHECK_THROWS_WITH_AS(albef::detail::check_batch(batch), sentence, albef::Error);
+  };
+  refused("got 1 captions for 2 pictures");
+  batch.text.add(Indices{2});
+  albef::detail::check_batch(batch);
+  batch.image_ids = {1};
+  refused("got 1 identities of pictures for 2 pictures");
+  batch.image_ids = {1, 2};
+  batch.masked.text.add(Indices{4});
+  refused("got 1 masked captions for 2 pictures");
+  batch.size = 3;
+  refused("got 384 pixel values, expected 3 pictures of 8 x 8 x 3");
+
+  Bench<Micro> b;
+  albef::MaskedText masked;
+  masked.text.add(Indices{2, 4});
+  masked.offsets.push_back(1);
+  masked.rows = {1}, masked.labels = {11};
+  albef::PretrainBatch<double, Micro> in;
+  CHECK_THROWS_WITH_AS(albef::upload_masked<Micro>(b.ctx, masked, in),
+                       "token id 11 is outside the model's vocabulary of 11", albef::Error);
+  masked.labels = {};
+  CHECK_THROWS_WITH_AS(albef::upload_masked<Micro>(b.ctx, masked, in),
+                       "got 0 labels for 1 masked tokens and offsets of 1 texts, expected 1",
+                       albef::Error);
 }
 
 }  // namespace encoders_test

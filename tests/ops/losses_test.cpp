@@ -1,4 +1,5 @@
 // Similarity matrices and cross entropy: values against the definition, gradients.
+#include "albef/ops/attention.hpp"
 #include "albef/ops/cross_entropy.hpp"
 #include "albef/ops/similarity.hpp"
 #include "op_fixture.hpp"
@@ -163,6 +164,45 @@ TEST_CASE("cross_entropy: identities and row weights; label_losses are the rows'
     CHECK(rows[r] ==
           doctest::Approx(plain_cross_entropy(Values(begin, begin + 17), {}, {labels[r]}, 17, 0)));
   }
+}
+
+TEST_CASE("cross_entropy: labels outside the columns, teachers of another shape, missing columns") {
+  Bench<NoParameters> b;
+  const auto logits = b.input<any>(random_values(6), albef::batch_of(3), 2);
+  const auto loss = [&](const Indices& wrong) {
+    return albef::cross_entropy(b.ctx, logits,
+                                albef::SoftTargets<double>{.labels = b.ctx.upload(wrong)});
+  };
+  CHECK_THROWS_WITH_AS(loss({0, 2, 1}),
+                       "[cross_entropy] row 1 has label 2, expected 0 to 1, or -1 for padding",
+                       albef::Error);
+  CHECK_THROWS_AS(loss({0, 1, -100}), albef::Error);
+  CHECK_THROWS_WITH_AS(albef::cross_entropy(b.ctx, logits, albef::SoftTargets<double>{}),
+                       "[cross_entropy] row r has label r, but there are 3 rows and 2 columns",
+                       albef::Error);
+  const Indices fine{0, 1, -1};
+  albef::SoftTargets<double> targets{.labels = fine.data(), .alpha = 0.5};
+  CHECK_THROWS_WITH_AS(albef::cross_entropy(b.ctx, logits, targets),
+                       "[cross_entropy] the teacher's logits are (0, 0), expected (3, 2)",
+                       albef::Error);
+  CHECK(std::isfinite(b.ctx.item(loss(fine))));
+}
+
+TEST_CASE("matmul_nt and similarity of rows of different widths; attention of unequal batches") {
+  Bench<NoParameters> b;
+  const auto two = b.input<any>(random_values(4), albef::batch_of(2), 2),
+             three = b.input<any>(random_values(6), albef::batch_of(2), 3);
+  CHECK_THROWS_WITH_AS(albef::matmul_nt(b.ctx, two, three),
+                       "[matmul_nt] got rows of 2 and 3 values", albef::Error);
+  CHECK_THROWS_WITH_AS(albef::similarity(b.ctx, two, three.mat(), {}),
+                       "[similarity] got keys 3 and a queue 0 wide, expected 2", albef::Error);
+  const auto q = b.input<4>(random_values(8), albef::batch_of(2));
+  const auto kv = b.input<8>(random_values(24), albef::batch_of(3));
+  CHECK_THROWS_WITH_AS(albef::cross_attention(b.ctx, q, kv, nullptr, 2, 0.0f),
+                       "[cross_attention] got 2 sequences of queries and 3 of keys and values",
+                       albef::Error);
+  CHECK_THROWS_WITH_AS(albef::cross_attention(b.ctx, q, kv, nullptr, 3, 0.0f),
+                       "[cross_attention] a width of 4 is not a multiple of 3 heads", albef::Error);
 }
 
 TEST_CASE("cross_entropy of no rows is 0 and passes no gradient on") {

@@ -79,6 +79,9 @@ TEST_CASE("visual entailment: batches that do not fit together are refused") {
   refused(class_batch(3, {0, 1}), "got 2 labels for 3 examples");
   auto batch = host;
   batch.images.pop_back();
+  batch.image_size = 0;
+  refused(batch, "the pictures of the batch are of size 0: set its image_size");
+  batch.image_size = Micro::image_res;
   refused(batch, "got 575 pixel values, expected 3 pictures of 8 x 8 x 3");
   batch = host;
   batch.text.add(std::vector<std::int32_t>{2, 5});
