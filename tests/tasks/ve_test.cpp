@@ -80,7 +80,7 @@ TEST_CASE("visual entailment: batches that do not fit together are refused") {
   auto batch = host;
   batch.images.pop_back();
   batch.image_size = 0;
-  refused(batch, "the pictures of the batch are of size 0: set its image_size");
+  refused(batch, "the batch has pictures of 0 pixels");
   batch.image_size = Micro::image_res;
   refused(batch, "got 575 pixel values, expected 3 pictures of 8 x 8 x 3");
   batch = host;
