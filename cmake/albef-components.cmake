@@ -2,7 +2,7 @@
 
 # In order of dependency.
 set(albef_components core native cpu cuda cuda_compiled text checkpoint xtensor data train tasks viz
-                     testing golden all)
+                     testing all)
 # What a project gets that asks for nothing in particular.
 set(albef_components_by_default cpu)
 
@@ -18,8 +18,7 @@ set(albef_needs_viz tasks)
 set(albef_needs_train text checkpoint)
 set(albef_needs_tasks data train)
 set(albef_needs_testing cpu)
-set(albef_needs_golden testing tasks)
-set(albef_needs_all cpu text checkpoint xtensor data viz train tasks testing golden)
+set(albef_needs_all cpu text checkpoint xtensor data viz train tasks testing)
 
 # Third-party packages of a component: names for find_package.
 set(albef_packages_core Threads)

@@ -14,14 +14,12 @@ set(albef_headers_viz viz/*)
 set(albef_headers_train train/*)
 set(albef_headers_tasks tasks/*)
 set(albef_headers_testing testing/*)
-set(albef_headers_golden testing/golden* testing/*_case.hpp)
 # Those that stand in a component's folder and belong to another one, by what they depend on.
 set(albef_elsewhere_checkpoint "/xtensor\\.hpp$")
 set(albef_elsewhere_text "/batch\\.hpp$")
 set(albef_elsewhere_data "/(pair|task)_batch\\.hpp$")
 set(albef_elsewhere_train "/(objective|plateau)\\.hpp$")
 set(albef_elsewhere_tasks "/pretrain\\.hpp$")
-set(albef_elsewhere_testing "/(golden[^/]*|[^/]*_case)\\.hpp$")
 
 # The kernels as a library, so that programs in plain C++ can use the CUDA backend. Its GPUs are those
 # of CMAKE_CUDA_ARCHITECTURES, which a project sets before it enables CUDA.

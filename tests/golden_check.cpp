@@ -1,6 +1,6 @@
 // golden_check CASE_DIR...: runs golden cases and prints one line per compared tensor or group.
 // Exit status 0 if all hold, 1 if one does not or a case is damaged, 2 for a kind it does not know.
-#include "albef/testing/golden_check.hpp"
+#include "support/golden_check.hpp"
 
 #include "albef/cpu.hpp"
 

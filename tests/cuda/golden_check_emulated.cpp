@@ -9,7 +9,7 @@
 #include "albef/cuda/norm.cuh"
 #include "albef/cuda/optimizer.cuh"
 #include "albef/cuda/tokens.cuh"
-#include "albef/testing/golden_models.hpp"
+#include "support/golden_models.hpp"
 
 int main(int argc, char** argv) {
   using albef::Cuda;

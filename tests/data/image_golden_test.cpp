@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "albef/testing/image_case.hpp"
+#include "support/image_case.hpp"
 
 namespace image_golden_test {
 

@@ -1,7 +1,7 @@
 // golden_check_gpu CASE_DIR...: the golden cases that run a model or the optimizer, on a GPU in
 // single precision, with the tolerances of the cases.
 #include "albef/cuda.hpp"
-#include "albef/testing/golden_models.hpp"
+#include "support/golden_models.hpp"
 
 int main(int argc, char** argv) {
   using albef::Cuda;

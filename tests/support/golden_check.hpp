@@ -4,12 +4,12 @@
 #include <map>
 #include <string>
 
-#include "albef/testing/golden_models.hpp"
-#include "albef/testing/image_case.hpp"
-#include "albef/testing/position_case.hpp"
-#include "albef/testing/schedule_case.hpp"
-#include "albef/testing/task_case.hpp"
-#include "albef/testing/tokenizer_case.hpp"
+#include "support/golden_models.hpp"
+#include "support/image_case.hpp"
+#include "support/position_case.hpp"
+#include "support/schedule_case.hpp"
+#include "support/task_case.hpp"
+#include "support/tokenizer_case.hpp"
 
 namespace albef {
 

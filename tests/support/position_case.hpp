@@ -5,7 +5,7 @@
 #include <span>
 
 #include "albef/core/interpolate_pos_embed.hpp"
-#include "albef/testing/golden.hpp"
+#include "support/golden.hpp"
 
 namespace albef {
 

@@ -18,7 +18,7 @@
 #include "albef/data/normalize.hpp"
 #include "albef/data/randaugment.hpp"
 #include "albef/data/resize.hpp"
-#include "albef/testing/golden.hpp"
+#include "support/golden.hpp"
 
 namespace albef {
 namespace detail {

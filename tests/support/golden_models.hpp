@@ -6,9 +6,9 @@
 #include <map>
 #include <string>
 
-#include "albef/testing/albef_case.hpp"
-#include "albef/testing/golden.hpp"
-#include "albef/testing/task_case.hpp"
+#include "support/albef_case.hpp"
+#include "support/golden.hpp"
+#include "support/task_case.hpp"
 
 namespace albef {
 

@@ -1,6 +1,6 @@
 // The golden-case report itself (it must notice wrong, missing and surplus results) and the cases
 // that need no model.
-#include "albef/testing/golden.hpp"
+#include "support/golden.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,8 +8,8 @@
 #include <filesystem>
 
 #include "albef/cpu.hpp"
-#include "albef/testing/position_case.hpp"
-#include "albef/testing/schedule_case.hpp"
+#include "support/position_case.hpp"
+#include "support/schedule_case.hpp"
 
 namespace fs = std::filesystem;
 using albef::GoldenCase;

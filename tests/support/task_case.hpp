@@ -11,7 +11,7 @@
 #include "albef/tasks/text_assignment.hpp"
 #include "albef/tasks/ve.hpp"
 #include "albef/tasks/vqa.hpp"
-#include "albef/testing/albef_case.hpp"
+#include "support/albef_case.hpp"
 
 namespace albef {
 

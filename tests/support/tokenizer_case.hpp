@@ -9,9 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "albef/testing/golden.hpp"
 #include "albef/text/clean.hpp"
 #include "albef/text/wordpiece.hpp"
+#include "support/golden.hpp"
 
 namespace albef {
 

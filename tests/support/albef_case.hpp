@@ -14,7 +14,7 @@
 #include "albef/tasks/pretrain.hpp"
 #include "albef/tasks/recall.hpp"
 #include "albef/tasks/retrieval_pool.hpp"
-#include "albef/testing/golden.hpp"
+#include "support/golden.hpp"
 
 namespace albef {
 

@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "albef/optim/schedule.hpp"
-#include "albef/testing/golden.hpp"
+#include "support/golden.hpp"
 
 namespace albef {
 
