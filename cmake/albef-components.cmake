@@ -1,19 +1,24 @@
 # The components of albef and what each needs. Shared by the build and by the installed package.
 
 # In order of dependency.
-set(albef_components core native cpu cuda cuda_compiled text checkpoint xtensor data train tasks viz
-                     testing all)
+set(albef_components core native cpu cpu_compiled cpu_compiled_native cuda cuda_compiled text
+                     checkpoint xtensor data data_compiled data_compiled_native train tasks viz testing
+                     all)
 # What a project gets that asks for nothing in particular.
 set(albef_components_by_default cpu)
 
 # Other components a component builds on.
 set(albef_needs_cpu core)
+set(albef_needs_cpu_compiled cpu)
+set(albef_needs_cpu_compiled_native cpu native)
 set(albef_needs_cuda core)
 set(albef_needs_cuda_compiled cuda)
 set(albef_needs_text core)
 set(albef_needs_checkpoint core)
 set(albef_needs_xtensor core)
 set(albef_needs_data text)
+set(albef_needs_data_compiled data checkpoint)
+set(albef_needs_data_compiled_native data checkpoint native)
 set(albef_needs_viz tasks)
 set(albef_needs_train text checkpoint)
 set(albef_needs_tasks data train)
@@ -28,6 +33,7 @@ set(albef_packages_text Utf8proc nlohmann_json)
 set(albef_packages_checkpoint nlohmann_json)
 set(albef_packages_xtensor xtensor)
 set(albef_packages_data nlohmann_json JPEG PNG LibArchive)
+set(albef_packages_tasks Eigen3)
 set(albef_packages_viz Cairo)
 
 # The target each package provides, and the Debian package to install when it is missing.

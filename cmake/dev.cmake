@@ -6,16 +6,17 @@ if(PROJECT_IS_TOP_LEVEL AND NOT multi_config AND NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
 endif()
 
-option(ALBEF_NATIVE "Build our own programs for the instruction set of this machine" ON)
 set(ALBEF_SANITIZE "" CACHE STRING "Sanitizers of our own programs, e.g. address,undefined")
 
 # Linked by every program of this repository.
+add_library(albef_dev_flags INTERFACE)
 add_library(albef_dev INTERFACE)
+target_link_libraries(albef_dev INTERFACE albef_dev_flags)
 set(albef_warnings -Wall -Wextra -Wconversion -Wshadow)
-target_compile_options(albef_dev INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${albef_warnings};-Wpedantic>")
+target_compile_options(albef_dev_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${albef_warnings};-Wpedantic>")
 # nvcc's own code trips over -Wpedantic.
 list(JOIN albef_warnings "," cuda_host_warnings)
-target_compile_options(albef_dev INTERFACE
+target_compile_options(albef_dev_flags INTERFACE
                        "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=${cuda_host_warnings}>")
 if(TARGET albef_cuda_compiled)
   target_compile_options(albef_cuda_compiled PRIVATE -Xcompiler=${cuda_host_warnings})
@@ -28,8 +29,8 @@ if(ALBEF_SANITIZE)
   if(ALBEF_SANITIZE MATCHES undefined)
     list(APPEND sanitize -fno-sanitize-recover=undefined)
   endif()
-  target_compile_options(albef_dev INTERFACE ${sanitize})
-  target_link_options(albef_dev INTERFACE ${sanitize})
+  target_compile_options(albef_dev_flags INTERFACE ${sanitize})
+  target_link_options(albef_dev_flags INTERFACE ${sanitize})
 endif()
 
 # find_package for what only our own programs need, with the Debian package in the message.
@@ -42,15 +43,14 @@ endmacro()
 
 # With sanitizers g++ sees uninitialised values inside the standard library where there are none.
 if(ALBEF_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-  target_compile_options(albef_dev INTERFACE -Wno-maybe-uninitialized)
+  target_compile_options(albef_dev_flags INTERFACE -Wno-maybe-uninitialized)
 endif()
 
-# The CPU backend compiled once for all of them, with their flags. Not installed and no component: a
-# library of kernels and the programs that use it must be compiled for the same instruction set.
-if(TARGET albef_cpu)
-  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/cpu/*.cpp")
-  add_library(albef_cpu_compiled STATIC ${sources})
-  target_link_libraries(albef_cpu_compiled PUBLIC albef::cpu PRIVATE albef_dev)
-  target_compile_definitions(albef_cpu_compiled
-                             PUBLIC "$<$<COMPILE_LANGUAGE:CXX>:ALBEF_CPU_COMPILED>")
-endif()
+# What our own programs take compiled, for their instruction set and with their flags.
+foreach(component IN LISTS albef_own_compiled)
+  target_compile_options(albef_${component}
+                         PRIVATE $<TARGET_PROPERTY:albef_dev_flags,INTERFACE_COMPILE_OPTIONS>)
+endforeach()
+add_library(albef_compiled INTERFACE)
+list(TRANSFORM albef_own_compiled PREPEND albef:: OUTPUT_VARIABLE compiled)
+target_link_libraries(albef_compiled INTERFACE ${compiled})

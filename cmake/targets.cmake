@@ -37,6 +37,31 @@ function(albef_add_compiled_cuda target)
   target_link_libraries(${target} PUBLIC albef::cuda)
 endfunction()
 
+# The definitions of a component compiled once: the kernels for float and double (cpu_compiled), or text/,
+# data/ and the files of checkpoint/ (data_compiled). A program links the one built for its own
+# instruction set, `..._native` together with albef::native, or CMake and then the linker refuse it.
+function(albef_add_compiled component target)
+  string(REGEX MATCH "^(cpu|data)_compiled(_native)?$" matched "${component}")
+  set(part ${CMAKE_MATCH_1})
+  set(instruction_set baseline)
+  if(CMAKE_MATCH_2)
+    set(instruction_set native)
+  endif()
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/${part}/*.cpp")
+  add_library(${target} STATIC ${sources})
+  add_library(albef::${component} ALIAS ${target})
+  set_property(GLOBAL APPEND PROPERTY albef_component_targets ${target})
+  set_target_properties(
+    ${target} PROPERTIES EXPORT_NAME ${component} POSITION_INDEPENDENT_CODE ON
+                         INTERFACE_ALBEF_INSTRUCTION_SET "${instruction_set}"
+                         COMPATIBLE_INTERFACE_STRING ALBEF_INSTRUCTION_SET)
+  foreach(needed IN LISTS albef_needs_${component})
+    target_link_libraries(${target} PUBLIC albef::${needed})
+  endforeach()
+  string(TOUPPER ${part} part)
+  target_compile_definitions(${target} PUBLIC "$<$<COMPILE_LANGUAGE:CXX>:ALBEF_${part}_COMPILED>")
+endfunction()
+
 # Adds the target of one component.
 function(albef_add_component component)
   if(component STREQUAL core)
@@ -56,6 +81,10 @@ function(albef_add_component component)
     albef_add_compiled_cuda(${target})
     return()
   endif()
+  if(component MATCHES "^(cpu|data)_compiled")
+    albef_add_compiled(${component} ${target})
+    return()
+  endif()
   add_library(${target} INTERFACE)
   add_library(albef::${name} ALIAS ${target})
   set_property(GLOBAL APPEND PROPERTY albef_component_targets ${target})
@@ -64,6 +93,9 @@ function(albef_add_component component)
     # For programs that run where they are built. Never linked by another component.
     target_compile_options(
       ${target} INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>:-march=native>)
+    set_target_properties(
+      ${target} PROPERTIES INTERFACE_ALBEF_INSTRUCTION_SET native
+                           COMPATIBLE_INTERFACE_STRING ALBEF_INSTRUCTION_SET)
     return()
   endif()
 

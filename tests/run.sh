@@ -36,6 +36,7 @@ fi
 
 passed=0
 failed=0
+skipped=0
 begin=$SECONDS
 
 # Builds a preset (further arguments: targets) and stops with the errors if that fails.
@@ -47,7 +48,7 @@ build() {
   if ! cmake --build "build/$preset" --parallel "$jobs" --target "$@" >"$log" 2>&1; then
     grep -v '^\[[0-9]*/[0-9]*\]' "$log" | tail -n 100 >&2 || true
     echo "The build of preset '$preset' failed; see $log" >&2
-    echo "$passed passed, $((failed + 1)) failed"
+    echo "$passed passed, $((failed + 1)) failed, $skipped skipped"
     exit 1
   fi
 }
@@ -59,14 +60,14 @@ configure() {
   log="build/$preset/configure.log"
   if ! cmake --preset "$preset" "$@" >"$log" 2>&1; then
     cat "$log" >&2
-    echo "$passed passed, $((failed + 1)) failed"
+    echo "$passed passed, $((failed + 1)) failed, $skipped skipped"
     exit 1
   fi
 }
 
 # Runs the tests of a preset (further arguments go to ctest) and adds them to the totals.
 run_tests() {
-  local preset=$1 log summary bad all
+  local preset=$1 log summary bad all left_out
   shift
   log="build/$preset/ctest.log"
   ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --parallel "$jobs" "$@" |
@@ -78,8 +79,10 @@ run_tests() {
   fi
   bad=$(sed -E 's/.* ([0-9]+) tests failed out of ([0-9]+).*/\1/' <<<"$summary")
   all=$(sed -E 's/.* ([0-9]+) tests failed out of ([0-9]+).*/\2/' <<<"$summary")
-  passed=$((passed + all - bad))
+  left_out=$(grep -c '[*]*Skipped  *[0-9.]* sec' "$log" || true)
+  passed=$((passed + all - bad - left_out))
   failed=$((failed + bad))
+  skipped=$((skipped + left_out))
 }
 
 # Builds and runs the unit tests of the areas given under a sanitizer preset.
@@ -125,5 +128,5 @@ fi
 echo
 echo "golden_check: $root/build/ci/tests/golden_check"
 echo "took $((SECONDS - begin)) s"
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -50,20 +50,26 @@ if ! {
 } >"$build/build.log" 2>&1; then
   tail -n 60 "$build/build.log" >&2
   echo "The build failed; see $build/build.log" >&2
-  echo "0 passed, 1 failed"
+  echo "0 passed, 1 failed, 0 skipped"
   exit 1
 fi
 
 passed=0
 failed=0
+skipped=0
 # Runs a command, shows the end of its output if it fails, and counts.
 check() {
   local name=$1 log
   shift
   log="$build/${name//[^A-Za-z0-9_]/_}.log"
-  if "$@" >"$log" 2>&1; then
+  local status=0
+  "$@" >"$log" 2>&1 || status=$?
+  if [ $status -eq 0 ]; then
     echo "ok    $name"
     passed=$((passed + 1))
+  elif [ $status -eq 77 ]; then
+    echo "skip  $name: $(tail -n 1 "$log") ($log)"
+    skipped=$((skipped + 1))
   else
     echo "FAIL  $name ($log)"
     tail -n 40 "$log"
@@ -95,6 +101,7 @@ build_programs() {
     -DCMAKE_CUDA_ARCHITECTURES=native -DALBEF_EXAMPLE_CONFIGS=tiny -DALBEF_EXAMPLE_DEVICES=cuda \
     -DALBEF_BUILD_TESTS=OFF -DALBEF_BUILD_BENCHMARKS=OFF >"$log" 2>&1 &&
     grep -q 'apt-get install' "$log"; then
+    skipped=$((skipped + 1))
     echo "skip  example programs: $(grep -m 1 -o 'albef: .* needs [^,]*' "$log") ($log)"
     return 1
   fi
@@ -157,5 +164,5 @@ if [ -n "$bench" ]; then
   "$build/cuda_ops_bench"
   "$build/step_bench" --device cuda --config base --batch 64 --steps 30 --warmup 10
 fi
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

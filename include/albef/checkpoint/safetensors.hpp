@@ -11,13 +11,13 @@
 #include <functional>
 #include <limits>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <set>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/file.hpp"
 
 namespace albef {
@@ -106,13 +106,9 @@ void convert(std::span<const std::byte> data, std::vector<T>& out, const std::st
 
 }  // namespace detail
 
-inline const char* dtype_name(DType type) {
-  return detail::dtype_infos[static_cast<std::size_t>(type)].name;
-}
+const char* dtype_name(DType type);
 /// Bytes of one element.
-inline int dtype_bytes(DType type) {
-  return detail::dtype_infos[static_cast<std::size_t>(type)].bytes;
-}
+int dtype_bytes(DType type);
 /// The DType of a C++ element type.
 template <class T>
 constexpr DType dtype_of() {
@@ -132,11 +128,7 @@ constexpr DType dtype_of() {
 }
 
 /// "(4, 17, 64)"; a scalar is "()".
-inline std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + ")";
-}
+std::string shape_text(const std::vector<std::int64_t>& shape);
 
 /// One tensor of an open file; `data` points into the mapped file and may be unaligned.
 struct TensorEntry {
@@ -145,9 +137,7 @@ struct TensorEntry {
   std::vector<std::int64_t> shape;  // a scalar has none
   std::span<const std::byte> data;
 
-  std::int64_t elements() const {
-    return static_cast<std::int64_t>(data.size()) / dtype_bytes(dtype);
-  }
+  std::int64_t elements() const;
 };
 
 /// A validated, memory-mapped safetensors file.
@@ -165,17 +155,9 @@ class SafeTensors {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
   /// The entry, or null if there is none of that name.
-  const TensorEntry* find(std::string_view name) const {
-    const auto it = std::lower_bound(entries_.begin(), entries_.end(), name,
-                                     [](const auto& e, std::string_view n) { return e.name < n; });
-    return it != entries_.end() && it->name == name ? &*it : nullptr;
-  }
+  const TensorEntry* find(std::string_view name) const;
   /// The entry; Error if there is none of that name.
-  const TensorEntry& at(std::string_view name) const {
-    const TensorEntry* entry = find(name);
-    require(entry != nullptr, path_, ": has no tensor '", name, "'");
-    return *entry;
-  }
+  const TensorEntry& at(std::string_view name) const;
   /// A typed copy. Floats are read from any type but the 8-bit floats; whole numbers only from
   /// whole numbers that fit.
   template <class T>
@@ -233,114 +215,16 @@ class SafeTensors {
   }
 
  private:
-  explicit SafeTensors(const std::string& path) : path_(path), file_(path) {
-    const auto bytes = file_.bytes();
-    require(bytes.size() >= 8, path_, ": has ", bytes.size(),
-            " bytes, a safetensors file starts with an 8-byte header size");
-    std::uint64_t header_size = 0;
-    std::memcpy(&header_size, bytes.data(), 8);
-    require(header_size <= bytes.size() - 8 && header_size <= max_header, path_, ": header size ",
-            header_size, " is beyond the file's ", bytes.size(),
-            " bytes; not a safetensors file, or cut off");
-    const auto header = bytes.subspan(8, header_size);
-    data_ = bytes.subspan(8 + header_size);
-    const auto* text = reinterpret_cast<const char*>(header.data());
-    const nlohmann::json json = parse({text, header.size()});
-    require(json.is_object(), path_, ": the header is not a JSON object");
-    for (const auto& [name, item] : json.items())
-      if (name == "__metadata__")
-        read_metadata(item);
-      else
-        read_entry(name, item);
-    check_layout();
-  }
+  explicit SafeTensors(const std::string& path);
 
-  nlohmann::json parse(std::string_view text) const {
-    std::set<std::string> names;
-    const auto on_event = [&](int depth, nlohmann::json::parse_event_t event,
-                              const nlohmann::json& parsed) {
-      if (depth == 1 && event == nlohmann::json::parse_event_t::key)
-        require(names.insert(parsed.get<std::string>()).second, path_, ": tensor '",
-                parsed.get<std::string>(), "' appears twice in the header");
-      return true;
-    };
-    try {
-      return nlohmann::json::parse(text, on_event);
-    } catch (const nlohmann::json::exception& e) {
-      fail(path_, ": the header is not JSON: ", e.what());
-    }
-  }
+  nlohmann::json parse(std::string_view text) const;
 
-  void read_metadata(const nlohmann::json& item) {
-    require(item.is_object(), path_, ": __metadata__ is not an object");
-    for (const auto& [key, value] : item.items()) {
-      require(value.is_string(), path_, ": __metadata__ entry '", key, "' is not text");
-      metadata_[key] = value.get<std::string>();
-    }
-  }
+  void read_metadata(const nlohmann::json& item);
 
-  void read_entry(const std::string& name, const nlohmann::json& item) {
-    const std::string where = concat(path_, ": tensor '", name, "'");
-    const auto member = [&](const char* key) {
-      const auto it = item.find(key);
-      require(it != item.end(), where, " has no '", key, "'");
-      return *it;
-    };
-    require(item.is_object(), where, " is not described by an object");
-    const nlohmann::json dtype = member("dtype"), shape = member("shape"),
-                         offsets = member("data_offsets");
-    TensorEntry entry{name, DType::F32, {}, {}};
-
-    const std::string type_name = dtype.is_string() ? dtype.get<std::string>() : dtype.dump();
-    const auto& infos = detail::dtype_infos;
-    const auto info = std::find_if(infos.begin(), infos.end(),
-                                   [&](const auto& i) { return type_name == i.name; });
-    require(info != infos.end(), where, " has unknown dtype ", type_name);
-    entry.dtype = static_cast<DType>(info - infos.begin());
-
-    constexpr auto limit = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-    require(shape.is_array(), where, " has a shape that is not a list");
-    auto bytes = static_cast<std::uint64_t>(info->bytes);
-    for (const auto& n : shape) {
-      require(n.is_number_unsigned() && n.get<std::uint64_t>() <= limit, where, " has shape ",
-              shape.dump(), ", expected whole numbers from 0");
-      const auto size = n.get<std::uint64_t>();
-      require(size == 0 || bytes <= limit / size, where, " has shape ", shape.dump(),
-              ", which overflows");
-      bytes *= size;
-      entry.shape.push_back(static_cast<std::int64_t>(size));
-    }
-
-    require(offsets.is_array() && offsets.size() == 2 && offsets[0].is_number_unsigned() &&
-                offsets[1].is_number_unsigned(),
-            where, " has data_offsets ", offsets.dump(), ", expected [begin, end]");
-    const auto begin = offsets[0].get<std::uint64_t>(), end = offsets[1].get<std::uint64_t>();
-    require(begin <= end && end <= data_.size(), where, " has data_offsets ", offsets.dump(),
-            " outside the file's ", data_.size(), " bytes of data");
-    require(end - begin == bytes, where, " has ", end - begin, " bytes, but ", info->name, ' ',
-            shape_text(entry.shape), " needs ", bytes);
-    entry.data = data_.subspan(begin, end - begin);
-    entries_.push_back(std::move(entry));
-  }
+  void read_entry(const std::string& name, const nlohmann::json& item);
 
   /// The tensors must tile the data: no overlap, no unused bytes.
-  void check_layout() const {
-    std::vector<const TensorEntry*> order;
-    for (const auto& entry : entries_) order.push_back(&entry);
-    std::sort(order.begin(), order.end(), [](const TensorEntry* a, const TensorEntry* b) {
-      return a->data.data() != b->data.data() ? a->data.data() < b->data.data()
-                                              : a->data.size() < b->data.size();
-    });
-    const std::byte* end = data_.data();
-    for (const TensorEntry* entry : order) {
-      require(entry->data.data() >= end, path_, ": tensor '", entry->name,
-              "' overlaps the one before it");
-      require(entry->data.data() == end, path_, ": unused bytes before tensor '", entry->name, "'");
-      end += entry->data.size();
-    }
-    require(end == data_.data() + data_.size(), path_, ": ", data_.data() + data_.size() - end,
-            " bytes after the last tensor belong to none");
-  }
+  void check_layout() const;
 
   static constexpr std::uint64_t max_header = 100'000'000;  // limit of the format
 
@@ -370,9 +254,161 @@ enum class TensorOrder { given, sorted };
 /// Writes a safetensors file atomically (see AtomicFile), one tensor after the other. Throws Error
 /// naming the file and tensor: repeated or reserved names, negative sizes, a producer that hands
 /// over more or fewer bytes than the shape needs, failed I/O. The old file stays in that case.
-inline void write_safetensors(const std::string& path, const std::vector<TensorSource>& tensors,
-                              const std::map<std::string, std::string>& metadata = {},
-                              TensorOrder order = TensorOrder::sorted) {
+void write_safetensors(const std::string& path, const std::vector<TensorSource>& tensors,
+                       const std::map<std::string, std::string>& metadata = {},
+                       TensorOrder order = TensorOrder::sorted);
+
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace albef {
+
+ALBEF_DATA_INLINE const char* dtype_name(DType type) {
+  return detail::dtype_infos[static_cast<std::size_t>(type)].name;
+}
+
+ALBEF_DATA_INLINE int dtype_bytes(DType type) {
+  return detail::dtype_infos[static_cast<std::size_t>(type)].bytes;
+}
+
+ALBEF_DATA_INLINE std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + ")";
+}
+
+ALBEF_DATA_INLINE std::int64_t TensorEntry::elements() const {
+  return static_cast<std::int64_t>(data.size()) / dtype_bytes(dtype);
+}
+
+ALBEF_DATA_INLINE const TensorEntry* SafeTensors::find(std::string_view name) const {
+  const auto it = std::lower_bound(entries_.begin(), entries_.end(), name,
+                                   [](const auto& e, std::string_view n) { return e.name < n; });
+  return it != entries_.end() && it->name == name ? &*it : nullptr;
+}
+
+ALBEF_DATA_INLINE const TensorEntry& SafeTensors::at(std::string_view name) const {
+  const TensorEntry* entry = find(name);
+  require(entry != nullptr, path_, ": has no tensor '", name, "'");
+  return *entry;
+}
+
+ALBEF_DATA_INLINE SafeTensors::SafeTensors(const std::string& path) : path_(path), file_(path) {
+  const auto bytes = file_.bytes();
+  require(bytes.size() >= 8, path_, ": has ", bytes.size(),
+          " bytes, a safetensors file starts with an 8-byte header size");
+  std::uint64_t header_size = 0;
+  std::memcpy(&header_size, bytes.data(), 8);
+  require(header_size <= bytes.size() - 8 && header_size <= max_header, path_, ": header size ",
+          header_size, " is beyond the file's ", bytes.size(),
+          " bytes; not a safetensors file, or cut off");
+  const auto header = bytes.subspan(8, header_size);
+  data_ = bytes.subspan(8 + header_size);
+  const auto* text = reinterpret_cast<const char*>(header.data());
+  const nlohmann::json json = parse({text, header.size()});
+  require(json.is_object(), path_, ": the header is not a JSON object");
+  for (const auto& [name, item] : json.items())
+    if (name == "__metadata__")
+      read_metadata(item);
+    else
+      read_entry(name, item);
+  check_layout();
+}
+
+ALBEF_DATA_INLINE nlohmann::json SafeTensors::parse(std::string_view text) const {
+  std::set<std::string> names;
+  const auto on_event = [&](int depth, nlohmann::json::parse_event_t event,
+                            const nlohmann::json& parsed) {
+    if (depth == 1 && event == nlohmann::json::parse_event_t::key)
+      require(names.insert(parsed.get<std::string>()).second, path_, ": tensor '",
+              parsed.get<std::string>(), "' appears twice in the header");
+    return true;
+  };
+  try {
+    return nlohmann::json::parse(text, on_event);
+  } catch (const nlohmann::json::exception& e) {
+    fail(path_, ": the header is not JSON: ", e.what());
+  }
+}
+
+ALBEF_DATA_INLINE void SafeTensors::read_metadata(const nlohmann::json& item) {
+  require(item.is_object(), path_, ": __metadata__ is not an object");
+  for (const auto& [key, value] : item.items()) {
+    require(value.is_string(), path_, ": __metadata__ entry '", key, "' is not text");
+    metadata_[key] = value.get<std::string>();
+  }
+}
+
+ALBEF_DATA_INLINE void SafeTensors::read_entry(const std::string& name,
+                                               const nlohmann::json& item) {
+  const std::string where = concat(path_, ": tensor '", name, "'");
+  const auto member = [&](const char* key) {
+    const auto it = item.find(key);
+    require(it != item.end(), where, " has no '", key, "'");
+    return *it;
+  };
+  require(item.is_object(), where, " is not described by an object");
+  const nlohmann::json dtype = member("dtype"), shape = member("shape"),
+                       offsets = member("data_offsets");
+  TensorEntry entry{name, DType::F32, {}, {}};
+
+  const std::string type_name = dtype.is_string() ? dtype.get<std::string>() : dtype.dump();
+  const auto& infos = detail::dtype_infos;
+  const auto info =
+      std::find_if(infos.begin(), infos.end(), [&](const auto& i) { return type_name == i.name; });
+  require(info != infos.end(), where, " has unknown dtype ", type_name);
+  entry.dtype = static_cast<DType>(info - infos.begin());
+
+  constexpr auto limit = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  require(shape.is_array(), where, " has a shape that is not a list");
+  auto bytes = static_cast<std::uint64_t>(info->bytes);
+  for (const auto& n : shape) {
+    require(n.is_number_unsigned() && n.get<std::uint64_t>() <= limit, where, " has shape ",
+            shape.dump(), ", expected whole numbers from 0");
+    const auto size = n.get<std::uint64_t>();
+    require(size == 0 || bytes <= limit / size, where, " has shape ", shape.dump(),
+            ", which overflows");
+    bytes *= size;
+    entry.shape.push_back(static_cast<std::int64_t>(size));
+  }
+
+  require(offsets.is_array() && offsets.size() == 2 && offsets[0].is_number_unsigned() &&
+              offsets[1].is_number_unsigned(),
+          where, " has data_offsets ", offsets.dump(), ", expected [begin, end]");
+  const auto begin = offsets[0].get<std::uint64_t>(), end = offsets[1].get<std::uint64_t>();
+  require(begin <= end && end <= data_.size(), where, " has data_offsets ", offsets.dump(),
+          " outside the file's ", data_.size(), " bytes of data");
+  require(end - begin == bytes, where, " has ", end - begin, " bytes, but ", info->name, ' ',
+          shape_text(entry.shape), " needs ", bytes);
+  entry.data = data_.subspan(begin, end - begin);
+  entries_.push_back(std::move(entry));
+}
+
+ALBEF_DATA_INLINE void SafeTensors::check_layout() const {
+  std::vector<const TensorEntry*> order;
+  for (const auto& entry : entries_) order.push_back(&entry);
+  std::sort(order.begin(), order.end(), [](const TensorEntry* a, const TensorEntry* b) {
+    return a->data.data() != b->data.data() ? a->data.data() < b->data.data()
+                                            : a->data.size() < b->data.size();
+  });
+  const std::byte* end = data_.data();
+  for (const TensorEntry* entry : order) {
+    require(entry->data.data() >= end, path_, ": tensor '", entry->name,
+            "' overlaps the one before it");
+    require(entry->data.data() == end, path_, ": unused bytes before tensor '", entry->name, "'");
+    end += entry->data.size();
+  }
+  require(end == data_.data() + data_.size(), path_, ": ", data_.data() + data_.size() - end,
+          " bytes after the last tensor belong to none");
+}
+
+ALBEF_DATA_INLINE void write_safetensors(const std::string& path,
+                                         const std::vector<TensorSource>& tensors,
+                                         const std::map<std::string, std::string>& metadata,
+                                         TensorOrder order) {
   std::vector<const TensorSource*> sources;
   for (const auto& tensor : tensors) sources.push_back(&tensor);
   if (order == TensorOrder::sorted)
@@ -436,3 +472,4 @@ inline void write_safetensors(const std::string& path, const std::vector<TensorS
 }
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

@@ -1,6 +1,6 @@
 // The primitives of the CPU backend as one list of explicit instantiations. Where
-// ALBEF_CPU_COMPILED is defined, they are only declared: some library of the same build must then
-// define them, compiled with the same instruction set as everything else in the program.
+// ALBEF_CPU_COMPILED is defined (linking albef::cpu_compiled does that), they are only declared: the
+// library defines them, compiled for the same instruction set as everything else in the program.
 #pragma once
 
 #include "albef/cpu/attention.hpp"
@@ -58,6 +58,8 @@
   what void squared_norm(Cpu&, const T*, std::int64_t, double*, double);
 
 #ifdef ALBEF_CPU_COMPILED
+#include "albef/core/instruction_set.hpp"
+ALBEF_NEEDS_LIBRARY(albef_cpu_compiled)
 namespace albef {
 ALBEF_CPU_PRIMITIVES(extern template, float)
 ALBEF_CPU_PRIMITIVES(extern template, double)

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/data/json_records.hpp"
 #include "albef/data/record.hpp"
@@ -26,16 +27,12 @@ namespace albef {
 class JsonAnnotations : public Source {
  public:
   explicit JsonAnnotations(const std::vector<std::string>& files,
-                           const AnnotationOptions& options = {})
-      : records_(files, options, Parser{options.caption_field, {}}) {}
-  explicit JsonAnnotations(const std::string& file, const AnnotationOptions& options = {})
-      : JsonAnnotations(std::vector<std::string>{file}, options) {}
+                           const AnnotationOptions& options = {});
+  explicit JsonAnnotations(const std::string& file, const AnnotationOptions& options = {});
 
   std::size_t size() const override { return records_.size(); }
   const Record& record(std::size_t index) const override { return records_[index]; }
-  void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override {
-    records_.read_image(index, record(index).key, bytes);
-  }
+  void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override;
   std::string describe(std::size_t index) const override { return records_.describe(index); }
 
  private:
@@ -57,3 +54,23 @@ class JsonAnnotations : public Source {
 };
 
 }  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef {
+
+ALBEF_DATA_INLINE JsonAnnotations::JsonAnnotations(const std::vector<std::string>& files,
+                                                   const AnnotationOptions& options)
+    : records_(files, options, Parser{options.caption_field, {}}) {}
+
+ALBEF_DATA_INLINE JsonAnnotations::JsonAnnotations(const std::string& file,
+                                                   const AnnotationOptions& options)
+    : JsonAnnotations(std::vector<std::string>{file}, options) {}
+
+ALBEF_DATA_INLINE void JsonAnnotations::read_image(std::size_t index,
+                                                   std::vector<std::uint8_t>& bytes) const {
+  records_.read_image(index, record(index).key, bytes);
+}
+
+}  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/text/clean.hpp"
 #include "albef/text/unicode.hpp"
@@ -12,7 +13,18 @@
 namespace albef {
 
 /// True if the text has anything but white space, punctuation and control characters.
-inline bool says_something(std::string_view text) {
+bool says_something(std::string_view text);
+
+/// pre_caption. Throws Error if the caption is not UTF-8, empty or only punctuation.
+std::string clean_caption(std::string_view caption, int max_words = 30);
+
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef {
+
+ALBEF_DATA_INLINE bool says_something(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const auto c = detail::next_code_point(text, at);
     if (!detail::is_python_space(c) && !detail::is_punctuation(c) && !detail::is_other(c))
@@ -21,8 +33,7 @@ inline bool says_something(std::string_view text) {
   return false;
 }
 
-/// pre_caption. Throws Error if the caption is not UTF-8, empty or only punctuation.
-inline std::string clean_caption(std::string_view caption, int max_words = 30) {
+ALBEF_DATA_INLINE std::string clean_caption(std::string_view caption, int max_words) {
   std::string clean = pre_caption(caption, max_words);
   require(says_something(clean), "the caption is ",
           caption.empty() ? "empty" : "empty after clean-up", ", expected words");
@@ -30,3 +41,4 @@ inline std::string clean_caption(std::string_view caption, int max_words = 30) {
 }
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

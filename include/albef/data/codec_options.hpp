@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 
 namespace albef {
@@ -32,8 +33,18 @@ inline bool is_picture_extension(std::string_view extension) {
 }
 
 /// Refuses a size of zero or beyond the limit.
-inline void check_picture_size(std::uint64_t width, std::uint64_t height, std::string_view name,
-                               const DecodeOptions& options) {
+void check_picture_size(std::uint64_t width, std::uint64_t height, std::string_view name,
+                        const DecodeOptions& options);
+
+}  // namespace detail
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE void check_picture_size(std::uint64_t width, std::uint64_t height,
+                                          std::string_view name, const DecodeOptions& options) {
   require(width > 0 && height > 0, "cannot decode '", name, "': its size is ", width, " x ", height,
           ", expected at least one pixel");
   require(width <= options.max_pixels / height, "cannot decode '", name, "': ", width, " x ",
@@ -41,5 +52,5 @@ inline void check_picture_size(std::uint64_t width, std::uint64_t height, std::s
           " (option max_pixels)");
 }
 
-}  // namespace detail
-}  // namespace albef
+}  // namespace albef::detail
+#endif  // ALBEF_DATA_DEFINITIONS

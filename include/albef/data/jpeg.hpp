@@ -2,27 +2,39 @@
 // upsampling, so the pixels equal Pillow's. Use decode_image of codec.hpp.
 #pragma once
 
-#include <algorithm>
-#include <array>
-#include <csetjmp>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <span>
 #include <string_view>
 #include <vector>
 
-#include <jpeglib.h>  // needs <cstdio> first
-
-#include <jerror.h>
-
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/data/codec_options.hpp"
 #include "albef/data/image.hpp"
 
 namespace albef::detail {
 
-inline bool is_jpeg(std::span<const std::uint8_t> bytes) {
+bool is_jpeg(std::span<const std::uint8_t> bytes);
+
+Image decode_jpeg(std::span<const std::uint8_t> bytes, std::string_view name,
+                  const DecodeOptions& options);
+
+}  // namespace albef::detail
+
+#if ALBEF_DATA_DEFINITIONS
+#include <algorithm>
+#include <array>
+#include <csetjmp>
+#include <cstdio>
+
+#include <jpeglib.h>  // needs <cstdio> first
+
+#include <jerror.h>
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE bool is_jpeg(std::span<const std::uint8_t> bytes) {
   return bytes.size() >= 3 && bytes[0] == 0xFF && bytes[1] == 0xD8 && bytes[2] == 0xFF;
 }
 
@@ -136,7 +148,8 @@ class JpegReader {
 };
 
 /// Inverted CMYK, as Adobe's programs write it and every other program has to: to RGB.
-inline void cmyk_to_rgb(const std::uint8_t* cmyk, std::size_t pixels, std::uint8_t* rgb) {
+ALBEF_DATA_INLINE void cmyk_to_rgb(const std::uint8_t* cmyk, std::size_t pixels,
+                                   std::uint8_t* rgb) {
   for (std::size_t i = 0; i < pixels; ++i, cmyk += 4, rgb += 3)
     for (std::size_t c = 0; c < 3; ++c) {
       const int light = cmyk[3], product = (255 - cmyk[c]) * light + 128;
@@ -144,8 +157,8 @@ inline void cmyk_to_rgb(const std::uint8_t* cmyk, std::size_t pixels, std::uint8
     }
 }
 
-inline Image decode_jpeg(std::span<const std::uint8_t> bytes, std::string_view name,
-                         const DecodeOptions& options) {
+ALBEF_DATA_INLINE Image decode_jpeg(std::span<const std::uint8_t> bytes, std::string_view name,
+                                    const DecodeOptions& options) {
   JpegReader reader(bytes, !options.allow_truncated);
   if (!reader.read_header()) fail("cannot decode '", name, "': damaged JPEG: ", reader.message());
   check_picture_size(reader.width(), reader.height(), name, options);
@@ -167,3 +180,4 @@ inline Image decode_jpeg(std::span<const std::uint8_t> bytes, std::string_view n
 }
 
 }  // namespace albef::detail
+#endif  // ALBEF_DATA_DEFINITIONS

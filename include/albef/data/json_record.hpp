@@ -1,8 +1,6 @@
 // JSON objects as records, shared by the annotation files and the shards' .json entries.
 #pragma once
 
-#include <utf8proc.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/data/record.hpp"
 
@@ -25,7 +24,56 @@ using Json = nlohmann::json;
 inline constexpr char broken_byte = '\x7f';
 
 /// Replaces every byte that is not part of a UTF-8 sequence; returns whether there were any.
-inline bool mark_broken_utf8(std::string& text) {
+bool mark_broken_utf8(std::string& text);
+
+/// Reads fields of one JSON object; every Error says which field and what was expected.
+class JsonFields {
+ public:
+  /// `broken`: the text the object was parsed from had bytes that are not UTF-8.
+  JsonFields(const Json& object, bool broken);
+
+  bool has(const char* name) const { return object_.contains(name); }
+
+  std::string text(const char* name) const;
+
+  /// A string, or a list of at least one string.
+  std::vector<std::string> texts(const char* name) const;
+
+  /// An integer or a string, as text.
+  std::string id(const char* name) const;
+
+  /// A string, or a boolean as "True" or "False".
+  std::string label(const char* name) const;
+
+  /// A whole number.
+  std::int64_t integer(const char* name) const;
+
+  /// A list of at least `count` numbers.
+  std::vector<double> numbers(const char* name, std::size_t count) const;
+
+  /// Every field but the named ones.
+  std::vector<Field> others(std::initializer_list<std::string_view> except) const;
+
+ private:
+  const Json& at(const char* name) const;
+  std::string checked(const char* name, std::string text) const;
+  static std::string plain(const Json& value);
+
+  const Json& object_;
+  bool broken_;
+};
+
+/// The parser's message without its library prefix: "parse error at line 2, column 5: ...".
+std::string json_problem(const Json::exception& error);
+
+}  // namespace albef::detail
+
+#if ALBEF_DATA_DEFINITIONS
+#include <utf8proc.h>
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE bool mark_broken_utf8(std::string& text) {
   bool broken = false;
   for (std::size_t at = 0; at < text.size();) {
     utf8proc_int32_t code_point;
@@ -42,110 +90,96 @@ inline bool mark_broken_utf8(std::string& text) {
   return broken;
 }
 
-/// Reads fields of one JSON object; every Error says which field and what was expected.
-class JsonFields {
- public:
-  /// `broken`: the text the object was parsed from had bytes that are not UTF-8.
-  JsonFields(const Json& object, bool broken) : object_(object), broken_(broken) {
-    require(object.is_object(), "expected a JSON object, got ", object.type_name());
-  }
+ALBEF_DATA_INLINE JsonFields::JsonFields(const Json& object, bool broken)
+    : object_(object), broken_(broken) {
+  require(object.is_object(), "expected a JSON object, got ", object.type_name());
+}
 
-  bool has(const char* name) const { return object_.contains(name); }
+ALBEF_DATA_INLINE std::string JsonFields::text(const char* name) const {
+  const Json& value = at(name);
+  require(value.is_string(), "field '", name, "' is ", value.type_name(), ", expected a string");
+  return checked(name, value.get<std::string>());
+}
 
-  std::string text(const char* name) const {
-    const Json& value = at(name);
-    require(value.is_string(), "field '", name, "' is ", value.type_name(), ", expected a string");
-    return checked(name, value.get<std::string>());
-  }
+ALBEF_DATA_INLINE std::vector<std::string> JsonFields::texts(const char* name) const {
+  const Json& value = at(name);
+  if (value.is_string()) return {text(name)};
+  const bool list = value.is_array() && !value.empty() &&
+                    std::all_of(value.begin(), value.end(), [](auto& v) { return v.is_string(); });
+  require(list, "field '", name, "' is ",
+          value.is_array() ? (value.empty() ? "an empty list" : "a list with other things")
+                           : value.type_name(),
+          ", expected a string or a list of strings");
+  std::vector<std::string> out;
+  for (const Json& item : value) out.push_back(checked(name, item.get<std::string>()));
+  return out;
+}
 
-  /// A string, or a list of at least one string.
-  std::vector<std::string> texts(const char* name) const {
-    const Json& value = at(name);
-    if (value.is_string()) return {text(name)};
-    const bool list =
-        value.is_array() && !value.empty() &&
-        std::all_of(value.begin(), value.end(), [](auto& v) { return v.is_string(); });
-    require(list, "field '", name, "' is ",
-            value.is_array() ? (value.empty() ? "an empty list" : "a list with other things")
-                             : value.type_name(),
-            ", expected a string or a list of strings");
-    std::vector<std::string> out;
-    for (const Json& item : value) out.push_back(checked(name, item.get<std::string>()));
-    return out;
-  }
+ALBEF_DATA_INLINE std::string JsonFields::id(const char* name) const {
+  const Json& value = at(name);
+  require(value.is_string() || value.is_number_integer(), "field '", name, "' is ",
+          value.type_name(), ", expected an integer or a string");
+  return plain(value);
+}
 
-  /// An integer or a string, as text.
-  std::string id(const char* name) const {
-    const Json& value = at(name);
-    require(value.is_string() || value.is_number_integer(), "field '", name, "' is ",
-            value.type_name(), ", expected an integer or a string");
-    return plain(value);
-  }
+ALBEF_DATA_INLINE std::string JsonFields::label(const char* name) const {
+  const Json& value = at(name);
+  if (value.is_boolean()) return value.get<bool>() ? "True" : "False";
+  return text(name);
+}
 
-  /// A string, or a boolean as "True" or "False".
-  std::string label(const char* name) const {
-    const Json& value = at(name);
-    if (value.is_boolean()) return value.get<bool>() ? "True" : "False";
-    return text(name);
-  }
+ALBEF_DATA_INLINE std::int64_t JsonFields::integer(const char* name) const {
+  const Json& value = at(name);
+  require(value.is_number_integer(), "field '", name, "' is ", value.type_name(),
+          ", expected an integer");
+  return value.get<std::int64_t>();
+}
 
-  /// A whole number.
-  std::int64_t integer(const char* name) const {
-    const Json& value = at(name);
-    require(value.is_number_integer(), "field '", name, "' is ", value.type_name(),
-            ", expected an integer");
-    return value.get<std::int64_t>();
-  }
+ALBEF_DATA_INLINE std::vector<double> JsonFields::numbers(const char* name,
+                                                          std::size_t count) const {
+  const Json& value = at(name);
+  const bool list = value.is_array() && value.size() >= count &&
+                    std::all_of(value.begin(), value.end(), [](auto& v) { return v.is_number(); });
+  require(list, "field '", name, "' is ", value.is_array() ? value.dump() : value.type_name(),
+          ", expected a list of ", count, " numbers");
+  return value.get<std::vector<double>>();
+}
 
-  /// A list of at least `count` numbers.
-  std::vector<double> numbers(const char* name, std::size_t count) const {
-    const Json& value = at(name);
-    const bool list =
-        value.is_array() && value.size() >= count &&
-        std::all_of(value.begin(), value.end(), [](auto& v) { return v.is_number(); });
-    require(list, "field '", name, "' is ", value.is_array() ? value.dump() : value.type_name(),
-            ", expected a list of ", count, " numbers");
-    return value.get<std::vector<double>>();
+ALBEF_DATA_INLINE std::vector<Field> JsonFields::others(
+    std::initializer_list<std::string_view> except) const {
+  std::vector<Field> out;
+  for (const auto& [name, value] : object_.items()) {
+    if (std::find(except.begin(), except.end(), name) != except.end()) continue;
+    Field& field = out.emplace_back(Field{name, {}});
+    if (value.is_array())
+      for (const Json& item : value) field.values.push_back(plain(item));
+    else
+      field.values.push_back(plain(value));
   }
+  return out;
+}
 
-  /// Every field but the named ones.
-  std::vector<Field> others(std::initializer_list<std::string_view> except) const {
-    std::vector<Field> out;
-    for (const auto& [name, value] : object_.items()) {
-      if (std::find(except.begin(), except.end(), name) != except.end()) continue;
-      Field& field = out.emplace_back(Field{name, {}});
-      if (value.is_array())
-        for (const Json& item : value) field.values.push_back(plain(item));
-      else
-        field.values.push_back(plain(value));
-    }
-    return out;
-  }
+ALBEF_DATA_INLINE const Json& JsonFields::at(const char* name) const {
+  const auto found = object_.find(name);
+  require(found != object_.end(), "field '", name, "' is missing");
+  return *found;
+}
 
- private:
-  const Json& at(const char* name) const {
-    const auto found = object_.find(name);
-    require(found != object_.end(), "field '", name, "' is missing");
-    return *found;
-  }
-  std::string checked(const char* name, std::string text) const {
-    require(!broken_ || text.find(broken_byte) == std::string::npos, "field '", name,
-            "' is not UTF-8");
-    return text;
-  }
-  static std::string plain(const Json& value) {
-    return value.is_string() ? value.get<std::string>() : value.dump();
-  }
+ALBEF_DATA_INLINE std::string JsonFields::checked(const char* name, std::string text) const {
+  require(!broken_ || text.find(broken_byte) == std::string::npos, "field '", name,
+          "' is not UTF-8");
+  return text;
+}
 
-  const Json& object_;
-  bool broken_;
-};
+ALBEF_DATA_INLINE std::string JsonFields::plain(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
 
-/// The parser's message without its library prefix: "parse error at line 2, column 5: ...".
-inline std::string json_problem(const Json::exception& error) {
+ALBEF_DATA_INLINE std::string json_problem(const Json::exception& error) {
   const std::string_view text = error.what();
   const auto end = text.find("] ");
   return std::string(end == std::string_view::npos ? text : text.substr(end + 2));
 }
 
 }  // namespace albef::detail
+#endif  // ALBEF_DATA_DEFINITIONS

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/core/rng.hpp"
 #include "albef/data/batch_loader.hpp"
@@ -23,11 +24,8 @@ namespace albef {
 namespace detail {
 
 /// Reads and decodes a record's picture; every Error names the record.
-inline Image load_picture(const Source& source, std::size_t index, std::vector<std::uint8_t>& bytes,
-                          const DecodeOptions& options) {
-  source.read_image(index, bytes);
-  return decode_record(source, index, source.record(index).key, bytes, options);
-}
+Image load_picture(const Source& source, std::size_t index, std::vector<std::uint8_t>& bytes,
+                   const DecodeOptions& options);
 
 }  // namespace detail
 
@@ -36,66 +34,23 @@ inline Image load_picture(const Source& source, std::size_t index, std::vector<s
 class PairFeed : public Feed<PairBatch> {
  public:
   PairFeed(SourcePtr source, const WordPiece& tokenizer, PictureTransform transform,
-           const LoaderOptions& options)
-      : source_(std::move(source)),
-        tokenizer_(tokenizer),
-        transform_(std::move(transform)),
-        options_(options),
-        masking_(masking_options(tokenizer)) {
-    masking_.probability = options.mask_probability;
-    require(source_ != nullptr, "loader: no source given");
-    require(masking_.probability >= 0 && masking_.probability <= 1, "mask_probability is ",
-            masking_.probability, ", expected 0 to 1");
-  }
+           const LoaderOptions& options);
 
   std::size_t size() const override { return source_->size(); }
   std::size_t epoch_size() const override { return source_->epoch_size(); }
-  std::vector<std::uint32_t> epoch_order(std::uint64_t seed, std::int64_t epoch) const override {
-    return source_->epoch_order(seed, epoch);
-  }
+  std::vector<std::uint32_t> epoch_order(std::uint64_t seed, std::int64_t epoch) const override;
 
-  void begin(PairBatch& batch) const override {
-    batch.image_size = transform_.size();
-    batch.images.resize(static_cast<std::size_t>(batch.size) * transform_.bytes());
-    batch.text.clear();
-    batch.image_ids.clear();
-  }
+  void begin(PairBatch& batch) const override;
 
   void add(std::size_t index, int row, RandomStream& random, SampleBuffers& buffers,
-           PairBatch& batch) const override {
-    const Record& record = source_->record(index);
-    if (!record.error.empty()) fail(source_->describe(index), ": ", record.error);
-    encode_caption(index, random, buffers.ids);
-    const Image image = detail::load_picture(*source_, index, buffers.bytes, options_.decode);
-    transform_(image, random, batch.images, static_cast<std::size_t>(row), buffers.transform);
-    batch.text.add(buffers.ids);
-    batch.image_ids.push_back(record.image_id);
-  }
+           PairBatch& batch) const override;
 
-  void end(RandomStream& random, SampleBuffers& buffers, PairBatch& batch) const override {
-    batch.masked.clear();
-    if (masking_.probability > 0)
-      mask_tokens(batch.text, masking_, random, buffers.draws, batch.masked);
-  }
+  void end(RandomStream& random, SampleBuffers& buffers, PairBatch& batch) const override;
 
  private:
   /// One of the record's captions at random; if it is unusable, the next that is not.
   void encode_caption(std::size_t index, RandomStream& random,
-                      std::vector<std::int32_t>& ids) const {
-    const auto& captions = source_->record(index).captions;
-    const std::size_t count = captions.size();
-    require(count > 0, source_->describe(index), ": there is no caption");
-    const auto drawn = static_cast<std::size_t>(random.below(static_cast<int>(count)));
-    for (std::size_t n = 0;; ++n) {
-      try {
-        const std::string& caption = captions[(drawn + n) % count];
-        tokenizer_.encode(clean_caption(caption, options_.max_words), options_.encode, ids);
-        return;
-      } catch (const Error& error) {
-        if (n + 1 == count) fail(source_->describe(index), ": ", error.what());
-      }
-    }
-  }
+                      std::vector<std::int32_t>& ids) const;
 
   SourcePtr source_;
   const WordPiece& tokenizer_;
@@ -118,3 +73,87 @@ class Loader : public BatchLoader<PairBatch> {
 };
 
 }  // namespace albef
+
+#ifdef ALBEF_DATA_COMPILED
+namespace albef {
+extern template class BatchLoader<PairBatch>;
+}  // namespace albef
+#endif
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE Image load_picture(const Source& source, std::size_t index,
+                                     std::vector<std::uint8_t>& bytes,
+                                     const DecodeOptions& options) {
+  source.read_image(index, bytes);
+  return decode_record(source, index, source.record(index).key, bytes, options);
+}
+
+}  // namespace albef::detail
+
+namespace albef {
+
+ALBEF_DATA_INLINE PairFeed::PairFeed(SourcePtr source, const WordPiece& tokenizer,
+                                     PictureTransform transform, const LoaderOptions& options)
+    : source_(std::move(source)),
+      tokenizer_(tokenizer),
+      transform_(std::move(transform)),
+      options_(options),
+      masking_(masking_options(tokenizer)) {
+  masking_.probability = options.mask_probability;
+  require(source_ != nullptr, "loader: no source given");
+  require(masking_.probability >= 0 && masking_.probability <= 1, "mask_probability is ",
+          masking_.probability, ", expected 0 to 1");
+}
+
+ALBEF_DATA_INLINE std::vector<std::uint32_t> PairFeed::epoch_order(std::uint64_t seed,
+                                                                   std::int64_t epoch) const {
+  return source_->epoch_order(seed, epoch);
+}
+
+ALBEF_DATA_INLINE void PairFeed::begin(PairBatch& batch) const {
+  batch.image_size = transform_.size();
+  batch.images.resize(static_cast<std::size_t>(batch.size) * transform_.bytes());
+  batch.text.clear();
+  batch.image_ids.clear();
+}
+
+ALBEF_DATA_INLINE void PairFeed::add(std::size_t index, int row, RandomStream& random,
+                                     SampleBuffers& buffers, PairBatch& batch) const {
+  const Record& record = source_->record(index);
+  if (!record.error.empty()) fail(source_->describe(index), ": ", record.error);
+  encode_caption(index, random, buffers.ids);
+  const Image image = detail::load_picture(*source_, index, buffers.bytes, options_.decode);
+  transform_(image, random, batch.images, static_cast<std::size_t>(row), buffers.transform);
+  batch.text.add(buffers.ids);
+  batch.image_ids.push_back(record.image_id);
+}
+
+ALBEF_DATA_INLINE void PairFeed::end(RandomStream& random, SampleBuffers& buffers,
+                                     PairBatch& batch) const {
+  batch.masked.clear();
+  if (masking_.probability > 0)
+    mask_tokens(batch.text, masking_, random, buffers.draws, batch.masked);
+}
+
+ALBEF_DATA_INLINE void PairFeed::encode_caption(std::size_t index, RandomStream& random,
+                                                std::vector<std::int32_t>& ids) const {
+  const auto& captions = source_->record(index).captions;
+  const std::size_t count = captions.size();
+  require(count > 0, source_->describe(index), ": there is no caption");
+  const auto drawn = static_cast<std::size_t>(random.below(static_cast<int>(count)));
+  for (std::size_t n = 0;; ++n) {
+    try {
+      const std::string& caption = captions[(drawn + n) % count];
+      tokenizer_.encode(clean_caption(caption, options_.max_words), options_.encode, ids);
+      return;
+    } catch (const Error& error) {
+      if (n + 1 == count) fail(source_->describe(index), ": ", error.what());
+    }
+  }
+}
+
+}  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

@@ -3,19 +3,15 @@
 
 #include <algorithm>
 #include <array>
-#include <csetjmp>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstring>
 #include <exception>
 #include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <png.h>
-
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/data/codec_options.hpp"
 #include "albef/data/image.hpp"
@@ -23,7 +19,40 @@
 namespace albef {
 namespace detail {
 
-inline bool is_png(std::span<const std::uint8_t> bytes) {
+bool is_png(std::span<const std::uint8_t> bytes);
+
+Image decode_png(std::span<const std::uint8_t> bytes, std::string_view name,
+                 const DecodeOptions& options);
+
+}  // namespace detail
+
+/// A picture with opacity: height x width x 4 bytes, row-major, red, green, blue, alpha (not
+/// premultiplied).
+struct RgbaImage {
+  int width = 0, height = 0;
+  std::vector<std::uint8_t> rgba;
+};
+
+/// Decodes a PNG file held in memory with its opacity, 255 where it has none. Throws Error as
+/// decode_image does.
+RgbaImage decode_png_rgba(std::span<const std::uint8_t> bytes, std::string_view name,
+                          const DecodeOptions& options = {});
+
+/// The bytes of an 8-bit RGB PNG file. Throws Error for a picture without pixels.
+std::vector<std::uint8_t> encode_png(const Image& image);
+
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+
+#include <png.h>
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE bool is_png(std::span<const std::uint8_t> bytes) {
   static constexpr std::array<std::uint8_t, 8> signature{137, 'P', 'N', 'G', 13, 10, 26, 10};
   return bytes.size() >= signature.size() &&
          std::equal(signature.begin(), signature.end(), bytes.begin());
@@ -189,8 +218,8 @@ class PngWriter : public PngSession {
 };
 
 /// Big-endian 16-bit grey to RGB: the upper byte, or the level cut off at 255.
-inline void gray16_to_rgb(const std::uint8_t* gray, std::size_t pixels, bool scale,
-                          std::uint8_t* rgb) {
+ALBEF_DATA_INLINE void gray16_to_rgb(const std::uint8_t* gray, std::size_t pixels, bool scale,
+                                     std::uint8_t* rgb) {
   for (std::size_t i = 0; i < pixels; ++i) {
     const std::uint8_t high = gray[2 * i], low = gray[2 * i + 1];
     std::fill_n(rgb + 3 * i, 3, scale ? high : high > 0 ? std::uint8_t{255} : low);
@@ -198,7 +227,8 @@ inline void gray16_to_rgb(const std::uint8_t* gray, std::size_t pixels, bool sca
 }
 
 /// RGBA on a white ground, rounded to nearest.
-inline void rgba_over_white(const std::uint8_t* rgba, std::size_t pixels, std::uint8_t* rgb) {
+ALBEF_DATA_INLINE void rgba_over_white(const std::uint8_t* rgba, std::size_t pixels,
+                                       std::uint8_t* rgb) {
   for (std::size_t i = 0; i < pixels; ++i, rgba += 4, rgb += 3)
     for (std::size_t c = 0; c < 3; ++c) {
       const int sum = rgba[c] * rgba[3] + 255 * (255 - rgba[3]) + 128;
@@ -208,8 +238,9 @@ inline void rgba_over_white(const std::uint8_t* rgba, std::size_t pixels, std::u
 
 /// Reads the picture data into `pixels`, rows of width x channels bytes, which holds what to keep
 /// where a file is cut off.
-inline void read_pixels(PngReader& reader, std::string_view name, const DecodeOptions& options,
-                        std::size_t channels, std::vector<std::uint8_t>& pixels) {
+ALBEF_DATA_INLINE void read_pixels(PngReader& reader, std::string_view name,
+                                   const DecodeOptions& options, std::size_t channels,
+                                   std::vector<std::uint8_t>& pixels) {
   const std::size_t row_bytes = static_cast<std::size_t>(reader.width()) * channels;
   require(reader.row_bytes() == row_bytes, "cannot decode '", name, "': got rows of ",
           reader.row_bytes(), " bytes, expected ", row_bytes);
@@ -219,8 +250,8 @@ inline void read_pixels(PngReader& reader, std::string_view name, const DecodeOp
     fail("cannot decode '", name, "': damaged or cut-off PNG: ", reader.message());
 }
 
-inline Image decode_png(std::span<const std::uint8_t> bytes, std::string_view name,
-                        const DecodeOptions& options) {
+ALBEF_DATA_INLINE Image decode_png(std::span<const std::uint8_t> bytes, std::string_view name,
+                                   const DecodeOptions& options) {
   PngReader reader(bytes, options);
   if (!reader.read_header()) fail("cannot decode '", name, "': damaged PNG: ", reader.message());
   check_picture_size(reader.width(), reader.height(), name, options);
@@ -241,19 +272,12 @@ inline Image decode_png(std::span<const std::uint8_t> bytes, std::string_view na
   return image;
 }
 
-}  // namespace detail
+}  // namespace albef::detail
 
-/// A picture with opacity: height x width x 4 bytes, row-major, red, green, blue, alpha (not
-/// premultiplied).
-struct RgbaImage {
-  int width = 0, height = 0;
-  std::vector<std::uint8_t> rgba;
-};
+namespace albef {
 
-/// Decodes a PNG file held in memory with its opacity, 255 where it has none. Throws Error as
-/// decode_image does.
-inline RgbaImage decode_png_rgba(std::span<const std::uint8_t> bytes, std::string_view name,
-                                 const DecodeOptions& options = {}) {
+ALBEF_DATA_INLINE RgbaImage decode_png_rgba(std::span<const std::uint8_t> bytes,
+                                            std::string_view name, const DecodeOptions& options) {
   require(detail::is_png(bytes), "cannot decode '", name, "': it is no PNG file");
   detail::PngReader reader(bytes, options);
   if (!reader.read_header()) fail("cannot decode '", name, "': damaged PNG: ", reader.message());
@@ -266,8 +290,7 @@ inline RgbaImage decode_png_rgba(std::span<const std::uint8_t> bytes, std::strin
   return image;
 }
 
-/// The bytes of an 8-bit RGB PNG file. Throws Error for a picture without pixels.
-inline std::vector<std::uint8_t> encode_png(const Image& image) {
+ALBEF_DATA_INLINE std::vector<std::uint8_t> encode_png(const Image& image) {
   require(!image.empty(), "[encode_png] got a ", image.width, " x ", image.height,
           " picture, expected at least one pixel");
   detail::PngWriter writer;
@@ -276,3 +299,4 @@ inline std::vector<std::uint8_t> encode_png(const Image& image) {
 }
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/core/rng.hpp"
 #include "albef/data/image.hpp"
@@ -40,18 +41,9 @@ inline constexpr std::array<std::string_view, 14> augment_op_names{
     "Identity",   "AutoContrast", "Equalize", "Brightness", "Sharpness", "ShearX",   "ShearY",
     "TranslateX", "TranslateY",   "Rotate",   "Color",      "Contrast",  "Solarize", "Posterize"};
 
-inline std::string_view augment_op_name(AugmentOp op) {
-  return augment_op_names[static_cast<std::size_t>(op)];
-}
+std::string_view augment_op_name(AugmentOp op);
 /// The operation of that name; Error with the list of names if there is none.
-inline AugmentOp augment_op(std::string_view name) {
-  const auto it = std::find(augment_op_names.begin(), augment_op_names.end(), name);
-  if (it != augment_op_names.end()) return static_cast<AugmentOp>(it - augment_op_names.begin());
-  std::string known;
-  for (const auto known_name : augment_op_names)
-    known += concat(known.empty() ? "" : ", ", known_name);
-  fail("no augmentation is named '", name, "', expected one of ", known);
-}
+AugmentOp augment_op(std::string_view name);
 
 /// The ten operations of ALBEF's training transform.
 inline constexpr std::array<AugmentOp, 10> albef_augment_ops{
@@ -63,7 +55,63 @@ inline constexpr std::array<AugmentOp, 10> albef_augment_ops{
 /// Color and Contrast (1 = unchanged), the shear factor, the shift in pixels, the angle in degrees,
 /// the threshold of Solarize, the bits Posterize keeps. Shears, shifts and angles are positive
 /// here.
-inline double augment_argument(AugmentOp op, double level) {
+double augment_argument(AugmentOp op, double level);
+
+/// Whether the argument's sign is drawn.
+constexpr bool augment_has_direction(AugmentOp op) {
+  return op == AugmentOp::ShearX || op == AugmentOp::ShearY || op == AugmentOp::TranslateX ||
+         op == AugmentOp::TranslateY || op == AugmentOp::Rotate;
+}
+
+/// An operation with its argument (sign included).
+struct AugmentStep {
+  AugmentOp op;
+  double argument;
+  bool operator==(const AugmentStep&) const = default;
+};
+
+/// Applies one operation in place. `buffer` is work space, kept to avoid allocations.
+void apply_augment(const AugmentStep& step, ImageSpan image, std::vector<std::uint8_t>& buffer,
+                   AugmentCompat compat = AugmentCompat::intended);
+
+/// The random augmentation; a value of its members is a policy.
+struct RandAugment {
+  int count = 2;             ///< operations drawn (N); 0 switches the augmentation off
+  double level = 7;          ///< strength of 10 (M)
+  float probability = 0.5f;  ///< of applying each drawn operation
+  std::vector<AugmentOp> ops{albef_augment_ops.begin(), albef_augment_ops.end()};
+  AugmentCompat compat = AugmentCompat::intended;
+
+  /// Throws Error naming the member that is out of range.
+  void check() const;
+
+  /// One draw: the next step to apply, or nothing. Takes the same random numbers either way.
+  std::optional<AugmentStep> draw(RandomStream& random) const;
+
+  /// Augments in place; a function of the picture and the stream's (seed, stream, position).
+  void operator()(ImageSpan image, RandomStream& random, std::vector<std::uint8_t>& buffer) const;
+};
+
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef {
+
+ALBEF_DATA_INLINE std::string_view augment_op_name(AugmentOp op) {
+  return augment_op_names[static_cast<std::size_t>(op)];
+}
+
+ALBEF_DATA_INLINE AugmentOp augment_op(std::string_view name) {
+  const auto it = std::find(augment_op_names.begin(), augment_op_names.end(), name);
+  if (it != augment_op_names.end()) return static_cast<AugmentOp>(it - augment_op_names.begin());
+  std::string known;
+  for (const auto known_name : augment_op_names)
+    known += concat(known.empty() ? "" : ", ", known_name);
+  fail("no augmentation is named '", name, "', expected one of ", known);
+}
+
+ALBEF_DATA_INLINE double augment_argument(AugmentOp op, double level) {
   const double strength = level / 10;
   switch (op) {
     case AugmentOp::Brightness:
@@ -91,23 +139,8 @@ inline double augment_argument(AugmentOp op, double level) {
   return 0;
 }
 
-/// Whether the argument's sign is drawn.
-constexpr bool augment_has_direction(AugmentOp op) {
-  return op == AugmentOp::ShearX || op == AugmentOp::ShearY || op == AugmentOp::TranslateX ||
-         op == AugmentOp::TranslateY || op == AugmentOp::Rotate;
-}
-
-/// An operation with its argument (sign included).
-struct AugmentStep {
-  AugmentOp op;
-  double argument;
-  bool operator==(const AugmentStep&) const = default;
-};
-
-/// Applies one operation in place. `buffer` is work space, kept to avoid allocations.
-inline void apply_augment(const AugmentStep& step, ImageSpan image,
-                          std::vector<std::uint8_t>& buffer,
-                          AugmentCompat compat = AugmentCompat::intended) {
+ALBEF_DATA_INLINE void apply_augment(const AugmentStep& step, ImageSpan image,
+                                     std::vector<std::uint8_t>& buffer, AugmentCompat compat) {
   const double argument = step.argument;
   switch (step.op) {
     case AugmentOp::Identity:
@@ -141,38 +174,28 @@ inline void apply_augment(const AugmentStep& step, ImageSpan image,
   }
 }
 
-/// The random augmentation; a value of its members is a policy.
-struct RandAugment {
-  int count = 2;             ///< operations drawn (N); 0 switches the augmentation off
-  double level = 7;          ///< strength of 10 (M)
-  float probability = 0.5f;  ///< of applying each drawn operation
-  std::vector<AugmentOp> ops{albef_augment_ops.begin(), albef_augment_ops.end()};
-  AugmentCompat compat = AugmentCompat::intended;
+ALBEF_DATA_INLINE void RandAugment::check() const {
+  require(count >= 0, "[RandAugment] got count ", count, ", expected 0 or more");
+  require(level >= 0 && level <= 10, "[RandAugment] got level ", level, ", expected 0 to 10");
+  require(probability >= 0 && probability <= 1, "[RandAugment] got probability ", probability,
+          ", expected 0 to 1");
+  require(count == 0 || !ops.empty(), "[RandAugment] got no operations, expected at least one");
+}
 
-  /// Throws Error naming the member that is out of range.
-  void check() const {
-    require(count >= 0, "[RandAugment] got count ", count, ", expected 0 or more");
-    require(level >= 0 && level <= 10, "[RandAugment] got level ", level, ", expected 0 to 10");
-    require(probability >= 0 && probability <= 1, "[RandAugment] got probability ", probability,
-            ", expected 0 to 1");
-    require(count == 0 || !ops.empty(), "[RandAugment] got no operations, expected at least one");
-  }
+ALBEF_DATA_INLINE std::optional<AugmentStep> RandAugment::draw(RandomStream& random) const {
+  const AugmentOp op = ops[static_cast<std::size_t>(random.below(static_cast<int>(ops.size())))];
+  const bool applied = random.bernoulli(probability), negative = random.bernoulli(0.5f);
+  if (!applied) return std::nullopt;
+  const double argument = augment_argument(op, level);
+  return AugmentStep{op, negative && augment_has_direction(op) ? -argument : argument};
+}
 
-  /// One draw: the next step to apply, or nothing. Takes the same random numbers either way.
-  std::optional<AugmentStep> draw(RandomStream& random) const {
-    const AugmentOp op = ops[static_cast<std::size_t>(random.below(static_cast<int>(ops.size())))];
-    const bool applied = random.bernoulli(probability), negative = random.bernoulli(0.5f);
-    if (!applied) return std::nullopt;
-    const double argument = augment_argument(op, level);
-    return AugmentStep{op, negative && augment_has_direction(op) ? -argument : argument};
-  }
-
-  /// Augments in place; a function of the picture and the stream's (seed, stream, position).
-  void operator()(ImageSpan image, RandomStream& random, std::vector<std::uint8_t>& buffer) const {
-    check();
-    for (int i = 0; i < count; ++i)
-      if (const auto step = draw(random)) apply_augment(*step, image, buffer, compat);
-  }
-};
+ALBEF_DATA_INLINE void RandAugment::operator()(ImageSpan image, RandomStream& random,
+                                               std::vector<std::uint8_t>& buffer) const {
+  check();
+  for (int i = 0; i < count; ++i)
+    if (const auto step = draw(random)) apply_augment(*step, image, buffer, compat);
+}
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

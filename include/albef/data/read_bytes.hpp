@@ -10,13 +10,24 @@
 #include <string>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/core/file.hpp"
 
 namespace albef::detail {
 
-inline void read_bytes(const OpenedFile& file, const std::string& path, std::size_t offset,
-                       std::size_t size, std::vector<std::uint8_t>& bytes) {
+void read_bytes(const OpenedFile& file, const std::string& path, std::size_t offset,
+                std::size_t size, std::vector<std::uint8_t>& bytes);
+
+}  // namespace albef::detail
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE void read_bytes(const OpenedFile& file, const std::string& path,
+                                  std::size_t offset, std::size_t size,
+                                  std::vector<std::uint8_t>& bytes) {
   bytes.resize(size);
   for (std::size_t got = 0; got < size;) {
     const auto n =
@@ -30,3 +41,4 @@ inline void read_bytes(const OpenedFile& file, const std::string& path, std::siz
 }
 
 }  // namespace albef::detail
+#endif  // ALBEF_DATA_DEFINITIONS

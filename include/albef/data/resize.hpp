@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/data/image.hpp"
 #include "albef/data/rounding.hpp"
@@ -24,41 +25,10 @@ struct ResizeTaps {
   std::vector<int> first, count;
   std::vector<std::int32_t> weight;
 
-  void fill(int in_size, int out_size) {
-    const double scale = static_cast<double>(in_size) / out_size;
-    const double filter_scale = std::max(scale, 1.0);
-    const double support = 2.0 * filter_scale, inverse = 1.0 / filter_scale;
-    stride = static_cast<std::size_t>(std::ceil(support)) * 2 + 1;
-    const auto outputs = static_cast<std::size_t>(out_size);
-    first.resize(outputs), count.resize(outputs);
-    weight.resize(outputs * stride);
-    raw_.resize(stride);
-    for (std::size_t o = 0; o < outputs; ++o) {
-      const double center = rounded((static_cast<double>(o) + 0.5) * scale);
-      const int begin = std::max(0, static_cast<int>(center - support + 0.5));
-      const int end = std::min(in_size, static_cast<int>(center + support + 0.5));
-      const auto n = static_cast<std::size_t>(end - begin);
-      double sum = 0;
-      for (std::size_t i = 0; i < n; ++i) {
-        raw_[i] = cubic((static_cast<double>(i) + begin - center + 0.5) * inverse);
-        sum += raw_[i];
-      }
-      for (std::size_t i = 0; i < n; ++i) {
-        const double w = (sum != 0 ? raw_[i] / sum : raw_[i]) * (1 << bits);
-        weight[o * stride + i] = static_cast<std::int32_t>(w < 0 ? w - 0.5 : w + 0.5);
-      }
-      first[o] = begin, count[o] = end - begin;
-    }
-  }
+  void fill(int in_size, int out_size);
 
  private:
-  static double cubic(double x) {
-    constexpr double a = -0.5;
-    x = std::abs(x);
-    if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
-    if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
-    return 0;
-  }
+  static double cubic(double x);
 
   std::vector<double> raw_;
 };
@@ -85,25 +55,7 @@ class BicubicResizer {
   /// Resizes the part of `image` inside `box` to out.width x out.height; pixels outside the box
   /// play no part, the aspect ratio is not kept. Throws Error for empty sizes or a box that reaches
   /// outside. `out` must not overlap the image.
-  void operator()(const Image& image, const Box& box, ImageSpan out) {
-    check_box(box, image.width, image.height);
-    require(out.width > 0 && out.height > 0, "[resize] got output size ", out.width, " x ",
-            out.height, ", expected positive numbers");
-    const std::uint8_t* source = image.pixel(box.left, box.top);
-    auto stride = static_cast<std::size_t>(image.width) * 3;
-    if (box.width != out.width) {  // the weights of an equal size are one 1 each
-      middle_.resize(static_cast<std::size_t>(box.height) * out.row_bytes());
-      horizontal(source, stride, box.width, box.height, out.width);
-      source = middle_.data(), stride = out.row_bytes();
-    }
-    if (box.height != out.height) {
-      vertical(source, stride, box.height, out);
-    } else {
-      for (int y = 0; y < out.height; ++y)
-        std::copy_n(source + static_cast<std::size_t>(y) * stride, out.row_bytes(),
-                    out.rgb + static_cast<std::size_t>(y) * out.row_bytes());
-    }
-  }
+  void operator()(const Image& image, const Box& box, ImageSpan out);
 
  private:
   static constexpr std::size_t block_rows = 16;  // rows handled side by side in vector lanes
@@ -133,34 +85,109 @@ class BicubicResizer {
     }
   }
 
-  void vertical(const std::uint8_t* source, std::size_t stride, int in_height, ImageSpan out) {
-    constexpr std::size_t lanes = 64;
-    taps_.fill(in_height, out.height);
-    const std::size_t row_bytes = out.row_bytes();
-    for (std::size_t o = 0; o < static_cast<std::size_t>(out.height); ++o) {
-      const std::uint8_t* in = source + static_cast<std::size_t>(taps_.first[o]) * stride;
-      const std::int32_t* weight = taps_.weight.data() + o * taps_.stride;
-      std::uint8_t* to = out.rgb + o * row_bytes;
-      std::size_t j = 0;
-      for (; j + lanes <= row_bytes; j += lanes)
-        detail::weighted_sum<lanes>(in + j, stride, weight, taps_.count[o], to + j);
-      for (; j < row_bytes; ++j)
-        detail::weighted_sum<1>(in + j, stride, weight, taps_.count[o], to + j);
-    }
-  }
+  void vertical(const std::uint8_t* source, std::size_t stride, int in_height, ImageSpan out);
 
   detail::ResizeTaps taps_;
   std::vector<std::uint8_t> block_, middle_;
 };
 
 /// The picture, or a part of it, in another size; see BicubicResizer.
-inline Image resize_bicubic(const Image& image, const Box& box, int out_width, int out_height) {
+Image resize_bicubic(const Image& image, const Box& box, int out_width, int out_height);
+Image resize_bicubic(const Image& image, int out_width, int out_height);
+
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE void ResizeTaps::fill(int in_size, int out_size) {
+  const double scale = static_cast<double>(in_size) / out_size;
+  const double filter_scale = std::max(scale, 1.0);
+  const double support = 2.0 * filter_scale, inverse = 1.0 / filter_scale;
+  stride = static_cast<std::size_t>(std::ceil(support)) * 2 + 1;
+  const auto outputs = static_cast<std::size_t>(out_size);
+  first.resize(outputs), count.resize(outputs);
+  weight.resize(outputs * stride);
+  raw_.resize(stride);
+  for (std::size_t o = 0; o < outputs; ++o) {
+    const double center = rounded((static_cast<double>(o) + 0.5) * scale);
+    const int begin = std::max(0, static_cast<int>(center - support + 0.5));
+    const int end = std::min(in_size, static_cast<int>(center + support + 0.5));
+    const auto n = static_cast<std::size_t>(end - begin);
+    double sum = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      raw_[i] = cubic((static_cast<double>(i) + begin - center + 0.5) * inverse);
+      sum += raw_[i];
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      const double w = (sum != 0 ? raw_[i] / sum : raw_[i]) * (1 << bits);
+      weight[o * stride + i] = static_cast<std::int32_t>(w < 0 ? w - 0.5 : w + 0.5);
+    }
+    first[o] = begin, count[o] = end - begin;
+  }
+}
+
+ALBEF_DATA_INLINE double ResizeTaps::cubic(double x) {
+  constexpr double a = -0.5;
+  x = std::abs(x);
+  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+  if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
+  return 0;
+}
+
+}  // namespace albef::detail
+
+namespace albef {
+
+ALBEF_DATA_INLINE void BicubicResizer::operator()(const Image& image, const Box& box,
+                                                  ImageSpan out) {
+  check_box(box, image.width, image.height);
+  require(out.width > 0 && out.height > 0, "[resize] got output size ", out.width, " x ",
+          out.height, ", expected positive numbers");
+  const std::uint8_t* source = image.pixel(box.left, box.top);
+  auto stride = static_cast<std::size_t>(image.width) * 3;
+  if (box.width != out.width) {  // the weights of an equal size are one 1 each
+    middle_.resize(static_cast<std::size_t>(box.height) * out.row_bytes());
+    horizontal(source, stride, box.width, box.height, out.width);
+    source = middle_.data(), stride = out.row_bytes();
+  }
+  if (box.height != out.height) {
+    vertical(source, stride, box.height, out);
+  } else {
+    for (int y = 0; y < out.height; ++y)
+      std::copy_n(source + static_cast<std::size_t>(y) * stride, out.row_bytes(),
+                  out.rgb + static_cast<std::size_t>(y) * out.row_bytes());
+  }
+}
+
+ALBEF_DATA_INLINE void BicubicResizer::vertical(const std::uint8_t* source, std::size_t stride,
+                                                int in_height, ImageSpan out) {
+  constexpr std::size_t lanes = 64;
+  taps_.fill(in_height, out.height);
+  const std::size_t row_bytes = out.row_bytes();
+  for (std::size_t o = 0; o < static_cast<std::size_t>(out.height); ++o) {
+    const std::uint8_t* in = source + static_cast<std::size_t>(taps_.first[o]) * stride;
+    const std::int32_t* weight = taps_.weight.data() + o * taps_.stride;
+    std::uint8_t* to = out.rgb + o * row_bytes;
+    std::size_t j = 0;
+    for (; j + lanes <= row_bytes; j += lanes)
+      detail::weighted_sum<lanes>(in + j, stride, weight, taps_.count[o], to + j);
+    for (; j < row_bytes; ++j)
+      detail::weighted_sum<1>(in + j, stride, weight, taps_.count[o], to + j);
+  }
+}
+
+ALBEF_DATA_INLINE Image resize_bicubic(const Image& image, const Box& box, int out_width,
+                                       int out_height) {
   Image out(out_width, out_height);
   BicubicResizer{}(image, box, out);
   return out;
 }
-inline Image resize_bicubic(const Image& image, int out_width, int out_height) {
+
+ALBEF_DATA_INLINE Image resize_bicubic(const Image& image, int out_width, int out_height) {
   return resize_bicubic(image, {0, 0, image.width, image.height}, out_width, out_height);
 }
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

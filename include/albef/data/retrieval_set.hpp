@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/data/captions.hpp"
 #include "albef/data/loader.hpp"
@@ -32,40 +33,11 @@ struct RetrievalSet {
 /// Every picture once, in the order of the records, and every caption (official
 /// dataset/caption_dataset.py, re_eval_dataset). Throws Error naming the first unusable record (a
 /// smaller pool would be another task) and one that has the image_id of another picture.
-inline RetrievalSet retrieval_set(const Source& source, int max_words = 30) {
-  RetrievalSet set;
-  std::unordered_map<std::int64_t, std::int32_t> image_of;
-  for (std::size_t i = 0; i < source.size(); ++i) {
-    const Record& record = source.record(i);
-    if (!record.error.empty()) fail(source.describe(i), ": ", record.error);
-    const auto [image, added] =
-        image_of.try_emplace(record.image_id, static_cast<std::int32_t>(set.images.size()));
-    if (added) set.images.push_back(static_cast<std::uint32_t>(i));
-    const std::size_t first = set.images[static_cast<std::size_t>(image->second)];
-    if (source.record(first).key != record.key)
-      fail(source.describe(i), ": has the image_id of another picture, that of ",
-           source.describe(first));
-    try {
-      for (const std::string& caption : record.captions) {
-        set.texts.push_back(clean_caption(caption, max_words));
-        set.text_image.push_back(image->second);
-      }
-    } catch (const Error& error) { fail(source.describe(i), ": ", error.what()); }
-  }
-  return set;
-}
+RetrievalSet retrieval_set(const Source& source, int max_words = 30);
 
 /// Token ids of texts. The default length is that of the official retrieval evaluation.
-inline TextBatch encode_texts(const WordPiece& tokenizer, std::span<const std::string> texts,
-                              const EncodeOptions& options = {.max_length = 30, .add_sep = false}) {
-  TextBatch out;
-  std::vector<std::int32_t> ids;
-  for (const std::string& text : texts) {
-    tokenizer.encode(text, options, ids);
-    out.add(ids);
-  }
-  return out;
-}
+TextBatch encode_texts(const WordPiece& tokenizer, std::span<const std::string> texts,
+                       const EncodeOptions& options = {.max_length = 30, .add_sep = false});
 
 /// Some consecutive pictures of a list of records.
 struct ImageBatch {
@@ -113,3 +85,45 @@ void for_each_image_batch(const Source& source, std::span<const std::uint32_t> r
 }
 
 }  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef {
+
+ALBEF_DATA_INLINE RetrievalSet retrieval_set(const Source& source, int max_words) {
+  RetrievalSet set;
+  std::unordered_map<std::int64_t, std::int32_t> image_of;
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    const Record& record = source.record(i);
+    if (!record.error.empty()) fail(source.describe(i), ": ", record.error);
+    const auto [image, added] =
+        image_of.try_emplace(record.image_id, static_cast<std::int32_t>(set.images.size()));
+    if (added) set.images.push_back(static_cast<std::uint32_t>(i));
+    const std::size_t first = set.images[static_cast<std::size_t>(image->second)];
+    if (source.record(first).key != record.key)
+      fail(source.describe(i), ": has the image_id of another picture, that of ",
+           source.describe(first));
+    try {
+      for (const std::string& caption : record.captions) {
+        set.texts.push_back(clean_caption(caption, max_words));
+        set.text_image.push_back(image->second);
+      }
+    } catch (const Error& error) { fail(source.describe(i), ": ", error.what()); }
+  }
+  return set;
+}
+
+ALBEF_DATA_INLINE TextBatch encode_texts(const WordPiece& tokenizer,
+                                         std::span<const std::string> texts,
+                                         const EncodeOptions& options) {
+  TextBatch out;
+  std::vector<std::int32_t> ids;
+  for (const std::string& text : texts) {
+    tokenizer.encode(text, options, ids);
+    out.add(ids);
+  }
+  return out;
+}
+
+}  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/rng.hpp"
 #include "albef/data/batch_loader.hpp"
 #include "albef/data/record.hpp"
@@ -43,19 +44,9 @@ class PictureNumbers {
   }
 
   /// The number of a record's picture `p`.
-  std::int64_t operator()(std::size_t record, std::size_t p = 0) const {
-    return pictures_[begin_[record] + p];
-  }
+  std::int64_t operator()(std::size_t record, std::size_t p = 0) const;
   /// The groups in random order, the records of each in random order: a function of (seed, epoch).
-  std::vector<std::uint32_t> grouped_order(std::uint64_t seed, std::int64_t epoch) const {
-    std::vector<std::uint32_t> rank(groups_), order = random_order(group_of_.size(), seed, epoch);
-    const auto shuffled = random_order(groups_, mix(seed, 1), epoch);
-    for (std::uint32_t r = 0; r < shuffled.size(); ++r) rank[shuffled[r]] = r;
-    std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
-      return rank[group_of_[a]] < rank[group_of_[b]];
-    });
-    return order;
-  }
+  std::vector<std::uint32_t> grouped_order(std::uint64_t seed, std::int64_t epoch) const;
 
  private:
   std::vector<std::size_t> begin_;       // (records) into pictures_
@@ -82,7 +73,30 @@ std::int32_t share_picture(TaskBatch& batch, std::int64_t number, const PictureT
 }
 
 /// Empties a reused batch.
-inline void clear_pictures(TaskBatch& batch, int image_size) {
+void clear_pictures(TaskBatch& batch, int image_size);
+
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef {
+
+ALBEF_DATA_INLINE std::int64_t PictureNumbers::operator()(std::size_t record, std::size_t p) const {
+  return pictures_[begin_[record] + p];
+}
+
+ALBEF_DATA_INLINE std::vector<std::uint32_t> PictureNumbers::grouped_order(
+    std::uint64_t seed, std::int64_t epoch) const {
+  std::vector<std::uint32_t> rank(groups_), order = random_order(group_of_.size(), seed, epoch);
+  const auto shuffled = random_order(groups_, mix(seed, 1), epoch);
+  for (std::uint32_t r = 0; r < shuffled.size(); ++r) rank[shuffled[r]] = r;
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return rank[group_of_[a]] < rank[group_of_[b]];
+  });
+  return order;
+}
+
+ALBEF_DATA_INLINE void clear_pictures(TaskBatch& batch, int image_size) {
   batch.image_size = image_size;
   batch.images.clear();
   batch.image_ids.clear();
@@ -90,3 +104,4 @@ inline void clear_pictures(TaskBatch& batch, int image_size) {
 }
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

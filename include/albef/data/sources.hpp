@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/core/rng.hpp"
 #include "albef/data/record.hpp"
@@ -23,20 +24,12 @@ namespace albef {
 class MemorySource : public Source {
  public:
   /// Appends a record; `picture` is a complete PNG or JPEG file.
-  void add(Record record, std::vector<std::uint8_t> picture) {
-    records_.push_back(std::move(record));
-    pictures_.push_back(std::move(picture));
-  }
+  void add(Record record, std::vector<std::uint8_t> picture);
 
   std::size_t size() const override { return records_.size(); }
   const Record& record(std::size_t index) const override { return records_.at(index); }
-  void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override {
-    const auto& picture = pictures_.at(index);
-    bytes.assign(picture.begin(), picture.end());
-  }
-  std::string describe(std::size_t index) const override {
-    return concat("record ", index, " (", record(index).key, ")");
-  }
+  void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override;
+  std::string describe(std::size_t index) const override;
 
  private:
   std::vector<Record> records_;
@@ -48,30 +41,12 @@ class MemorySource : public Source {
 class FilteredSource : public Source {
  public:
   /// Throws Error when no record is left.
-  FilteredSource(SourcePtr source, std::string_view field, std::string_view value)
-      : source_(std::move(source)) {
-    std::size_t matches = 0;
-    for (std::size_t i = 0; i < source_->size(); ++i) {
-      const Record& r = source_->record(i);
-      const auto& values = r.values(field);
-      const bool match = std::find(values.begin(), values.end(), value) != values.end();
-      matches += match;
-      if (match || !r.error.empty()) indices_.push_back(static_cast<std::uint32_t>(i));
-    }
-    require(matches > 0, "no record of ", source_->size(), " has the field '", field,
-            "' with the value '", value, "'");
-  }
+  FilteredSource(SourcePtr source, std::string_view field, std::string_view value);
 
   std::size_t size() const override { return indices_.size(); }
-  const Record& record(std::size_t index) const override {
-    return source_->record(indices_.at(index));
-  }
-  void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override {
-    source_->read_image(indices_.at(index), bytes);
-  }
-  std::string describe(std::size_t index) const override {
-    return source_->describe(indices_.at(index));
-  }
+  const Record& record(std::size_t index) const override;
+  void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override;
+  std::string describe(std::size_t index) const override;
 
  private:
   SourcePtr source_;
@@ -93,91 +68,27 @@ struct WeightedSource {
 /// part with a small weight shows other records in the next epoch.
 class Mixture : public Source {
  public:
-  explicit Mixture(std::vector<WeightedSource> parts, std::size_t epoch_size = 0)
-      : parts_(std::move(parts)) {
-    require(!parts_.empty(), "mixture: no source given");
-    std::int64_t next_id = 0;
-    double weights = 0;
-    for (const auto& [source, weight] : parts_) {
-      require(weight > 0 && std::isfinite(weight), "mixture: weight ", weight,
-              " of a source, expected a positive number");
-      require(source->size() > 0, "mixture: a source has no records");
-      weights += weight;
-      first_.push_back(records_.size());
-      std::int64_t last_id = -1;
-      for (std::size_t i = 0; i < source->size(); ++i) {
-        Record copy = source->record(i);
-        last_id = std::max(last_id, copy.image_id);
-        copy.image_id += next_id;
-        records_.push_back(std::move(copy));
-      }
-      next_id += last_id + 1;
-    }
-    epoch_size_ = epoch_size > 0 ? epoch_size : records_.size();
-    share_out(weights);
-  }
+  explicit Mixture(std::vector<WeightedSource> parts, std::size_t epoch_size = 0);
 
   std::size_t size() const override { return records_.size(); }
   std::size_t epoch_size() const override { return epoch_size_; }
   const Record& record(std::size_t index) const override { return records_.at(index); }
-  void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override {
-    const std::size_t part = part_of(index);
-    parts_[part].source->read_image(index - first_[part], bytes);
-  }
-  std::string describe(std::size_t index) const override {
-    const std::size_t part = part_of(index);
-    return parts_[part].source->describe(index - first_[part]);
-  }
+  void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override;
+  std::string describe(std::size_t index) const override;
 
-  std::vector<std::uint32_t> epoch_order(std::uint64_t seed, std::int64_t epoch) const override {
-    std::vector<std::uint32_t> drawn;
-    for (std::size_t part = 0; part < parts_.size(); ++part) draw(part, seed, epoch, drawn);
-    std::vector<std::uint32_t> order = random_order(drawn.size(), seed, epoch);
-    for (std::uint32_t& i : order) i = drawn[i];
-    return order;
-  }
+  std::vector<std::uint32_t> epoch_order(std::uint64_t seed, std::int64_t epoch) const override;
 
   /// How many records of each part an epoch has.
   const std::vector<std::size_t>& shares() const { return shares_; }
 
  private:
   /// Largest remainders: every share is the exact one rounded down or up, their sum the epoch.
-  void share_out(double weights) {
-    std::vector<std::pair<double, std::size_t>> remainders;
-    std::size_t given = 0;
-    for (std::size_t part = 0; part < parts_.size(); ++part) {
-      const double exact = static_cast<double>(epoch_size_) * (parts_[part].weight / weights);
-      shares_.push_back(static_cast<std::size_t>(exact));
-      given += shares_.back();
-      remainders.emplace_back(std::floor(exact) - exact, part);
-    }
-    std::sort(remainders.begin(), remainders.end());
-    for (std::size_t i = 0; given < epoch_size_; ++i, ++given)
-      ++shares_[remainders[i % remainders.size()].second];
-  }
+  void share_out(double weights);
 
   void draw(std::size_t part, std::uint64_t seed, std::int64_t epoch,
-            std::vector<std::uint32_t>& drawn) const {
-    const Source& source = *parts_[part].source;
-    const auto length = static_cast<std::int64_t>(source.epoch_size());
-    const auto share = static_cast<std::int64_t>(shares_[part]);
-    std::int64_t round = -1;
-    std::vector<std::uint32_t> order;
-    for (std::int64_t at = epoch * share; at < (epoch + 1) * share; ++at) {
-      if (at / length != round) {
-        round = at / length;
-        order = source.epoch_order(mix(seed, part + 1), round);
-      }
-      drawn.push_back(static_cast<std::uint32_t>(first_[part]) +
-                      order[static_cast<std::size_t>(at % length)]);
-    }
-  }
+            std::vector<std::uint32_t>& drawn) const;
 
-  std::size_t part_of(std::size_t index) const {
-    require(index < records_.size(), "mixture: record ", index, " of ", records_.size());
-    const auto after = std::upper_bound(first_.begin(), first_.end(), index);
-    return static_cast<std::size_t>(after - first_.begin()) - 1;
-  }
+  std::size_t part_of(std::size_t index) const;
 
   std::vector<WeightedSource> parts_;
   std::vector<Record> records_;
@@ -186,3 +97,134 @@ class Mixture : public Source {
 };
 
 }  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef {
+
+ALBEF_DATA_INLINE void MemorySource::add(Record record, std::vector<std::uint8_t> picture) {
+  records_.push_back(std::move(record));
+  pictures_.push_back(std::move(picture));
+}
+
+ALBEF_DATA_INLINE void MemorySource::read_image(std::size_t index,
+                                                std::vector<std::uint8_t>& bytes) const {
+  const auto& picture = pictures_.at(index);
+  bytes.assign(picture.begin(), picture.end());
+}
+
+ALBEF_DATA_INLINE std::string MemorySource::describe(std::size_t index) const {
+  return concat("record ", index, " (", record(index).key, ")");
+}
+
+ALBEF_DATA_INLINE FilteredSource::FilteredSource(SourcePtr source, std::string_view field,
+                                                 std::string_view value)
+    : source_(std::move(source)) {
+  std::size_t matches = 0;
+  for (std::size_t i = 0; i < source_->size(); ++i) {
+    const Record& r = source_->record(i);
+    const auto& values = r.values(field);
+    const bool match = std::find(values.begin(), values.end(), value) != values.end();
+    matches += match;
+    if (match || !r.error.empty()) indices_.push_back(static_cast<std::uint32_t>(i));
+  }
+  require(matches > 0, "no record of ", source_->size(), " has the field '", field,
+          "' with the value '", value, "'");
+}
+
+ALBEF_DATA_INLINE const Record& FilteredSource::record(std::size_t index) const {
+  return source_->record(indices_.at(index));
+}
+
+ALBEF_DATA_INLINE void FilteredSource::read_image(std::size_t index,
+                                                  std::vector<std::uint8_t>& bytes) const {
+  source_->read_image(indices_.at(index), bytes);
+}
+
+ALBEF_DATA_INLINE std::string FilteredSource::describe(std::size_t index) const {
+  return source_->describe(indices_.at(index));
+}
+
+ALBEF_DATA_INLINE Mixture::Mixture(std::vector<WeightedSource> parts, std::size_t epoch_size)
+    : parts_(std::move(parts)) {
+  require(!parts_.empty(), "mixture: no source given");
+  std::int64_t next_id = 0;
+  double weights = 0;
+  for (const auto& [source, weight] : parts_) {
+    require(weight > 0 && std::isfinite(weight), "mixture: weight ", weight,
+            " of a source, expected a positive number");
+    require(source->size() > 0, "mixture: a source has no records");
+    weights += weight;
+    first_.push_back(records_.size());
+    std::int64_t last_id = -1;
+    for (std::size_t i = 0; i < source->size(); ++i) {
+      Record copy = source->record(i);
+      last_id = std::max(last_id, copy.image_id);
+      copy.image_id += next_id;
+      records_.push_back(std::move(copy));
+    }
+    next_id += last_id + 1;
+  }
+  epoch_size_ = epoch_size > 0 ? epoch_size : records_.size();
+  share_out(weights);
+}
+
+ALBEF_DATA_INLINE void Mixture::read_image(std::size_t index,
+                                           std::vector<std::uint8_t>& bytes) const {
+  const std::size_t part = part_of(index);
+  parts_[part].source->read_image(index - first_[part], bytes);
+}
+
+ALBEF_DATA_INLINE std::string Mixture::describe(std::size_t index) const {
+  const std::size_t part = part_of(index);
+  return parts_[part].source->describe(index - first_[part]);
+}
+
+ALBEF_DATA_INLINE std::vector<std::uint32_t> Mixture::epoch_order(std::uint64_t seed,
+                                                                  std::int64_t epoch) const {
+  std::vector<std::uint32_t> drawn;
+  for (std::size_t part = 0; part < parts_.size(); ++part) draw(part, seed, epoch, drawn);
+  std::vector<std::uint32_t> order = random_order(drawn.size(), seed, epoch);
+  for (std::uint32_t& i : order) i = drawn[i];
+  return order;
+}
+
+ALBEF_DATA_INLINE void Mixture::share_out(double weights) {
+  std::vector<std::pair<double, std::size_t>> remainders;
+  std::size_t given = 0;
+  for (std::size_t part = 0; part < parts_.size(); ++part) {
+    const double exact = static_cast<double>(epoch_size_) * (parts_[part].weight / weights);
+    shares_.push_back(static_cast<std::size_t>(exact));
+    given += shares_.back();
+    remainders.emplace_back(std::floor(exact) - exact, part);
+  }
+  std::sort(remainders.begin(), remainders.end());
+  for (std::size_t i = 0; given < epoch_size_; ++i, ++given)
+    ++shares_[remainders[i % remainders.size()].second];
+}
+
+ALBEF_DATA_INLINE void Mixture::draw(std::size_t part, std::uint64_t seed, std::int64_t epoch,
+                                     std::vector<std::uint32_t>& drawn) const {
+  const Source& source = *parts_[part].source;
+  const auto length = static_cast<std::int64_t>(source.epoch_size());
+  const auto share = static_cast<std::int64_t>(shares_[part]);
+  std::int64_t round = -1;
+  std::vector<std::uint32_t> order;
+  for (std::int64_t at = epoch * share; at < (epoch + 1) * share; ++at) {
+    if (at / length != round) {
+      round = at / length;
+      order = source.epoch_order(mix(seed, part + 1), round);
+    }
+    drawn.push_back(static_cast<std::uint32_t>(first_[part]) +
+                    order[static_cast<std::size_t>(at % length)]);
+  }
+}
+
+ALBEF_DATA_INLINE std::size_t Mixture::part_of(std::size_t index) const {
+  require(index < records_.size(), "mixture: record ", index, " of ", records_.size());
+  const auto after = std::upper_bound(first_.begin(), first_.end(), index);
+  return static_cast<std::size_t>(after - first_.begin()) - 1;
+}
+
+}  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

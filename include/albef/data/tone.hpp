@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/data/image.hpp"
 #include "albef/data/rounding.hpp"
 
@@ -29,24 +30,12 @@ std::uint8_t to_level(T x) {
   return static_cast<std::uint8_t>(std::clamp(x, T(0), T(255)));
 }
 
-inline void apply_tables(ImageSpan image, const std::array<LevelTable, 3>& table) {
-  std::uint8_t* p = image.rgb;
-  for (std::size_t i = 0; i < image.pixels(); ++i, p += 3)
-    for (std::size_t c = 0; c < 3; ++c) p[c] = table[c][p[c]];
-}
-inline void apply_table(ImageSpan image, const LevelTable& table) {
-  for (std::size_t i = 0; i < image.bytes(); ++i) image.rgb[i] = table[image.rgb[i]];
-}
+void apply_tables(ImageSpan image, const std::array<LevelTable, 3>& table);
+void apply_table(ImageSpan image, const LevelTable& table);
 
 /// How many pixels have each level, per channel.
 using Histogram = std::array<std::array<std::uint32_t, 256>, 3>;
-inline Histogram histogram(ImageSpan image) {
-  Histogram counts{};
-  const std::uint8_t* p = image.rgb;
-  for (std::size_t i = 0; i < image.pixels(); ++i, p += 3)
-    for (std::size_t c = 0; c < 3; ++c) ++counts[c][p[c]];
-  return counts;
-}
+Histogram histogram(ImageSpan image);
 
 /// Weights of red, green, blue in the brightness of a pixel.
 template <class T>
@@ -58,7 +47,61 @@ std::array<T, 3> luma_weights(AugmentCompat compat) {
 }  // namespace detail
 
 /// Stretches each channel linearly so that its levels reach from 0 to 255.
-inline void auto_contrast(ImageSpan image, AugmentCompat compat = AugmentCompat::intended) {
+void auto_contrast(ImageSpan image, AugmentCompat compat = AugmentCompat::intended);
+
+/// Spreads the levels of each channel so that all are about equally frequent.
+void equalize(ImageSpan image);
+
+/// Multiplies every level.
+void adjust_brightness(ImageSpan image, double factor);
+
+/// Moves every level away from (factor > 1) or towards the mean brightness of the picture.
+void adjust_contrast(ImageSpan image, double factor,
+                     AugmentCompat compat = AugmentCompat::intended);
+
+/// Moves every pixel away from (factor > 1) or towards the grey of its own brightness.
+void adjust_color(ImageSpan image, double factor, AugmentCompat compat = AugmentCompat::intended);
+
+/// Inverts the levels from `threshold` on.
+void solarize(ImageSpan image, int threshold);
+
+/// Keeps the upper `bits` bits (0..8) of every level.
+void posterize(ImageSpan image, int bits);
+
+/// Moves every pixel away from (factor > 1) or towards its smoothed value, the 3 x 3 filter
+/// (1 1 1; 1 5 1; 1 1 1) / 13. The one-pixel border is left as it is. `source` is a work buffer.
+void sharpen(ImageSpan image, double factor, std::vector<std::uint8_t>& source,
+             AugmentCompat compat = AugmentCompat::intended);
+
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE void apply_tables(ImageSpan image, const std::array<LevelTable, 3>& table) {
+  std::uint8_t* p = image.rgb;
+  for (std::size_t i = 0; i < image.pixels(); ++i, p += 3)
+    for (std::size_t c = 0; c < 3; ++c) p[c] = table[c][p[c]];
+}
+
+ALBEF_DATA_INLINE void apply_table(ImageSpan image, const LevelTable& table) {
+  for (std::size_t i = 0; i < image.bytes(); ++i) image.rgb[i] = table[image.rgb[i]];
+}
+
+ALBEF_DATA_INLINE Histogram histogram(ImageSpan image) {
+  Histogram counts{};
+  const std::uint8_t* p = image.rgb;
+  for (std::size_t i = 0; i < image.pixels(); ++i, p += 3)
+    for (std::size_t c = 0; c < 3; ++c) ++counts[c][p[c]];
+  return counts;
+}
+
+}  // namespace albef::detail
+
+namespace albef {
+
+ALBEF_DATA_INLINE void auto_contrast(ImageSpan image, AugmentCompat compat) {
   const auto counts = detail::histogram(image);
   std::array<detail::LevelTable, 3> table;
   for (std::size_t c = 0; c < 3; ++c) {
@@ -74,8 +117,7 @@ inline void auto_contrast(ImageSpan image, AugmentCompat compat = AugmentCompat:
   detail::apply_tables(image, table);
 }
 
-/// Spreads the levels of each channel so that all are about equally frequent.
-inline void equalize(ImageSpan image) {
+ALBEF_DATA_INLINE void equalize(ImageSpan image) {
   const auto counts = detail::histogram(image);
   std::array<detail::LevelTable, 3> table;
   for (std::size_t c = 0; c < 3; ++c) {
@@ -92,17 +134,14 @@ inline void equalize(ImageSpan image) {
   detail::apply_tables(image, table);
 }
 
-/// Multiplies every level.
-inline void adjust_brightness(ImageSpan image, double factor) {
+ALBEF_DATA_INLINE void adjust_brightness(ImageSpan image, double factor) {
   detail::LevelTable table;
   for (std::size_t v = 0; v < 256; ++v)
     table[v] = detail::to_level(static_cast<float>(v) * static_cast<float>(factor));
   detail::apply_table(image, table);
 }
 
-/// Moves every level away from (factor > 1) or towards the mean brightness of the picture.
-inline void adjust_contrast(ImageSpan image, double factor,
-                            AugmentCompat compat = AugmentCompat::intended) {
+ALBEF_DATA_INLINE void adjust_contrast(ImageSpan image, double factor, AugmentCompat compat) {
   if (image.pixels() == 0) return;
   const auto weights = detail::luma_weights<double>(compat);
   std::array<std::uint64_t, 3> sums{};
@@ -117,9 +156,7 @@ inline void adjust_contrast(ImageSpan image, double factor,
   detail::apply_table(image, table);
 }
 
-/// Moves every pixel away from (factor > 1) or towards the grey of its own brightness.
-inline void adjust_color(ImageSpan image, double factor,
-                         AugmentCompat compat = AugmentCompat::intended) {
+ALBEF_DATA_INLINE void adjust_color(ImageSpan image, double factor, AugmentCompat compat) {
   const auto weights = detail::luma_weights<float>(compat);
   const auto f = static_cast<float>(factor);
   std::array<std::array<double, 3>, 3> matrix;  // [from][to], rounded to float
@@ -141,23 +178,19 @@ inline void adjust_color(ImageSpan image, double factor,
   }
 }
 
-/// Inverts the levels from `threshold` on.
-inline void solarize(ImageSpan image, int threshold) {
+ALBEF_DATA_INLINE void solarize(ImageSpan image, int threshold) {
   for (std::size_t i = 0; i < image.bytes(); ++i)
     if (image.rgb[i] >= threshold) image.rgb[i] = static_cast<std::uint8_t>(255 - image.rgb[i]);
 }
 
-/// Keeps the upper `bits` bits (0..8) of every level.
-inline void posterize(ImageSpan image, int bits) {
+ALBEF_DATA_INLINE void posterize(ImageSpan image, int bits) {
   require(bits >= 0 && bits <= 8, "[posterize] got ", bits, " bits, expected 0 to 8");
   const auto mask = static_cast<std::uint8_t>(255 << (8 - bits));
   for (std::size_t i = 0; i < image.bytes(); ++i) image.rgb[i] &= mask;
 }
 
-/// Moves every pixel away from (factor > 1) or towards its smoothed value, the 3 x 3 filter
-/// (1 1 1; 1 5 1; 1 1 1) / 13. The one-pixel border is left as it is. `source` is a work buffer.
-inline void sharpen(ImageSpan image, double factor, std::vector<std::uint8_t>& source,
-                    AugmentCompat compat = AugmentCompat::intended) {
+ALBEF_DATA_INLINE void sharpen(ImageSpan image, double factor, std::vector<std::uint8_t>& source,
+                               AugmentCompat compat) {
   if (factor == 1 || image.width < 3 || image.height < 3) return;
   source.assign(image.rgb, image.rgb + image.bytes());
   std::array<float, 511> scaled;  // factor * (pixel - smooth), each product rounded by itself
@@ -181,3 +214,4 @@ inline void sharpen(ImageSpan image, double factor, std::vector<std::uint8_t>& s
 }
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/data/answers.hpp"
 #include "albef/data/batch_loader.hpp"
@@ -39,55 +40,20 @@ struct VqaRecord {
 /// missing. What is wrong with a file or record is reported as JsonRecords says.
 class VqaSet {
  public:
-  explicit VqaSet(const std::vector<std::string>& files, const AnnotationOptions& options = {})
-      : records_(files, options, parse) {}
-  explicit VqaSet(const std::string& file, const AnnotationOptions& options = {})
-      : VqaSet(std::vector<std::string>{file}, options) {}
+  explicit VqaSet(const std::vector<std::string>& files, const AnnotationOptions& options = {});
+  explicit VqaSet(const std::string& file, const AnnotationOptions& options = {});
 
   std::size_t size() const { return records_.size(); }
   const VqaRecord& operator[](std::size_t index) const { return records_[index]; }
   std::string describe(std::size_t index) const { return records_.describe(index); }
-  void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const {
-    records_.read_image(index, records_[index].key, bytes);
-  }
+  void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const;
 
   /// Throws Error naming the first record that has answers but none that is in the list, so that no
   /// ranking of the list can be right.
-  void check_answers(const AnswerList& list) const {
-    for (std::size_t i = 0; i < size(); ++i) {
-      const auto& answers = records_[i].answers;
-      const bool known = std::any_of(answers.begin(), answers.end(), [&](const std::string& a) {
-        return list.find(a).has_value();
-      });
-      if (!answers.empty() && !known)
-        fail(describe(i), ": field 'answer': '", answers.front(), "' is not among the ",
-             list.size(), " answers of ", list.name());
-    }
-  }
+  void check_answers(const AnswerList& list) const;
 
  private:
-  static void parse(const detail::JsonFields& fields, VqaRecord& record) {
-    record.key = fields.text("image");
-    record.question = fields.text("question");
-    if (fields.has("question_id")) record.question_id = fields.id("question_id");
-    const std::string origin = fields.has("dataset") ? fields.text("dataset") : "vqa";
-    require(origin == "vqa" || origin == "vg", "field 'dataset' is '", origin,
-            "', expected 'vqa' or 'vg'");
-    record.fields = fields.others({"image", "question", "question_id", "dataset", "answer"});
-    if (!fields.has("answer")) return;
-    const std::vector<std::string> all = fields.texts("answer");
-    for (const std::string& answer : all) {
-      require(!answer.empty(), "field 'answer' has an empty answer");
-      const auto known = std::find(record.answers.begin(), record.answers.end(), answer);
-      const float share = origin == "vqa" ? 1.0f / static_cast<float>(all.size()) : 0.5f;
-      if (known == record.answers.end()) {
-        record.answers.push_back(answer);
-        record.weights.push_back(share);
-      } else if (origin == "vqa") {
-        record.weights[static_cast<std::size_t>(known - record.answers.begin())] += share;
-      }
-    }
-  }
+  static void parse(const detail::JsonFields& fields, VqaRecord& record);
 
   JsonRecords<VqaRecord> records_;
 };
@@ -107,50 +73,15 @@ class VqaFeed : public Feed<VqaBatch> {
                  [this](std::size_t i) { return std::array{(*set_)[i].key}; }) {}
 
   std::size_t size() const override { return set_->size(); }
-  std::vector<std::uint32_t> epoch_order(std::uint64_t seed, std::int64_t epoch) const override {
-    return options_.by_picture ? numbers_.grouped_order(seed, epoch)
-                               : Feed::epoch_order(seed, epoch);
-  }
+  std::vector<std::uint32_t> epoch_order(std::uint64_t seed, std::int64_t epoch) const override;
 
-  void begin(VqaBatch& batch) const override {
-    clear_pictures(batch, transform_.size());
-    batch.image_of.resize(static_cast<std::size_t>(batch.size));
-    batch.text.clear();
-    batch.answers.clear();
-    batch.answer_counts.clear();
-    batch.weights.clear();
-  }
+  void begin(VqaBatch& batch) const override;
 
   void add(std::size_t index, int row, RandomStream& random, SampleBuffers& buffers,
-           VqaBatch& batch) const override {
-    const VqaRecord& record = (*set_)[index];
-    try {
-      require(record.error.empty(), record.error);
-      const std::string question = pre_question(record.question, options_.max_words);
-      require(says_something(question), "field 'question' is empty after clean-up");
-      require(!record.answers.empty() || !answers_required_, "field 'answer' is missing");
-      tokenizer_.encode(question, options_.encode, buffers.ids);
-    } catch (const Error& error) { fail(set_->describe(index), ": ", error.what()); }
-
-    batch.image_of[static_cast<std::size_t>(row)] =
-        share_picture(batch, numbers_(index), transform_, random, buffers.transform, [&] {
-          set_->read_image(index, buffers.bytes);
-          return detail::decode_record(*set_, index, record.key, buffers.bytes, options_.decode);
-        });
-    batch.text.add(buffers.ids);
-    for (const std::string& answer : record.answers) {
-      tokenizer_.encode(answer, answer_encoding, buffers.ids);
-      batch.answers.add(buffers.ids);
-    }
-    batch.answer_counts.push_back(static_cast<std::int32_t>(record.answers.size()));
-    batch.weights.insert(batch.weights.end(), record.weights.begin(), record.weights.end());
-  }
+           VqaBatch& batch) const override;
 
  private:
-  static const VqaSet& checked(const std::shared_ptr<const VqaSet>& set) {
-    require(set != nullptr, "loader: no questions given");
-    return *set;
-  }
+  static const VqaSet& checked(const std::shared_ptr<const VqaSet>& set);
 
   std::shared_ptr<const VqaSet> set_;
   const WordPiece& tokenizer_;
@@ -174,3 +105,106 @@ class VqaLoader : public BatchLoader<VqaBatch> {
 };
 
 }  // namespace albef
+
+#ifdef ALBEF_DATA_COMPILED
+namespace albef {
+extern template class BatchLoader<VqaBatch>;
+}  // namespace albef
+#endif
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef {
+
+ALBEF_DATA_INLINE VqaSet::VqaSet(const std::vector<std::string>& files,
+                                 const AnnotationOptions& options)
+    : records_(files, options, parse) {}
+
+ALBEF_DATA_INLINE VqaSet::VqaSet(const std::string& file, const AnnotationOptions& options)
+    : VqaSet(std::vector<std::string>{file}, options) {}
+
+ALBEF_DATA_INLINE void VqaSet::read_image(std::size_t index,
+                                          std::vector<std::uint8_t>& bytes) const {
+  records_.read_image(index, records_[index].key, bytes);
+}
+
+ALBEF_DATA_INLINE void VqaSet::check_answers(const AnswerList& list) const {
+  for (std::size_t i = 0; i < size(); ++i) {
+    const auto& answers = records_[i].answers;
+    const bool known = std::any_of(answers.begin(), answers.end(),
+                                   [&](const std::string& a) { return list.find(a).has_value(); });
+    if (!answers.empty() && !known)
+      fail(describe(i), ": field 'answer': '", answers.front(), "' is not among the ", list.size(),
+           " answers of ", list.name());
+  }
+}
+
+ALBEF_DATA_INLINE void VqaSet::parse(const detail::JsonFields& fields, VqaRecord& record) {
+  record.key = fields.text("image");
+  record.question = fields.text("question");
+  if (fields.has("question_id")) record.question_id = fields.id("question_id");
+  const std::string origin = fields.has("dataset") ? fields.text("dataset") : "vqa";
+  require(origin == "vqa" || origin == "vg", "field 'dataset' is '", origin,
+          "', expected 'vqa' or 'vg'");
+  record.fields = fields.others({"image", "question", "question_id", "dataset", "answer"});
+  if (!fields.has("answer")) return;
+  const std::vector<std::string> all = fields.texts("answer");
+  for (const std::string& answer : all) {
+    require(!answer.empty(), "field 'answer' has an empty answer");
+    const auto known = std::find(record.answers.begin(), record.answers.end(), answer);
+    const float share = origin == "vqa" ? 1.0f / static_cast<float>(all.size()) : 0.5f;
+    if (known == record.answers.end()) {
+      record.answers.push_back(answer);
+      record.weights.push_back(share);
+    } else if (origin == "vqa") {
+      record.weights[static_cast<std::size_t>(known - record.answers.begin())] += share;
+    }
+  }
+}
+
+ALBEF_DATA_INLINE std::vector<std::uint32_t> VqaFeed::epoch_order(std::uint64_t seed,
+                                                                  std::int64_t epoch) const {
+  return options_.by_picture ? numbers_.grouped_order(seed, epoch) : Feed::epoch_order(seed, epoch);
+}
+
+ALBEF_DATA_INLINE void VqaFeed::begin(VqaBatch& batch) const {
+  clear_pictures(batch, transform_.size());
+  batch.image_of.resize(static_cast<std::size_t>(batch.size));
+  batch.text.clear();
+  batch.answers.clear();
+  batch.answer_counts.clear();
+  batch.weights.clear();
+}
+
+ALBEF_DATA_INLINE void VqaFeed::add(std::size_t index, int row, RandomStream& random,
+                                    SampleBuffers& buffers, VqaBatch& batch) const {
+  const VqaRecord& record = (*set_)[index];
+  try {
+    require(record.error.empty(), record.error);
+    const std::string question = pre_question(record.question, options_.max_words);
+    require(says_something(question), "field 'question' is empty after clean-up");
+    require(!record.answers.empty() || !answers_required_, "field 'answer' is missing");
+    tokenizer_.encode(question, options_.encode, buffers.ids);
+  } catch (const Error& error) { fail(set_->describe(index), ": ", error.what()); }
+
+  batch.image_of[static_cast<std::size_t>(row)] =
+      share_picture(batch, numbers_(index), transform_, random, buffers.transform, [&] {
+        set_->read_image(index, buffers.bytes);
+        return detail::decode_record(*set_, index, record.key, buffers.bytes, options_.decode);
+      });
+  batch.text.add(buffers.ids);
+  for (const std::string& answer : record.answers) {
+    tokenizer_.encode(answer, answer_encoding, buffers.ids);
+    batch.answers.add(buffers.ids);
+  }
+  batch.answer_counts.push_back(static_cast<std::int32_t>(record.answers.size()));
+  batch.weights.insert(batch.weights.end(), record.weights.begin(), record.weights.end());
+}
+
+ALBEF_DATA_INLINE const VqaSet& VqaFeed::checked(const std::shared_ptr<const VqaSet>& set) {
+  require(set != nullptr, "loader: no questions given");
+  return *set;
+}
+
+}  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

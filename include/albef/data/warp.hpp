@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/data/image.hpp"
 #include "albef/data/rounding.hpp"
 
@@ -27,28 +28,14 @@ inline AffineMap shear_x_map(double factor) { return {1, static_cast<float>(fact
 /// y' = y + factor * x.
 inline AffineMap shear_y_map(double factor) { return {1, 0, 0, static_cast<float>(factor), 1, 0}; }
 /// Moves the picture by (-dx, -dy) pixels: a positive offset shifts it to the left or upwards.
-inline AffineMap translate_map(double dx, double dy) {
-  return {1, 0, -static_cast<float>(dx), 0, 1, -static_cast<float>(dy)};
-}
+AffineMap translate_map(double dx, double dy);
 /// Turns counter-clockwise about (width / 2, height / 2).
-inline AffineMap rotate_map(double degrees, int width, int height) {
-  using detail::rounded;
-  const double angle = degrees * (3.1415926535897932384626433832795 / 180);
-  const double c = std::cos(angle), s = std::sin(angle), x = width / 2.0, y = height / 2.0;
-  return {c,  s, rounded((1 - c) * x) - rounded(s * y),
-          -s, c, rounded(s * x) + rounded((1 - c) * y)};
-}
+AffineMap rotate_map(double degrees, int width, int height);
 
 namespace detail {
 
 /// The map from result to source; all zero if there is none.
-inline AffineMap inverse(const AffineMap& m) {
-  const double determinant = rounded(m[0] * m[4]) - rounded(m[1] * m[3]);
-  const double d = determinant != 0 ? 1 / determinant : 0;
-  const double a = m[4] * d, b = m[1] * -d, c = m[3] * -d, e = m[0] * d;
-  return {a, b, rounded(-a * m[2]) - rounded(b * m[5]),
-          c, e, rounded(-c * m[2]) - rounded(e * m[5])};
-}
+AffineMap inverse(const AffineMap& m);
 
 /// Nearest integer, ties to even; clamped, so that absurd maps stay defined.
 inline int to_fixed(double x) { return static_cast<int>(std::nearbyint(std::clamp(x, -1e9, 1e9))); }
@@ -57,8 +44,45 @@ inline int to_fixed(double x) { return static_cast<int>(std::nearbyint(std::clam
 
 /// Replaces the picture by its image under `map`, of the same size. `source` is a work buffer.
 /// Every corner pixel outside the picture counts as `fill`.
-inline void warp_affine(ImageSpan image, const AffineMap& map, std::vector<std::uint8_t>& source,
-                        Rgb fill = fill_gray) {
+void warp_affine(ImageSpan image, const AffineMap& map, std::vector<std::uint8_t>& source,
+                 Rgb fill = fill_gray);
+
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef {
+
+ALBEF_DATA_INLINE AffineMap translate_map(double dx, double dy) {
+  return {1, 0, -static_cast<float>(dx), 0, 1, -static_cast<float>(dy)};
+}
+
+ALBEF_DATA_INLINE AffineMap rotate_map(double degrees, int width, int height) {
+  using detail::rounded;
+  const double angle = degrees * (3.1415926535897932384626433832795 / 180);
+  const double c = std::cos(angle), s = std::sin(angle), x = width / 2.0, y = height / 2.0;
+  return {c,  s, rounded((1 - c) * x) - rounded(s * y),
+          -s, c, rounded(s * x) + rounded((1 - c) * y)};
+}
+
+}  // namespace albef
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE AffineMap inverse(const AffineMap& m) {
+  const double determinant = rounded(m[0] * m[4]) - rounded(m[1] * m[3]);
+  const double d = determinant != 0 ? 1 / determinant : 0;
+  const double a = m[4] * d, b = m[1] * -d, c = m[3] * -d, e = m[0] * d;
+  return {a, b, rounded(-a * m[2]) - rounded(b * m[5]),
+          c, e, rounded(-c * m[2]) - rounded(e * m[5])};
+}
+
+}  // namespace albef::detail
+
+namespace albef {
+
+ALBEF_DATA_INLINE void warp_affine(ImageSpan image, const AffineMap& map,
+                                   std::vector<std::uint8_t>& source, Rgb fill) {
   constexpr int scale_bits = 10, position_bits = 5, one = 1 << position_bits;  // 1/1024 and 1/32
   constexpr int half = 1 << (scale_bits - position_bits - 1);
   const AffineMap m = detail::inverse(map);
@@ -111,3 +135,4 @@ inline void warp_affine(ImageSpan image, const AffineMap& map, std::vector<std::
 }
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

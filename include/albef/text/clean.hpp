@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/text/unicode.hpp"
 
@@ -13,7 +14,35 @@ namespace albef {
 namespace detail {
 
 // Lower case, without the characters ,.'!?"()*#:;~ and with '-' and '/' as spaces.
-inline std::string lower_without_marks(std::string_view text) {
+std::string lower_without_marks(std::string_view text);
+
+// Every run of two or more white space characters becomes one space.
+std::string collapse_spaces(std::string_view text);
+
+inline void strip_right(std::string& text, char c) { text.resize(text.find_last_not_of(c) + 1); }
+
+// Cuts the text after its first `max_words` words, where words are what single spaces separate.
+void keep_words(std::string& text, int max_words);
+
+}  // namespace detail
+
+/// `pre_caption` of the official code: lower case, punctuation removed, '-' and '/' as spaces,
+/// "<person>" as "person", white space collapsed, at most `max_words` words.
+/// Error (byte offset) if `text` is not UTF-8.
+std::string pre_caption(std::string_view text, int max_words = 30);
+
+/// `pre_question` of the official code: as pre_caption, but inner and leading white space stays (so
+/// empty words count) and "<person>" is kept. The official data sets use 30 words in training and
+/// 50 in tests. Error (byte offset) if `text` is not UTF-8.
+std::string pre_question(std::string_view text, int max_words = 30);
+
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE std::string lower_without_marks(std::string_view text) {
   std::string out;
   for (const char c : lower(text)) {
     if (std::string_view(",.'!?\"()*#:;~").find(c) != std::string_view::npos) continue;
@@ -22,8 +51,7 @@ inline std::string lower_without_marks(std::string_view text) {
   return out;
 }
 
-// Every run of two or more white space characters becomes one space.
-inline std::string collapse_spaces(std::string_view text) {
+ALBEF_DATA_INLINE std::string collapse_spaces(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size();) {
     const std::size_t begin = i;
@@ -40,22 +68,18 @@ inline std::string collapse_spaces(std::string_view text) {
   return out;
 }
 
-inline void strip_right(std::string& text, char c) { text.resize(text.find_last_not_of(c) + 1); }
-
-// Cuts the text after its first `max_words` words, where words are what single spaces separate.
-inline void keep_words(std::string& text, int max_words) {
+ALBEF_DATA_INLINE void keep_words(std::string& text, int max_words) {
   require(max_words > 0, "[text] max_words is ", max_words, ", expected at least 1");
   std::size_t space = text.find(' ');
   while (space != std::string::npos && --max_words > 0) space = text.find(' ', space + 1);
   if (space != std::string::npos) text.resize(space);
 }
 
-}  // namespace detail
+}  // namespace albef::detail
 
-/// `pre_caption` of the official code: lower case, punctuation removed, '-' and '/' as spaces,
-/// "<person>" as "person", white space collapsed, at most `max_words` words.
-/// Error (byte offset) if `text` is not UTF-8.
-inline std::string pre_caption(std::string_view text, int max_words = 30) {
+namespace albef {
+
+ALBEF_DATA_INLINE std::string pre_caption(std::string_view text, int max_words) {
   std::string out = detail::lower_without_marks(text);
   constexpr std::string_view person = "<person>";
   for (std::size_t at = out.find(person); at != std::string::npos; at = out.find(person, at))
@@ -68,10 +92,7 @@ inline std::string pre_caption(std::string_view text, int max_words = 30) {
   return out;
 }
 
-/// `pre_question` of the official code: as pre_caption, but inner and leading white space stays (so
-/// empty words count) and "<person>" is kept. The official data sets use 30 words in training and
-/// 50 in tests. Error (byte offset) if `text` is not UTF-8.
-inline std::string pre_question(std::string_view text, int max_words = 30) {
+ALBEF_DATA_INLINE std::string pre_question(std::string_view text, int max_words) {
   std::string out = detail::lower_without_marks(text);
   detail::strip_right(out, ' ');
   detail::keep_words(out, max_words);
@@ -79,3 +100,4 @@ inline std::string pre_question(std::string_view text, int max_words = 30) {
 }
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

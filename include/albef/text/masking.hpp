@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/core/rng.hpp"
 #include "albef/text/batch.hpp"
@@ -44,15 +45,41 @@ struct MaskDraws {
 };
 
 namespace detail {
-inline bool maskable(std::int32_t id, const MaskingOptions& options) {
-  return id != options.pad_id && id != options.cls_id;
-}
+bool maskable(std::int32_t id, const MaskingOptions& options);
 }  // namespace detail
 
 /// Draws for a batch: four words of the stream per packed row, and one more if `ensure_one` has to
 /// choose a position.
-inline void draw_masks(const TextBatch& text, const MaskingOptions& options, RandomStream& stream,
-                       MaskDraws& out) {
+void draw_masks(const TextBatch& text, const MaskingOptions& options, RandomStream& stream,
+                MaskDraws& out);
+
+/// Applies given draws. Error if their number is not that of the batch's tokens.
+void apply_mask(const TextBatch& text, const MaskDraws& draws, const MaskingOptions& options,
+                MaskedText& out);
+
+/// Draws and applies; `draws` is working memory, kept by the caller for reuse.
+void mask_tokens(const TextBatch& text, const MaskingOptions& options, RandomStream& stream,
+                 MaskDraws& draws, MaskedText& out);
+
+/// The same as a new batch.
+MaskedText mask_tokens(const TextBatch& text, const MaskingOptions& options, RandomStream& stream);
+
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE bool maskable(std::int32_t id, const MaskingOptions& options) {
+  return id != options.pad_id && id != options.cls_id;
+}
+
+}  // namespace albef::detail
+
+namespace albef {
+
+ALBEF_DATA_INLINE void draw_masks(const TextBatch& text, const MaskingOptions& options,
+                                  RandomStream& stream, MaskDraws& out) {
   require(options.vocab_size > 0, "[masking] vocab_size is ", options.vocab_size);
   const std::size_t rows = text.ids.size();
   out.mask.resize(rows);
@@ -79,9 +106,8 @@ inline void draw_masks(const TextBatch& text, const MaskingOptions& options, Ran
   }
 }
 
-/// Applies given draws. Error if their number is not that of the batch's tokens.
-inline void apply_mask(const TextBatch& text, const MaskDraws& draws, const MaskingOptions& options,
-                       MaskedText& out) {
+ALBEF_DATA_INLINE void apply_mask(const TextBatch& text, const MaskDraws& draws,
+                                  const MaskingOptions& options, MaskedText& out) {
   const std::size_t tokens = text.ids.size();
   require(draws.mask.size() == tokens && draws.replace.size() == tokens &&
               draws.random.size() == tokens && draws.words.size() == tokens,
@@ -107,16 +133,14 @@ inline void apply_mask(const TextBatch& text, const MaskDraws& draws, const Mask
   }
 }
 
-/// Draws and applies; `draws` is working memory, kept by the caller for reuse.
-inline void mask_tokens(const TextBatch& text, const MaskingOptions& options, RandomStream& stream,
-                        MaskDraws& draws, MaskedText& out) {
+ALBEF_DATA_INLINE void mask_tokens(const TextBatch& text, const MaskingOptions& options,
+                                   RandomStream& stream, MaskDraws& draws, MaskedText& out) {
   draw_masks(text, options, stream, draws);
   apply_mask(text, draws, options, out);
 }
 
-/// The same as a new batch.
-inline MaskedText mask_tokens(const TextBatch& text, const MaskingOptions& options,
-                              RandomStream& stream) {
+ALBEF_DATA_INLINE MaskedText mask_tokens(const TextBatch& text, const MaskingOptions& options,
+                                         RandomStream& stream) {
   MaskDraws draws;
   MaskedText out;
   mask_tokens(text, options, stream, draws, out);
@@ -124,3 +148,4 @@ inline MaskedText mask_tokens(const TextBatch& text, const MaskingOptions& optio
 }
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

@@ -2,24 +2,34 @@
 #pragma once
 
 #include <cstddef>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/core/file.hpp"
 #include "albef/text/wordpiece.hpp"
 
 namespace albef {
-namespace detail {
+/// Reads a tokeniser: Hugging Face's tokenizer.json if the name ends with ".json" (a WordPiece
+/// model with BERT's normaliser, whose options are taken over), otherwise a vocab.txt. Errors name
+/// the file and what was expected.
+WordPiece load_wordpiece(const std::string& path);
 
-inline std::string json_type(const nlohmann::json& parent, const char* member) {
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+#include <nlohmann/json.hpp>
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE std::string json_type(const nlohmann::json& parent, const char* member) {
   const auto found = parent.find(member);
   return found != parent.end() && found->is_object() ? found->value("type", "?") : "none";
 }
 
-inline WordPiece read_tokenizer_json(const std::string& path) {
+ALBEF_DATA_INLINE WordPiece read_tokenizer_json(const std::string& path) {
   const auto root = nlohmann::json::parse(read_file(path));
   const auto expect = [&](const char* member, const char* type) -> const nlohmann::json& {
     const std::string found = json_type(root, member);
@@ -60,12 +70,11 @@ inline WordPiece read_tokenizer_json(const std::string& path) {
   return tokenizer;
 }
 
-}  // namespace detail
+}  // namespace albef::detail
 
-/// Reads a tokeniser: Hugging Face's tokenizer.json if the name ends with ".json" (a WordPiece
-/// model with BERT's normaliser, whose options are taken over), otherwise a vocab.txt. Errors name
-/// the file and what was expected.
-inline WordPiece load_wordpiece(const std::string& path) {
+namespace albef {
+
+ALBEF_DATA_INLINE WordPiece load_wordpiece(const std::string& path) {
   if (!path.ends_with(".json")) return WordPiece::from_file(path);
   try {
     return detail::read_tokenizer_json(path);
@@ -73,3 +82,4 @@ inline WordPiece load_wordpiece(const std::string& path) {
 }
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

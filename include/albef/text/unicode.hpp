@@ -2,18 +2,17 @@
 // those of Python's str, because the reference tokeniser and caption clean-up are Python programs.
 #pragma once
 
-#include <utf8proc.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 
 namespace albef::detail {
 
-using CodePoint = utf8proc_int32_t;
+using CodePoint = std::int32_t;
 
 constexpr bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
 constexpr char ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
@@ -23,51 +22,19 @@ constexpr bool is_utf8_tail(char c) { return (static_cast<unsigned char>(c) & 0x
 
 /// Decodes the code point at byte `position` and moves `position` past it. Bytes that are not UTF-8
 /// (also overlong forms and surrogates) are an Error that names the byte offset.
-inline CodePoint next_code_point(std::string_view text, std::size_t& position) {
-  CodePoint code = -1;
-  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + position;
-  const auto left = static_cast<utf8proc_ssize_t>(text.size() - position);
-  const utf8proc_ssize_t length = utf8proc_iterate(bytes, left, &code);
-  require(length > 0, "[text] invalid UTF-8 at byte ", position);
-  position += static_cast<std::size_t>(length);
-  return code;
-}
+CodePoint next_code_point(std::string_view text, std::size_t& position);
 
-inline bool is_utf8(std::string_view text) {
-  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-  const auto* end = bytes + text.size();
-  while (bytes < end) {
-    CodePoint code = -1;
-    const utf8proc_ssize_t length = utf8proc_iterate(bytes, end - bytes, &code);
-    if (length <= 0) return false;
-    bytes += length;
-  }
-  return true;
-}
+bool is_utf8(std::string_view text);
 
-inline void append_utf8(std::string& out, CodePoint code) {
-  utf8proc_uint8_t bytes[4];
-  const utf8proc_ssize_t length = utf8proc_encode_char(code, bytes);
-  out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(length));
-}
+void append_utf8(std::string& out, CodePoint code);
 
 /// Categories Cc, Cf, Cn, Co, Cs; '\t', '\n' and '\r' are among them.
-inline bool is_other(CodePoint code) {
-  const auto category = utf8proc_category(code);
-  return category == UTF8PROC_CATEGORY_CN || (category >= UTF8PROC_CATEGORY_CC);
-}
+bool is_other(CodePoint code);
 
-inline bool is_ascii_punctuation(char c) {
-  return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
-         (c >= 123 && c <= 126);
-}
+bool is_ascii_punctuation(char c);
 
 /// What BERT splits off as punctuation: category P*, and every ASCII symbol such as '$' or '+'.
-inline bool is_punctuation(CodePoint code) {
-  if (code < 0x80) return is_ascii_punctuation(static_cast<char>(code));
-  const auto category = utf8proc_category(code);
-  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
-}
+bool is_punctuation(CodePoint code);
 
 /// The Chinese character blocks as BERT defines them (not kana, not Hangul).
 constexpr bool is_cjk(CodePoint c) {
@@ -84,6 +51,61 @@ constexpr bool is_python_space(CodePoint c) {
          c == 0x205F || c == 0x3000;
 }
 
+/// Python's str.lower: each code point on its own, except that a capital sigma at the end of a word
+/// becomes the final form U+03C2. Error (byte offset) if `text` is not UTF-8.
+std::string lower(std::string_view text);
+
+}  // namespace albef::detail
+
+#if ALBEF_DATA_DEFINITIONS
+#include <utf8proc.h>
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE CodePoint next_code_point(std::string_view text, std::size_t& position) {
+  CodePoint code = -1;
+  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + position;
+  const auto left = static_cast<utf8proc_ssize_t>(text.size() - position);
+  const utf8proc_ssize_t length = utf8proc_iterate(bytes, left, &code);
+  require(length > 0, "[text] invalid UTF-8 at byte ", position);
+  position += static_cast<std::size_t>(length);
+  return code;
+}
+
+ALBEF_DATA_INLINE bool is_utf8(std::string_view text) {
+  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
+  const auto* end = bytes + text.size();
+  while (bytes < end) {
+    CodePoint code = -1;
+    const utf8proc_ssize_t length = utf8proc_iterate(bytes, end - bytes, &code);
+    if (length <= 0) return false;
+    bytes += length;
+  }
+  return true;
+}
+
+ALBEF_DATA_INLINE void append_utf8(std::string& out, CodePoint code) {
+  utf8proc_uint8_t bytes[4];
+  const utf8proc_ssize_t length = utf8proc_encode_char(code, bytes);
+  out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(length));
+}
+
+ALBEF_DATA_INLINE bool is_other(CodePoint code) {
+  const auto category = utf8proc_category(code);
+  return category == UTF8PROC_CATEGORY_CN || (category >= UTF8PROC_CATEGORY_CC);
+}
+
+ALBEF_DATA_INLINE bool is_ascii_punctuation(char c) {
+  return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
+         (c >= 123 && c <= 126);
+}
+
+ALBEF_DATA_INLINE bool is_punctuation(CodePoint code) {
+  if (code < 0x80) return is_ascii_punctuation(static_cast<char>(code));
+  const auto category = utf8proc_category(code);
+  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+}
+
 /// Calls f with the lower-case form of one code point: one code point, except for U+0130, whose
 /// form is "i" and a combining dot.
 template <class F>
@@ -97,7 +119,7 @@ void lower_code_point(CodePoint code, F&& f) {
 }
 
 // Unicode's Case_Ignorable: passed over in the search for the letters around a sigma.
-inline bool is_case_ignorable(CodePoint c) {
+ALBEF_DATA_INLINE bool is_case_ignorable(CodePoint c) {
   switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_ME:
@@ -133,7 +155,7 @@ inline bool is_case_ignorable(CodePoint c) {
 }
 
 // Unicode's Cased, for code points that are not Case_Ignorable.
-inline bool is_cased(CodePoint c) {
+ALBEF_DATA_INLINE bool is_cased(CodePoint c) {
   switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
@@ -147,9 +169,7 @@ inline bool is_cased(CodePoint c) {
          (c >= 0x1F170 && c <= 0x1F189);
 }
 
-/// Python's str.lower: each code point on its own, except that a capital sigma at the end of a word
-/// becomes the final form U+03C2. Error (byte offset) if `text` is not UTF-8.
-inline std::string lower(std::string_view text) {
+ALBEF_DATA_INLINE std::string lower(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   bool after_cased = false;
@@ -179,3 +199,4 @@ inline std::string lower(std::string_view text) {
 }
 
 }  // namespace albef::detail
+#endif  // ALBEF_DATA_DEFINITIONS

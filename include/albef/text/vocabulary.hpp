@@ -4,17 +4,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <queue>
 #include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/text/word_splitter.hpp"
 
@@ -34,8 +30,35 @@ struct CountedWord {
 };
 
 // The distinct words of the captions; most frequent first, then by bytes.
-inline std::vector<CountedWord> count_words(std::span<const std::string> captions,
-                                            const TextNormalization& options) {
+std::vector<CountedWord> count_words(std::span<const std::string> captions,
+                                     const TextNormalization& options);
+
+}  // namespace detail
+
+/// Learns at most `size` tokens, for WordPiece::from_vocab. The same captions give the same tokens.
+///
+/// Order: [PAD] [UNK] [CLS] [SEP] [MASK]; every character seen, as the start (c) and inside (##c)
+/// of a word, so that no word over this alphabet is unknown; then whole words, the most frequent
+/// first, if there is room for all of them, and otherwise pieces found by merging the most frequent
+/// pairs of neighbours (as Hugging Face's WordPiece trainer does). If even the alphabet does not
+/// fit, its most frequent characters are kept. Error if `size` is less than 6 or a caption is not
+/// UTF-8.
+std::vector<std::string> learn_vocabulary(std::span<const std::string> captions, int size,
+                                          const VocabularyOptions& options = {});
+
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+#include <map>
+#include <queue>
+#include <tuple>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE std::vector<CountedWord> count_words(std::span<const std::string> captions,
+                                                       const TextNormalization& options) {
   std::unordered_map<std::string, std::int64_t> counts;
   std::string words;
   for (const std::string& caption : captions) {
@@ -54,8 +77,9 @@ inline std::vector<CountedWord> count_words(std::span<const std::string> caption
 
 // The characters of the words: c, and ##c unless c only occurs as a word of its own (punctuation,
 // Chinese). If they need more than `room` tokens, the most frequent ones.
-inline std::vector<std::string> alphabet(const std::vector<CountedWord>& words,
-                                         const TextNormalization& options, std::size_t room) {
+ALBEF_DATA_INLINE std::vector<std::string> alphabet(const std::vector<CountedWord>& words,
+                                                    const TextNormalization& options,
+                                                    std::size_t room) {
   std::map<CodePoint, std::int64_t> counts;
   for (const CountedWord& word : words)
     for (std::size_t i = 0; i < word.text.size();)
@@ -190,18 +214,13 @@ class PairMerger {
   std::vector<Pair> touched_;
 };
 
-}  // namespace detail
+}  // namespace albef::detail
 
-/// Learns at most `size` tokens, for WordPiece::from_vocab. The same captions give the same tokens.
-///
-/// Order: [PAD] [UNK] [CLS] [SEP] [MASK]; every character seen, as the start (c) and inside (##c)
-/// of a word, so that no word over this alphabet is unknown; then whole words, the most frequent
-/// first, if there is room for all of them, and otherwise pieces found by merging the most frequent
-/// pairs of neighbours (as Hugging Face's WordPiece trainer does). If even the alphabet does not
-/// fit, its most frequent characters are kept. Error if `size` is less than 6 or a caption is not
-/// UTF-8.
-inline std::vector<std::string> learn_vocabulary(std::span<const std::string> captions, int size,
-                                                 const VocabularyOptions& options = {}) {
+namespace albef {
+
+ALBEF_DATA_INLINE std::vector<std::string> learn_vocabulary(std::span<const std::string> captions,
+                                                            int size,
+                                                            const VocabularyOptions& options) {
   std::vector<std::string> tokens{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
   require(size > static_cast<int>(tokens.size()), "[learn_vocabulary] size is ", size,
           ", expected more than ", tokens.size());
@@ -228,3 +247,4 @@ inline std::vector<std::string> learn_vocabulary(std::span<const std::string> ca
 }
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

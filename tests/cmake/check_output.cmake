@@ -1,0 +1,22 @@
+# Runs the command after `--` and passes if it succeeds (FAILS: fails) and its output matches the regular
+# expression OUTPUT.
+cmake_minimum_required(VERSION 3.25)
+set(command "")
+set(begun FALSE)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE ${last})
+  if(begun)
+    list(APPEND command "${CMAKE_ARGV${i}}")
+  elseif(CMAKE_ARGV${i} STREQUAL "--")
+    set(begun TRUE)
+  endif()
+endforeach()
+execute_process(COMMAND ${command} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output
+                ECHO_OUTPUT_VARIABLE ECHO_ERROR_VARIABLE)
+if(FAILS AND result EQUAL 0)
+  message(FATAL_ERROR "the command succeeded, but must fail")
+elseif(NOT FAILS AND NOT result EQUAL 0)
+  message(FATAL_ERROR "the command ended with ${result}")
+elseif(NOT output MATCHES "${OUTPUT}")
+  message(FATAL_ERROR "the output lacks: ${OUTPUT}")
+endif()
