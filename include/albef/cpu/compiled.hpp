@@ -1,6 +1,7 @@
 // The primitives of the CPU backend as one list of explicit instantiations. Where
-// ALBEF_CPU_COMPILED is defined (linking albef::cpu_compiled does that), they are only declared: the
-// library defines them, compiled for the same instruction set as everything else in the program.
+// ALBEF_CPU_COMPILED is defined (linking albef::cpu_compiled does that), they are only declared:
+// the library defines them, compiled for the same instruction set as everything else in the
+// program.
 #pragma once
 
 #include "albef/cpu/attention.hpp"
