@@ -30,9 +30,7 @@ struct TrainingOptions {
 /// The groups that texts describe, for the parameters of model M.
 template <class M>
 OptimizerGroups groups_for(const GroupOptions& options) {
-  ModelNames names;
-  detail::NameVisitor{names, ""}("", laid_out<M>());
-  return optimizer_groups(options, names.params);
+  return optimizer_groups(options, names_of(laid_out<M>()).params);
 }
 
 /// An objective O (see check_objective()) in training: weights of its model, its state, AdamW and a
