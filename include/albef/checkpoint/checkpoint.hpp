@@ -81,18 +81,16 @@ class Checkpoint {
 
   explicit Checkpoint(Store& store) : store_(store), state_(store.device()) {}
 
-  /// Adds Adam's moments, as optimizer.exp_avg.<name> and optimizer.exp_avg_sq.<name>.
-  Checkpoint& with_moments() {
+  /// Adds Adam's moments, as optimizer.exp_avg.<name> and optimizer.exp_avg_sq.<name>, and what the
+  /// optimizer lists in named(f, number of parameters).
+  Checkpoint& with_optimizer(auto& optimizer) {
     moments_ = true;
+    optimizer.named(state_, store_.params().size());
     return *this;
   }
-  /// Adds what `holder` lists in holder.named(f), or holder(f) itself; see StateList.
-  template <class Holder>
-  Checkpoint& with(Holder&& holder) {
-    if constexpr (requires { holder(state_); })
-      holder(state_);
-    else
-      holder.named(state_);
+  /// Adds what `holder` lists in holder.named(f); see StateList.
+  Checkpoint& with(auto& holder) {
+    holder.named(state_);
     return *this;
   }
 

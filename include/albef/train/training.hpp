@@ -121,8 +121,7 @@ class Training {
   /// All that a resume needs.
   auto checkpoint() {
     auto all = model_checkpoint();
-    all.with_moments().with([this](auto& f) { optimizer_.named(f, store_.params().size()); });
-    all.with(state_);
+    all.with_optimizer(optimizer_).with(state_);
     return all;
   }
   /// What a checkpoint says of the model.
