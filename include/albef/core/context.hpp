@@ -621,7 +621,7 @@ class Backward {
     for (int i = p.index; i < p.index + p.count; ++i) {
       const ParamInfo& part = store.params()[static_cast<std::size_t>(i)];
       if (part.frozen) continue;
-      const ParamSpan span{part.offset, part.size, i, 1};
+      const ParamSpan span{part.offset, part.size, i, 1, p.model};
       const Master beta = store.touch(span);
       const int rows = part.shape.empty() ? 1 : part.shape[0];
       const int cols = static_cast<int>(part.size / rows);
