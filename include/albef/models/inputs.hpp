@@ -83,8 +83,8 @@ Images<typename Ctx::Real> upload_images(Ctx& ctx, std::span<const std::uint8_t>
   return upload_images(ctx, pixels, height, width, image_statistics<C>());
 }
 
-/// The same for the pictures of a batch (its `images` of `image_size`); Error if that is not the
-/// size the model reads.
+/// Uploads the pictures of a batch, its `images` of `image_size`, for a model of the size that the
+/// configuration fixes: (B, C, S, S). Error if theirs is another.
 template <class C, class Ctx, class Batch>
 requires requires(const Batch& batch) {
   std::span<const std::uint8_t>(batch.images);
