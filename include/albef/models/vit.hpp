@@ -36,6 +36,7 @@ namespace detail {
 /// The block of timm's vision transformer, of the size a configuration says.
 template <class C>
 struct VitBlockOf {
+  static_assert(CheckVitConfig<C>::ok);
   using Type =
       VitBlock<C::vision_width, C::vision_heads, C::mlp_ratio * C::vision_width, vision_norm<C>()>;
 };
