@@ -163,11 +163,11 @@ TEST_CASE("pretrained: a task's own checkpoint loads strictly, another task's is
   Store vqa(cpu, albef::laid_out<albef::AlbefVqa<Nano>>(), Storage::momentum, 1);
   CHECK_THROWS_WITH_AS(
       albef::load_pretrained<albef::AlbefVqa<Nano>>(vqa, file.path),
-      doctest::Contains("8 tensors do not belong to the model, the first is 'cls_head.0.bias'"),
+      doctest::Contains("54 tensors of the model are not in the file, the first is 'text_decoder."),
       Error);
   Store nlvr(cpu, albef::laid_out<albef::AlbefNlvr<Nano>>(), Storage::momentum, 1);
   CHECK_THROWS_WITH_AS(albef::load_pretrained<albef::AlbefNlvr<Nano>>(nlvr, file.path),
-                       doctest::Contains("cls_head.2.weight' has shape (3, 48)"), Error);
+                       doctest::Contains("48 tensors of the model are not in the file"), Error);
 }
 
 TEST_CASE("pretrained: another image size on demand, reported; no other difference") {
@@ -175,7 +175,8 @@ TEST_CASE("pretrained: another image size on demand, reported; no other differen
   Store store(cpu, albef::laid_out<albef::AlbefVe<Large>>(), Storage::momentum, 1);
   CHECK_THROWS_WITH_AS(albef::load_pretrained<albef::AlbefVe<Large>>(store, golden),
                        doctest::Contains("another image size; resizing was not asked for"), Error);
-  const auto report = albef::load_pretrained<albef::AlbefVe<Large>>(store, golden, {.resize_positions = true});
+  const auto report =
+      albef::load_pretrained<albef::AlbefVe<Large>>(store, golden, {.resize_positions = true});
   CHECK(report.reshaped ==
         std::vector<std::string>{"visual_encoder.pos_embed (1, 17, 64) -> (1, 65, 64)",
                                  "visual_encoder_m.pos_embed (1, 17, 64) -> (1, 65, 64)"});
@@ -183,7 +184,8 @@ TEST_CASE("pretrained: another image size on demand, reported; no other differen
   const TemporaryFile file;
   Store pretrained(cpu, albef::laid_out<albef::Albef<Nano>>(), Storage::momentum, 3);
   albef::Checkpoint(pretrained).save(file.path, albef::config_info<Nano>());
-  CHECK(albef::load_pretrained<albef::AlbefVe<Large>>(store, file.path, {.resize_positions = true}).reshaped.size() == 2);
+  CHECK(albef::load_pretrained<albef::AlbefVe<Large>>(store, file.path, {.resize_positions = true})
+            .reshaped.size() == 2);
   CHECK_THROWS_WITH_AS(albef::load_pretrained<albef::AlbefVe<Large>>(store, file.path),
                        doctest::Contains("config.image_res is 32, the model has 64"), Error);
   Store heads(cpu, albef::laid_out<albef::AlbefVe<MoreHeads>>(), Storage::momentum, 1);

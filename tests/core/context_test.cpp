@@ -277,8 +277,8 @@ TEST_CASE("gradcheck notices a wrong gradient and names the place") {
   CHECK_FALSE(result);
   CHECK(result.worst > 1e5);
   INFO(result.message);
-  CHECK((result.message.starts_with("input 0[0]: gradient") ||
-         result.message.starts_with("input 0[1]: gradient")));
+  CHECK((result.message.starts_with("input 0[") ||
+         result.message.starts_with("input 0 used twice[")));
 }
 
 }  // namespace context_test
