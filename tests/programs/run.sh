@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# One example program from end to end on small data: trained, stopped by a signal, resumed exactly,
+# evaluated, asked; and wrong input, which must end in one line that says what is wrong.
+# Usage: run.sh PROGRAMS WORK NAME
+#   PROGRAMS  folder of the example programs
+#   WORK      folder for what they write; data and pretrain come first, the others build on them
+set -euo pipefail
+programs=${1:?} work=${2:?} name=${3:?}
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$root"
+scenes=$work/scenes pretrained=$work/pretrain/checkpoint.safetensors
+emoji=examples/data/emoji
+small=(--batch-size 16 --threads 1 --workers 1)
+mkdir -p "$work"
+
+fail() { echo "FAILED: $*" >&2 && exit 1; }
+# Runs a program whose output is shown only if it fails.
+quietly() {
+  "$@" >"$work/$name.log" 2>&1 || { cat "$work/$name.log" >&2 && fail "$*"; }
+}
+# Its output must have this line, as grep -E has it.
+says() {
+  local what=$1
+  shift
+  quietly "$@"
+  grep -qE -- "$what" "$work/$name.log" || { cat "$work/$name.log" >&2 && fail "no '$what' from $*"; }
+}
+# It must end with status 1 and one line of error, which has this text.
+refuses() {
+  local what=$1 status=0
+  shift
+  "$@" >"$work/$name.log" 2>"$work/$name.err" || status=$?
+  [ $status -eq 1 ] || { cat "$work/$name.err" >&2 && fail "status $status of $*, expected 1"; }
+  tail -n 1 "$work/$name.err" | grep -qF -- "$what" || { cat "$work/$name.err" >&2 && fail "no '$what' from $*"; }
+}
+is_png() { head -c 4 "$1" | grep -q PNG || fail "$1 is no picture"; }
+has() { grep -q "\"$2\"" "$1" || fail "$1 has no '$2'"; }
+
+# Trains COMMAND... once without a break and once stopped by SIGTERM and resumed: the metrics of both
+# must be the same to the last digit.
+trains() {
+  quietly "$@" --output "$work/$name" --overwrite
+  [ "$(wc -l <"$work/$name/metrics.jsonl")" -ge 4 ] || fail "few metrics"
+  for f in checkpoint.safetensors summary.json losses.png vocab.txt run.json; do
+    [ -s "$work/$name/$f" ] || fail "no $f"
+  done
+  is_png "$work/$name/losses.png"
+  refuses "there is a run already" "$@" --output "$work/$name"
+  stopped "$@"
+}
+# The second half of it, for programs that make no other files.
+stopped() {
+  local parts=$work/$name-parts status=0 pid
+  rm -rf "$parts"
+  "$@" --output "$parts" >"$work/$name.log" 2>&1 &
+  pid=$!
+  while kill -0 $pid 2>/dev/null && ! grep -qs '"step":1,' "$parts/metrics.jsonl"; do sleep 0.02; done
+  kill -TERM $pid 2>/dev/null || true
+  wait $pid || status=$?
+  [ $status -eq 143 ] || [ $status -eq 0 ] || fail "status $status after SIGTERM"
+  quietly "$@" --output "$parts" --resume
+  cmp "$work/$name/metrics.jsonl" "$parts/metrics.jsonl" || fail "the resumed run is another one"
+  rm -rf "$parts"
+}
+# train, evaluate and predict of a task program; the rest are options of evaluate, then -- predict.
+task() {
+  local program=$programs/albef_$1 data=$2 evaluation=() prediction=()
+  shift 2
+  while [ "$1" != -- ]; do evaluation+=("$1") && shift; done
+  shift && prediction=("$@")
+  trains "$program" train --init "$pretrained" --data "$scenes/${data}_train.json" \
+    --image-root "$scenes/train.tar" --val "$scenes/${data}_val.json" \
+    --val-image-root "$scenes/val.tar" --epochs 2 "${small[@]}" "${training[@]}"
+  [ -s "$work/$name/checkpoint_best.safetensors" ] || fail "no best epoch"
+  has "$work/$name/results.json" epoch
+  has "$work/$name/metrics.jsonl" val.score
+  local model=$work/$name/checkpoint_best.safetensors out=$work/$name/test.json
+  quietly "$program" evaluate -m "$model" --data "$scenes/${data}_test.json" --image-root \
+    "$scenes/test.tar" --threads 1 --output "$out" --sheet "$work/$name/sheet.png" "${evaluation[@]}"
+  is_png "$work/$name/sheet.png"
+  [ -s "$out" ] || fail "no $out"
+  quietly "$program" predict -m "$model" --threads 1 "${prediction[@]}"
+  refuses "no-such-file" "$program" evaluate -m no-such-file --data "$scenes/${data}_test.json"
+  refuses "of the task" "$program" evaluate -m "$wrong_model" --data "$scenes/${data}_test.json" \
+    --image-root "$scenes/test.tar" "${evaluation[@]}"
+}
+training=() wrong_model=$work/pretrain/checkpoint.safetensors
+picture() { # the first picture of the test scenes, as a file
+  tar -xOf "$scenes/test.tar" "$(tar -tf "$scenes/test.tar" | grep -m1 -E '(jpg|png)$')" >"$work/picture.$$"
+  echo "$work/picture.$$"
+}
+trap 'rm -f "$work/picture.$$"' EXIT
+
+case $name in
+  data)
+    quietly "$programs/make_scenes" --easy --scenes 60 --val 12 --test 20 --output "$scenes"
+    ;;
+  pretrain)
+    trains "$programs/albef_pretrain" --data "$scenes/train.tar" --val "$scenes/val.tar" --epochs 2 \
+      "${small[@]}" --freeze 'visual_encoder.patch_embed.*' --lr-scale 'text_encoder.*=0.5'
+    has "$work/$name/metrics.jsonl" val.score
+    refuses "no parameter matches 'visual_encodr.*'" "$programs/albef_pretrain" --data \
+      "$scenes/train.tar" --output "$work/none" --freeze 'visual_encodr.*'
+    [ -e "$work/none/checkpoint.safetensors" ] && fail "a run that was refused left a checkpoint"
+    refuses "unknown configuration 'huge'" "$programs/albef_pretrain" --config huge
+    ;;
+  eval)
+    quietly "$programs/albef_eval" -m "$pretrained" --data "test=$scenes/test.tar" --threads 1 \
+      --output "$work/eval.json" --sheet "$work/eval.png"
+    is_png "$work/eval.png"
+    has "$work/eval.json" itm
+    refuses "no-such-file" "$programs/albef_eval" -m "$pretrained" --data no-such-file.tar
+    ;;
+  search)
+    says "1\. match" "$programs/albef_search" -m "$pretrained" --data "$scenes/test.tar" --threads 1 \
+      --text "a banana above a key" --image "$(picture)" --sheet "$work/search.png"
+    is_png "$work/search.png"
+    refuses "nothing to search for" "$programs/albef_search" -m "$pretrained" --data "$scenes/test.tar"
+    ;;
+  embed)
+    says "image.npy: [0-9]+ x 64" "$programs/albef_embed" -m "$pretrained" --threads 1 \
+      --data "$scenes/test.tar" --output "$work/features"
+    head -c 6 "$work/features.text.npy" | grep -q NUMPY || fail "no npy"
+    ;;
+  retrieval)
+    task retrieval retrieval -- --data "$scenes/retrieval_test.json" --image-root "$scenes/test.tar" \
+      --text "a banana above a key"
+    ;;
+  vqa)
+    task vqa vqa --answers "$scenes/answer_list.json" -- --image "$(picture)" \
+      --question "how many objects are there" --output "$work/vqa.png"
+    ;;
+  ve)
+    task ve ve -- --image "$(picture)" --text "there is a key" --output "$work/ve.png"
+    ;;
+  nlvr)
+    trains "$programs/albef_nlvr" assign --init "$pretrained" --data "$scenes/train.tar" --epochs 2 \
+      "${small[@]}"
+    mv "$work/nlvr" "$work/assigned"
+    pretrained=$work/assigned/checkpoint.safetensors
+    task nlvr nlvr -- --images "$(picture)" "$(picture)" --text "both pictures show a key"
+    ;;
+  ground)
+    targets=(--refs "$scenes/refs.json" --instances "$scenes/instances.json" --detections
+      "$scenes/dets.json")
+    training=("${targets[@]}") wrong_model=$work/ve/checkpoint.safetensors
+    task ground grounding "${targets[@]}" --heat-maps "$work/heat.png" -- --image "$(picture)" \
+      --text "the key" --output "$work/words.png"
+    is_png "$work/heat.png"
+    is_png "$work/words.png"
+    ;;
+  ablation)
+    says "\+ hard negatives" "$programs/albef_ablation" --data "$emoji/emoji-val.tar" --test \
+      "$scenes/test.tar" --epochs 1 --seeds 1 --rows 1 3 6 "${small[@]}" --max-steps 2 \
+      --output "$work/ablation" --json "$work/ablation.json"
+    has "$work/ablation.json" itm
+    ;;
+  clip)
+    clip=("$programs/clip" --data "$emoji/emoji-test_comp.tar" --val "$emoji/emoji-test_gender.tar"
+      --epochs 2 --threads 1)
+    rm -rf "$work/clip"
+    quietly "${clip[@]}" --output "$work/clip"
+    has "$work/clip/metrics.jsonl" val.ir1
+    stopped "${clip[@]}"
+    ;;
+  *) fail "unknown program '$name'" ;;
+esac
+echo "$name: passed"
