@@ -98,6 +98,7 @@ class Gradcheck {
       twice_ = twice;
       fill_gradient_memory();
       compare_all(result);
+      if (!result.ok) break;
     }
     return result;
   }
