@@ -102,8 +102,7 @@ struct Bench {
   }
   ParamSpan span(std::size_t i) const {
     const auto& p = store.params()[i];
-    return {p.offset, p.size, static_cast<int>(i), 1,
-            &albef::model_layout<std::remove_const_t<decltype(model)>>};
+    return {p.offset, p.size, static_cast<int>(i), 1, &albef::model_layout<Model>};
   }
   void put(std::size_t i, const Values& g) {
     store.touch(span(i));
