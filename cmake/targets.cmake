@@ -1,7 +1,7 @@
 # Defines the INTERFACE targets: albef::albef (the device-free core), albef::cpu, albef::text, ...
 
 # The headers of each component, relative to include/albef.
-set(albef_headers_core albef.hpp core/* ops/* nn/* loss/* optim/* models/* text/batch.hpp
+set(albef_headers_core albef.hpp core/* core/primitives/* ops/* nn/* loss/* optim/* models/* text/batch.hpp
                        data/pair_batch.hpp data/task_batch.hpp train/objective.hpp train/plateau.hpp
                        tasks/pretrain.hpp)
 set(albef_headers_cpu cpu.hpp cpu/*)

@@ -20,15 +20,16 @@ struct LayerScale {
   auto operator()(Ctx& ctx, const Tensor<Real, W>& x) const {  // (..., D)
     static_assert(W == D, "LayerScale: the input's width differs from D");
     auto y = ctx.like(x);  // (..., D)
-    mul_row(ctx.device(), Mat<const Real>(x.mat()), ctx.weight(gamma), y.mat(),
-            accumulator_t<Real>(0));
+    run(ctx.device(),
+        primitive::MultiplyRow<Real>{.x = x.mat(), .row = ctx.weight(gamma), .y = y.mat()});
     ctx.record(y, ctx.from(x, gamma), [x, y, g = ParamSpan(gamma)](auto& bwd) {
       const Mat<const Real> dy = bwd.grad(y);
       bwd.into(x, [&](Mat<Real> dx, auto beta) {  // dx = dy * gamma
-        mul_row(bwd.device(), dy, bwd.weight(g), dx, beta);
+        run(bwd.device(),
+            primitive::MultiplyRow<Real>{.x = dy, .row = bwd.weight(g), .y = dx, .beta = beta});
       });
       bwd.into(g, [&](auto* dg, auto beta) {  // dgamma = sum over rows of dy * x
-        dot_rows(bwd.device(), dy, Mat<const Real>(x.mat()), dg, beta);
+        run(bwd.device(), primitive::DotRows<Real>{.a = dy, .b = x.mat(), .sum = dg, .beta = beta});
       });
     });
     return y;

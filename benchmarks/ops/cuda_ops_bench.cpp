@@ -20,7 +20,7 @@ double time_of(Cuda& cuda, const std::function<void()>& f) {
   check(cudaEventCreate(&begin), "creating an event");
   check(cudaEventCreate(&end), "creating an event");
   f();
-  const auto run = [&](int n) {
+  const auto time = [&](int n) {
     check(cudaEventRecord(begin, cuda.stream()), "timing");
     for (int i = 0; i < n; ++i) f();
     check(cudaEventRecord(end, cuda.stream()), "timing");
@@ -29,8 +29,8 @@ double time_of(Cuda& cuda, const std::function<void()>& f) {
     check(cudaEventElapsedTime(&ms, begin, end), "timing");
     return static_cast<double>(ms) / n;
   };
-  const double once = run(3);
-  const double ms = run(std::max(5, static_cast<int>(100 / std::max(once, 0.01))));
+  const double once = time(3);
+  const double ms = time(std::max(5, static_cast<int>(100 / std::max(once, 0.01))));
   cudaEventDestroy(begin);
   cudaEventDestroy(end);
   return ms;
@@ -82,11 +82,11 @@ void measure_ceilings(Bench& b) {
       time_of(b.cuda, [&] { copy_on_device(b.cuda, +to, static_cast<const Half*>(from), n); });
   b.copy_gbs = 4.0 * static_cast<double>(n) / copy * 1e-6;  // read and written, two bytes each
   constexpr int side = 8192;
-  const GemmArgs<Half> g{.a = mat<const Half>(from, side, side),
-                         .b = mat<const Half>(from + side, side, side),
-                         .c = mat<Half>(to, side, side),
-                         .transpose_b = true};
-  const double product = time_of(b.cuda, [&] { gemm(b.cuda, g); });
+  const primitive::Gemm<Half> g{.a = mat<const Half>(from, side, side),
+                                .b = mat<const Half>(from + side, side, side),
+                                .c = mat<Half>(to, side, side),
+                                .transpose_b = true};
+  const double product = time_of(b.cuda, [&] { run(b.cuda, g); });
   b.product_tflops = 2.0 * side * side * side / product * 1e-9;
   std::printf("%s: copy %.0f GB/s, bf16 product of %d^3 %.0f TFLOP/s\n", b.cuda.name().c_str(),
               b.copy_gbs, side, b.product_tflops);
@@ -98,22 +98,25 @@ void products(Bench& b, int rows, int in, int out) {
   const Values<float> dw(b.cuda, std::int64_t{out} * in), db(b.cuda, out);
   const double flop = 2.0 * rows * in * out;
   const std::string shape = concat(' ', rows, " x ", in, " -> ", out);
-  GemmArgs<Half> g{.a = mat<const Half>(x, rows, in),
-                   .b = mat<const Half>(w, out, in),
-                   .c = mat<Half>(y, rows, out),
-                   .transpose_b = true,
-                   .bias = bias};
-  b.arithmetic(("linear" + shape).c_str(), flop, [&] { gemm(b.cuda, g); });
-  g.gelu = true, g.pre = mat<Half>(z, rows, out);
-  b.arithmetic(("linear + gelu" + shape).c_str(), flop, [&] { gemm(b.cuda, g); });
-  b.arithmetic(("weight and bias gradient" + shape).c_str(), flop, [&] {
-    weight_gradient(b.cuda, mat<const Half>(y, rows, out), mat<const Half>(x, rows, in),
-                    mat<float>(dw, out, in), 1.0f, +db, 0.0f);
-  });
-  const GemmArgs<Half> dx{.a = mat<const Half>(y, rows, out),
+  primitive::Gemm<Half> g{.a = mat<const Half>(x, rows, in),
                           .b = mat<const Half>(w, out, in),
-                          .c = mat<Half>(x, rows, in)};
-  b.arithmetic(("input gradient" + shape).c_str(), flop, [&] { gemm(b.cuda, dx); });
+                          .c = mat<Half>(y, rows, out),
+                          .transpose_b = true,
+                          .bias = bias};
+  b.arithmetic(("linear" + shape).c_str(), flop, [&] { run(b.cuda, g); });
+  g.gelu = true, g.pre = mat<Half>(z, rows, out);
+  b.arithmetic(("linear + gelu" + shape).c_str(), flop, [&] { run(b.cuda, g); });
+  b.arithmetic(("weight and bias gradient" + shape).c_str(), flop, [&] {
+    run(b.cuda, primitive::WeightGradient<Half>{.dy = mat<const Half>(y, rows, out),
+                                                .x = mat<const Half>(x, rows, in),
+                                                .dw = mat<float>(dw, out, in),
+                                                .beta = 1,
+                                                .db = db});
+  });
+  const primitive::Gemm<Half> dx{.a = mat<const Half>(y, rows, out),
+                                 .b = mat<const Half>(w, out, in),
+                                 .c = mat<Half>(x, rows, in)};
+  b.arithmetic(("input gradient" + shape).c_str(), flop, [&] { run(b.cuda, dx); });
 }
 
 void attention(Bench& b, const char* name, int batch, int queries, int keys, int heads, int dim,
@@ -126,21 +129,24 @@ void attention(Bench& b, const char* name, int batch, int queries, int keys, int
   const auto part = [&](Half* data, int first) {
     return Mat<Half>{data + first, k_rows, width, 2 * width};
   };
-  const AttentionArgs<Half> args{.q = mat<const Half>(q, q_rows, width),
-                                 .k = part(kv, 0),
-                                 .v = part(kv, width),
-                                 .out = mat<Half>(out, q_rows, width),
-                                 .lse = lse,
-                                 .q_seq = uniform_sequences(batch, queries),
-                                 .kv_seq = uniform_sequences(batch, keys),
-                                 .heads = heads,
-                                 .scale = 0.125f,
-                                 .dropout = dropout};
+  const primitive::Attention<Half> args{.q = mat<const Half>(q, q_rows, width),
+                                        .k = part(kv, 0),
+                                        .v = part(kv, width),
+                                        .out = mat<Half>(out, q_rows, width),
+                                        .lse = lse,
+                                        .q_seq = uniform_sequences(batch, queries),
+                                        .kv_seq = uniform_sequences(batch, keys),
+                                        .heads = heads,
+                                        .scale = 0.125f,
+                                        .dropout = dropout};
   const double flop = 4.0 * batch * queries * keys * width;
-  b.arithmetic(concat("attention ", name).c_str(), flop, [&] { attention_forward(b.cuda, args); });
+  b.arithmetic(concat("attention ", name).c_str(), flop, [&] { run(b.cuda, args); });
   b.arithmetic(concat("attention ", name, " backward").c_str(), 2.5 * flop, [&] {
-    attention_backward(b.cuda, args, mat<const Half>(out, q_rows, width),
-                       mat<Half>(dq, q_rows, width), 0.0f, part(dkv, 0), part(dkv, width), 0.0f);
+    run(b.cuda, primitive::AttentionGrad<Half>{.forward = args,
+                                               .d_out = mat<const Half>(out, q_rows, width),
+                                               .dq = mat<Half>(dq, q_rows, width),
+                                               .dk = part(dkv, 0),
+                                               .dv = part(dkv, width)});
   });
 }
 
@@ -153,24 +159,28 @@ void rows_and_elements(Bench& b) {
   const Values<float> mean(cuda, rows), rstd(cuda, rows), dw(cuda, cols), db(cuda, cols);
   const auto in = mat<const Half>(x, rows, cols);
   const auto out = mat<Half>(y, rows, cols), sum = mat<Half>(s, rows, cols);
-  b.memory("add", 3 * pass, [&] { add(cuda, in, out, 1.0f); });
-  b.memory("dropout", 2 * pass, [&] { dropout(cuda, in, out, 0.0f, 0.1f, Philox{1}, 2); });
-  b.memory("gelu backward", 3 * pass, [&] { gelu_backward(cuda, in, in, out); });
-  b.memory("column sum", pass, [&] { column_sum(cuda, in, +db, 0.0f); });
-  LayerNormArgs<Half> norm{
+  b.memory("add", 3 * pass, [&] { run(cuda, primitive::Add<Half>{in, out, 1}); });
+  b.memory("dropout", 2 * pass, [&] {
+    run(cuda, primitive::Dropout<Half>{in, out, 0, 0.1f, Philox{1}, 2});
+  });
+  b.memory("gelu backward", 3 * pass, [&] {
+    run(cuda, primitive::ActivateGrad<Half>{Activation::gelu, in, in, out});
+  });
+  b.memory("column sum", pass, [&] { run(cuda, primitive::ColumnSum<Half>{in, db}); });
+  primitive::LayerNorm<Half> norm{
       .x = in, .weight = w, .bias = bias, .y = out, .mean = mean, .rstd = rstd, .eps = 1e-6f};
-  b.memory("layer norm", 2 * pass, [&] { layer_norm_forward(cuda, norm); });
+  b.memory("layer norm", 2 * pass, [&] { run(cuda, norm); });
   norm.residual = in, norm.sum = sum, norm.dropout = 0.1f;
-  b.memory("residual + dropout + layer norm", 4 * pass, [&] { layer_norm_forward(cuda, norm); });
-  const LayerNormGradArgs<Half> grad{.dy = in,
-                                     .x = in,
-                                     .weight = w,
-                                     .mean = mean,
-                                     .rstd = rstd,
-                                     .dx = out,
-                                     .dweight = dw,
-                                     .dbias = db};
-  b.memory("layer norm backward", 3 * pass, [&] { layer_norm_backward(cuda, grad); });
+  b.memory("residual + dropout + layer norm", 4 * pass, [&] { run(cuda, norm); });
+  const primitive::LayerNormGrad<Half> grad{.dy = in,
+                                            .x = in,
+                                            .weight = w,
+                                            .mean = mean,
+                                            .rstd = rstd,
+                                            .dx = out,
+                                            .dweight = dw,
+                                            .dbias = db};
+  b.memory("layer norm backward", 3 * pass, [&] { run(cuda, grad); });
 }
 
 void losses(Bench& b, const char* name, int rows, int cols, auto type) {
@@ -179,17 +189,16 @@ void losses(Bench& b, const char* name, int rows, int cols, auto type) {
   const std::int64_t n = std::int64_t{rows} * cols;
   const Values<T> logits(cuda, n), teacher(cuda, n), d(cuda, n);
   const Values<float> lse(cuda, rows), teacher_lse(cuda, rows), loss(cuda, 1), one(cuda, 1);
-  const SoftTargetArgs<T> args{.logits = mat<const T>(logits, rows, cols),
-                               .teacher = mat<const T>(teacher, rows, cols),
-                               .alpha = 0.4f,
-                               .lse = lse,
-                               .teacher_lse = teacher_lse};
+  const primitive::SoftCrossEntropy<T> args{.logits = mat<const T>(logits, rows, cols),
+                                            .teacher = mat<const T>(teacher, rows, cols),
+                                            .alpha = 0.4f,
+                                            .lse = lse,
+                                            .teacher_lse = teacher_lse,
+                                            .loss = loss};
   const double pass = static_cast<double>(n) * sizeof(T);
-  b.memory(concat("soft cross entropy ", name).c_str(), 2 * pass,
-           [&] { soft_cross_entropy_forward(cuda, args, +loss); });
+  b.memory(concat("soft cross entropy ", name).c_str(), 2 * pass, [&] { run(cuda, args); });
   b.memory(concat("soft cross entropy ", name, " backward").c_str(), 3 * pass, [&] {
-    soft_cross_entropy_backward(cuda, args, static_cast<const float*>(one), mat<T>(d, rows, cols),
-                                0.0f);
+    run(cuda, primitive::SoftCrossEntropyGrad<T>{args, one, mat<T>(d, rows, cols)});
   });
 }
 
@@ -199,21 +208,22 @@ void optimizer(Bench& b) {
   const Values<float> param(cuda, n), grad(cuda, n), m(cuda, n), v(cuda, n), ema(cuda, n);
   const Values<Half> copy(cuda, n), ema_copy(cuda, n);
   fill_zero(cuda, +v, n * sizeof(float));
-  const AdamWRun run{.size = n};
-  const AdamWArgs<float, Half> args{.param = param,
-                                    .grad = grad,
-                                    .exp_avg = m,
-                                    .exp_avg_sq = v,
-                                    .ema = ema,
-                                    .copy = copy,
-                                    .ema_copy = ema_copy,
-                                    .runs = {&run, 1},
-                                    .lr = 1e-5,
-                                    .momentum = 0.995};
-  b.memory("AdamW + moving average + casts, 210 M", 40.0 * n, [&] { adamw_update(cuda, args); });
+  const AdamWRun all{.size = n};
+  const primitive::AdamW<float, Half> args{.param = param,
+                                           .grad = grad,
+                                           .exp_avg = m,
+                                           .exp_avg_sq = v,
+                                           .ema = ema,
+                                           .copy = copy,
+                                           .ema_copy = ema_copy,
+                                           .runs = {&all, 1},
+                                           .lr = 1e-5,
+                                           .momentum = 0.995};
+  b.memory("AdamW + moving average + casts, 210 M", 40.0 * n, [&] { run(cuda, args); });
   const Values<double> norm(cuda, 1);
-  b.memory("squared norm, 210 M", 4.0 * n,
-           [&] { squared_norm(cuda, static_cast<const float*>(grad), n, +norm, 0.0); });
+  b.memory("squared norm, 210 M", 4.0 * n, [&] {
+    run(cuda, primitive::SquaredNorm<float>{grad, n, norm});
+  });
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ void measure(benchmark::State& state, const Shape& s, F multiply) {
   };
   std::vector<float> a(size(s.m, s.k), 0.5f), b(size(s.n, s.k), 0.25f), c(size(s.m, s.n));
   std::vector<float> pre(s.gelu ? c.size() : 0), bias(static_cast<std::size_t>(s.n), 0.125f);
-  albef::GemmArgs<float> g;
+  albef::primitive::Gemm<float> g;
   g.transpose_a = s.transpose_a, g.transpose_b = s.transpose_b;
   g.a = s.transpose_a ? albef::mat<const float>(a.data(), s.k, s.m)
                       : albef::mat<const float>(a.data(), s.m, s.k);
@@ -78,10 +78,9 @@ int main(int argc, char** argv) {
           ->Unit(benchmark::kMicrosecond);
     };
     add("eigen", [](const auto& g) { albef::gemm_eigen(g); });
-    add("albef/threads:1", [&one](const auto& g) { albef::gemm(one, g); });
+    add("albef/threads:1", [&one](const auto& g) { run(one, g); });
     if (all.threads() > 1)
-      add("albef/threads:" + std::to_string(all.threads()),
-          [&all](const auto& g) { albef::gemm(all, g); });
+      add("albef/threads:" + std::to_string(all.threads()), [&all](const auto& g) { run(all, g); });
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;

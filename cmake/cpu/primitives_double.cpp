@@ -1,6 +1,5 @@
 // The CPU backend compiled for activations of type double.
-#include "albef/cpu/compiled.hpp"
+#include "albef/core/compile_primitives.hpp"
+#include "albef/cpu/primitives.hpp"
 
-namespace albef {
-ALBEF_CPU_PRIMITIVES(template, double)
-}  // namespace albef
+template struct albef::CompiledPrimitives<albef::Cpu, albef::Primitives<double>>;

@@ -1,4 +1,5 @@
 // The CUDA backend compiled for activations of type double.
+#include "albef/core/compile_primitives.hpp"
 #include "albef/cuda/primitives.cuh"
 
-template struct albef::CudaPrimitives<double>;
+template struct albef::CompiledPrimitives<albef::Cuda, albef::Primitives<double>>;

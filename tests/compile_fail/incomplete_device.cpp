@@ -1,4 +1,4 @@
-// expect: Context: the device lacks some of the primitives of core/backend.hpp
+// expect: Context: the device lacks some of the primitives of core/primitives.hpp
 #include "albef/core/context.hpp"
 
 struct Toaster {};

@@ -262,11 +262,11 @@ TEST_CASE("checkpointing: gradients by differences") {
 TEST_CASE("gradcheck notices a wrong gradient and names the place") {
   const auto wrong = [](auto& ctx, const auto&, const auto& x) {
     const auto y = ctx.like(x);
-    scale_rows(ctx.device(), albef::Mat<const double>(x.mat()), ctx.upload(Values{2.0}), y.mat(),
-               0.0);
+    run(ctx.device(),
+        albef::primitive::Scale<double>{.x = x.mat(), .s = ctx.upload(Values{2.0}), .y = y.mat()});
     ctx.record(y, ctx.from(x), [x, y](auto& bwd) {  // forgets the factor 2 in row 0
       bwd.into(x, [&](auto dx, double beta) {
-        add(bwd.device(), albef::Mat<const double>(bwd.grad(y)), dx, beta);
+        run(bwd.device(), albef::primitive::Add<double>{.x = bwd.grad(y), .y = dx, .beta = beta});
         for (int i = 1; i < dx.rows; ++i)
           for (int j = 0; j < dx.cols; ++j) dx.row(i)[j] *= 2;
       });

@@ -33,16 +33,15 @@ struct CountingCpu : Cpu {
   using Cpu::Cpu;
   int weight_gradients = 0, column_sums = 0;
 };
-template <class T>
-void weight_gradient(CountingCpu& cpu, albef::Mat<const T> dy, albef::Mat<const T> x,
-                     albef::Mat<T> dw, T beta, T* db, T beta_db) {
+void count(CountingCpu& cpu, const albef::primitive::WeightGradient<double>&) {
   ++cpu.weight_gradients;
-  weight_gradient(static_cast<Cpu&>(cpu), dy, x, dw, beta, db, beta_db);
 }
-template <class T>
-void column_sum(CountingCpu& cpu, albef::Mat<const T> x, T* sum, T beta) {
-  ++cpu.column_sums;
-  column_sum(static_cast<Cpu&>(cpu), x, sum, beta);
+void count(CountingCpu& cpu, const albef::primitive::ColumnSum<double>&) { ++cpu.column_sums; }
+void count(CountingCpu&, const auto&) {}
+template <class P>
+albef::primitive_result_t<P> run(CountingCpu& cpu, const P& arguments) {
+  count(cpu, arguments);
+  return run(static_cast<Cpu&>(cpu), arguments);
 }
 
 using Store = albef::ParamStore<CountingCpu, albef::Fp64>;

@@ -11,8 +11,8 @@
 
 namespace {
 
-using albef::AttentionArgs;
 using albef::Mat;
+using albef::primitive::Attention;
 
 struct Shape {
   std::vector<int> q_lengths, kv_lengths;
@@ -34,7 +34,7 @@ struct Problem {
   Shape shape;
   std::vector<int> q_offsets, kv_offsets;
   std::vector<T> q, kv, out, lse, d_out, dq, dk, dv;
-  AttentionArgs<T> args;
+  Attention<T> args;
 
   explicit Problem(Shape s) : shape(std::move(s)) {
     q_offsets = offsets_of(shape.q_lengths), kv_offsets = offsets_of(shape.kv_lengths);
@@ -67,10 +67,11 @@ struct Problem {
   Problem(const Problem&) = delete;
 
   Mat<T> view(std::vector<T>& x, int rows) const { return albef::mat(x.data(), rows, args.q.cols); }
-  void forward(albef::Cpu& cpu) { albef::attention_forward(cpu, args); }
+  void forward(albef::Cpu& cpu) { run(cpu, args); }
   void backward(albef::Cpu& cpu, T beta_q, T beta_kv) {
-    albef::attention_backward<T>(cpu, args, view(d_out, args.q.rows), view(dq, args.q.rows), beta_q,
-                                 view(dk, args.k.rows), view(dv, args.k.rows), beta_kv);
+    run(cpu, albef::primitive::AttentionGrad<T>{
+                 args, view(d_out, args.q.rows), view(dq, args.q.rows), beta_q,
+                 view(dk, args.k.rows), view(dv, args.k.rows), beta_kv});
   }
 };
 
@@ -265,9 +266,10 @@ TEST_CASE("attention_probabilities returns the softmax and its gradient") {
   const std::ptrdiff_t second = 2 * 4 * 6;
   for (int s = 0; s < 2; ++s) {
     const auto offset = static_cast<std::size_t>(s * second);
-    albef::attention_probabilities(cpu, p.args, s, probabilities.data() + offset);
-    albef::attention_probabilities<double>(cpu, p.args, s, gradients.data() + offset,
-                                           p.view(p.d_out, p.args.q.rows));
+    run(cpu,
+        albef::primitive::AttentionProbabilities<double>{p.args, s, probabilities.data() + offset});
+    run(cpu, albef::primitive::AttentionProbabilities<double>{p.args, s, gradients.data() + offset,
+                                                              p.view(p.d_out, p.args.q.rows)});
   }
   CHECK(worst(probabilities, e.probabilities) < 1e-14);
   CHECK(worst(gradients, e.d_probabilities) < 1e-13);

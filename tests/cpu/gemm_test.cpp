@@ -12,8 +12,8 @@
 
 namespace {
 
-using albef::GemmArgs;
 using albef::Mat;
+using albef::primitive::Gemm;
 
 struct Shape {
   int m, n, k;
@@ -25,7 +25,7 @@ template <class T>
 struct Problem {
   static constexpr int gap = 3;
   std::vector<T> a, b, c, pre, bias;
-  GemmArgs<T> args;
+  Gemm<T> args;
 
   Problem(Shape s, std::uint64_t seed) {
     albef::RandomStream random(seed, 0);
@@ -83,7 +83,7 @@ double tolerance(int k) {
   return unit * (20 + k);
 }
 
-void plain_product(const GemmArgs<double>& g) {
+void plain_product(const Gemm<double>& g) {
   const int depth = g.transpose_a ? g.a.rows : g.a.cols;
   for (int i = 0; i < g.c.rows; ++i) {
     for (int j = 0; j < g.c.cols; ++j) {
@@ -121,7 +121,7 @@ void check_product(albef::Cpu& cpu, Shape s, Epilogue epilogue) {
   Problem<double> reference = p.widened();
   const std::vector<T> c_before = p.c;
 
-  albef::gemm(cpu, g);
+  run(cpu, g);
   plain_product(reference.args);
   check_close(p.c, reference.c, tolerance<T>(s.k));
   check_close(p.pre, reference.pre, tolerance<T>(s.k));
@@ -157,22 +157,21 @@ TEST_CASE_TEMPLATE("gemm equals plain loops in double", T, float, double) {
 TEST_CASE("gemm with nothing to do leaves memory alone") {
   albef::Cpu cpu(1);
   float c = 3;
-  GemmArgs<float> g;
+  Gemm<float> g;
   g.a = {nullptr, 0, 4, 4}, g.b = {nullptr, 4, 1, 1}, g.c = {&c, 0, 1, 1};
-  albef::gemm(cpu, g);
+  run(cpu, g);
   g.a = {nullptr, 1, 4, 4}, g.b = {nullptr, 4, 0, 0}, g.c = {&c, 1, 0, 1};
-  albef::gemm(cpu, g);
+  run(cpu, g);
   CHECK(c == 3);
 }
 
 TEST_CASE("gemm refuses shapes that do not fit") {
   albef::Cpu cpu(1);
   float x[12] = {};
-  GemmArgs<float> g;
+  Gemm<float> g;
   g.a = albef::mat<const float>(x, 2, 3), g.b = albef::mat<const float>(x, 4, 3);
   g.c = albef::mat(x, 2, 4);
-  CHECK_THROWS_WITH_AS(albef::gemm(cpu, g), "[gemm] (2, 3) x (4, 3) does not give (2, 4)",
-                       albef::Error);
+  CHECK_THROWS_WITH_AS(run(cpu, g), "[gemm] (2, 3) x (4, 3) does not give (2, 4)", albef::Error);
 }
 
 TEST_CASE_TEMPLATE("gemm is bit-equal for every number of threads", T, float, double) {
@@ -185,7 +184,7 @@ TEST_CASE_TEMPLATE("gemm is bit-equal for every number of threads", T, float, do
       Problem<T> p(s, 11);
       p.args.bias = p.bias.data();
       p.args.gelu = true;
-      albef::gemm(*devices[i], p.args);
+      run(*devices[i], p.args);
       results[i] = p.c;
       results[i].insert(results[i].end(), p.pre.begin(), p.pre.end());
     }

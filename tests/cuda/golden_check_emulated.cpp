@@ -1,14 +1,8 @@
 // golden_check_emulated CASE_DIR...: the golden cases that run a model or the optimizer, with the
 // CUDA kernels run on the host, thread by thread (emulation/simt.hpp); products by plain loops.
 #include "albef/albef.hpp"
-#include "albef/cuda/attention.cuh"
-#include "albef/cuda/elementwise.cuh"
-#include "albef/cuda/gemm.cuh"
-#include "albef/cuda/losses.cuh"
-#include "albef/cuda/memory.cuh"
-#include "albef/cuda/norm.cuh"
-#include "albef/cuda/optimizer.cuh"
-#include "albef/cuda/tokens.cuh"
+#include "albef/cuda/memory.hpp"
+#include "albef/cuda/primitives.cuh"
 #include "support/golden_models.hpp"
 
 int main(int argc, char** argv) {

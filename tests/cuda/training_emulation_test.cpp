@@ -1,12 +1,6 @@
 // Training steps with the CUDA kernels run on the host, thread by thread; products by plain loops.
 #include "albef/albef.hpp"
-#include "albef/cuda/attention.cuh"
-#include "albef/cuda/elementwise.cuh"
-#include "albef/cuda/gemm.cuh"
-#include "albef/cuda/losses.cuh"
-#include "albef/cuda/norm.cuh"
-#include "albef/cuda/optimizer.cuh"
-#include "albef/cuda/tokens.cuh"
+#include "albef/cuda/primitives.cuh"
 #include "emulation/test_device.hpp"
 
 #include "training_cases.hpp"

@@ -186,8 +186,10 @@ TEST_CASE("golden: position embeddings interpolated inside a graph") {
     const auto width = static_cast<int>(table.shape.back());
     std::vector<double> out(table.values.begin(), table.values.begin() + width);
     out.resize(static_cast<std::size_t>((to * to + 1) * width));
-    resize_grid_forward(cpu, albef::mat(table.values.data() + width, from * from, width),
-                        {from, from, to, to}, albef::mat(out.data() + width, to * to, width));
+    run(cpu, albef::primitive::ResizeGrid<double>{
+                 .x = albef::mat(table.values.data() + width, from * from, width),
+                 .grid = {from, from, to, to},
+                 .y = albef::mat(out.data() + width, to * to, width)});
     report.check(name, out);
   }
   report.finish();

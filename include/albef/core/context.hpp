@@ -40,8 +40,8 @@ class Context {
   using TensorOf = Tensor<Real, W>;
 
   static_assert(Backend<Device, Real> && Backend<Device, Master>,
-                "Context: the device lacks some of the primitives of core/backend.hpp for this "
-                "number type; include the umbrella header of the device (albef/cpu.hpp)");
+                "Context: the device lacks some of the primitives of core/primitives.hpp for "
+                "this number type; include the umbrella header of the device (albef/cpu.hpp)");
 
   /// `seed` keys all random draws (dropout, sampling) of this context.
   Context(Device& device, Store& store, std::uint64_t seed = 42)
@@ -571,7 +571,9 @@ class Backward {
     if (!ctx_.needs(x)) return;
     if (last && ctx_.value(x.id).grad == nullptr && !ctx_.value(y.id).keep)
       return move_gradient(y.id, x.id);
-    into(x, [&](Mat<T> dx, auto beta) { add(device(), Mat<const T>(grad(y)), dx, beta); });
+    into(x, [&](Mat<T> dx, auto beta) {
+      run(device(), primitive::Add<T>{.x = grad(y), .y = dx, .beta = beta});
+    });
   }
   /// Temporary memory for one closure, returned to the pool when the scope ends.
   template <class T>
@@ -625,9 +627,10 @@ class Backward {
       const Master beta = store.touch(span);
       const int rows = part.shape.empty() ? 1 : part.shape[0];
       const int cols = static_cast<int>(part.size / rows);
-      add(device(),
-          mat(static_cast<const Master*>(whole.data()) + (part.offset - p.offset), rows, cols),
-          mat(store.data(Plane::grad, span), rows, cols), beta);
+      run(device(),
+          primitive::Add<Master>{.x = mat(whole.data() + (part.offset - p.offset), rows, cols),
+                                 .y = mat(store.data(Plane::grad, span), rows, cols),
+                                 .beta = beta});
     }
   }
 

@@ -80,4 +80,9 @@ class RandomStream {
   std::array<std::uint32_t, 4> block_{};
 };
 
+/// An event of probability p happens when a uniform 32-bit word is below this; p in [0, 1).
+constexpr std::uint32_t dropout_threshold(float p) {
+  return static_cast<std::uint32_t>(static_cast<double>(p) * 0x1p32);
+}
+
 }  // namespace albef

@@ -12,8 +12,8 @@
 #include <cstdint>
 #include <limits>
 
-#include "albef/core/attention_args.hpp"
 #include "albef/core/error.hpp"
+#include "albef/core/primitives/attention.hpp"
 #include "albef/cpu/device.hpp"
 #include "albef/cpu/gemm.hpp"
 #include "albef/cpu/philox.hpp"
@@ -31,7 +31,7 @@ struct AttentionPlan {
   std::size_t scores, factors, workspace;  // elements of a score block, of the dropout factors
                                            // of one, of the product workspace
 
-  explicit AttentionPlan(const AttentionArgs<T>& a) {
+  explicit AttentionPlan(const primitive::Attention<T>& a) {
     constexpr int score_elements = 1 << 17;
     const int keys = a.kv_seq.max_length(), dim = a.head_dim();
     stride = round_up(std::max(keys, 1), Pack<T>::width);
@@ -55,7 +55,7 @@ struct AttentionPlan {
 /// A block of consecutive queries of one sequence and one head, and the keys they read.
 template <class T>
 struct AttentionTile {
-  const AttentionArgs<T>* args;
+  const primitive::Attention<T>* args;
   int head, query, queries;  // first row in the batch, number of rows
   int key, keys;             // first row in the batch, number of rows
   int position, length;      // of the first query in its sequence; length of the sequence
@@ -92,7 +92,7 @@ struct AttentionTile {
 template <class T>
 void multiply(Mat<const T> a, bool transpose_a, Mat<const T> b, bool transpose_b, T alpha, T beta,
               Mat<T> c, T* workspace) {
-  GemmArgs<T> g;
+  primitive::Gemm<T> g;
   g.a = a, g.transpose_a = transpose_a;
   g.b = b, g.transpose_b = transpose_b;
   g.c = c, g.alpha = alpha, g.beta = beta;
@@ -159,7 +159,7 @@ void softmax_row_backward(T* s, T* dp, const T* factors, T lse, T scale, int n) 
 
 /// Calls f(tile) for the blocks of queries of sequence s.
 template <class T, class F>
-void for_query_blocks(const AttentionArgs<T>& a, int s, int head, int query_rows, F&& f) {
+void for_query_blocks(const primitive::Attention<T>& a, int s, int head, int query_rows, F&& f) {
   const int t = a.key_sequence(s), length = a.q_seq.length(s);
   for (int i = 0; i < length; i += query_rows)
     f(AttentionTile<T>{&a, head, a.q_seq.begin(s) + i, std::min(query_rows, length - i),
@@ -168,7 +168,7 @@ void for_query_blocks(const AttentionArgs<T>& a, int s, int head, int query_rows
 
 /// Calls f(item, thread) for every item: on the calling thread alone if the call is small.
 template <class T, class F>
-void for_attention_tasks(Cpu& cpu, const AttentionArgs<T>& a, int items, F&& f) {
+void for_attention_tasks(Cpu& cpu, const primitive::Attention<T>& a, int items, F&& f) {
   const double work = 2.0 * a.q.rows * a.kv_seq.max_length() * a.q.cols;
   if (work < 500e3) {
     for (int i = 0; i < items; ++i) f(i, 0);
@@ -178,7 +178,7 @@ void for_attention_tasks(Cpu& cpu, const AttentionArgs<T>& a, int items, F&& f) 
 }
 
 template <class T>
-void check_attention(const AttentionArgs<T>& a) {
+void check_attention(const primitive::Attention<T>& a) {
   require(a.heads > 0 && a.q.cols % a.heads == 0, "[attention] width ", a.q.cols,
           " is not a multiple of ", a.heads, " heads");
   require(a.k.cols == a.q.cols && a.v.cols == a.q.cols, "[attention] queries have width ", a.q.cols,
@@ -207,7 +207,7 @@ void scale_padding(const Sequences& seq, Mat<T> m, T beta) {
 
 /// Writes args.out and, unless null, args.lse. Throws Error if the shapes do not fit.
 template <class T>
-void attention_forward(Cpu& cpu, const AttentionArgs<T>& args) {
+void run(Cpu& cpu, const primitive::Attention<T>& args) {
   using namespace detail;
   check_attention(args);
   const AttentionPlan<T> plan(args);
@@ -234,12 +234,12 @@ void attention_forward(Cpu& cpu, const AttentionArgs<T>& args) {
   scale_padding(args.q_seq, args.out, T(0));
 }
 
-/// Gradients of attention_forward: dq = beta_q * dq + ..., dk and dv likewise with beta_kv, summed
-/// over all query sequences that read a key sequence. `args` as given to forward, with the lse it
-/// wrote (args.out is not read); dropout is replayed. beta == 0 never reads the old values.
 template <class T>
-void attention_backward(Cpu& cpu, const AttentionArgs<T>& args, Mat<const T> d_out, Mat<T> dq,
-                        T beta_q, Mat<T> dk, Mat<T> dv, T beta_kv) {
+void run(Cpu& cpu, const primitive::AttentionGrad<T>& g) {
+  const primitive::Attention<T>& args = g.forward;
+  const Mat<const T> d_out = g.d_out;
+  const Mat<T> dq = g.dq, dk = g.dk, dv = g.dv;
+  const T beta_q = g.beta_q, beta_kv = g.beta_kv;
   using namespace detail;
   check_attention(args);
   require(args.lse != nullptr, "[attention] backward needs the lse of forward");
@@ -296,12 +296,12 @@ void attention_backward(Cpu& cpu, const AttentionArgs<T>& args, Mat<const T> d_o
   scale_padding(args.kv_seq, dv, beta_kv);
 }
 
-/// Probabilities of query sequence s after softmax and before dropout, (heads, queries, keys); with
-/// `d_out`, instead the gradient of the loss with respect to them (what Grad-CAM multiplies them
-/// with). Recomputed from q, k and v; for inspection, not for speed.
 template <class T>
-void attention_probabilities(Cpu& cpu, const AttentionArgs<T>& args, int s, T* probabilities,
-                             Mat<const T> d_out = {}) {
+void run(Cpu& cpu, const primitive::AttentionProbabilities<T>& a) {
+  const primitive::Attention<T>& args = a.forward;
+  const Mat<const T> d_out = a.d_out;
+  const int s = a.sequence;
+  T* probabilities = a.probabilities;
   using namespace detail;
   check_attention(args);
   require(s >= 0 && s < args.q_seq.count, "[attention] no query sequence ", s, " of ",

@@ -16,8 +16,9 @@
 #include <utility>
 
 #include "albef/core/error.hpp"
-#include "albef/core/matrix.hpp"
+#include "albef/core/primitives/products.hpp"
 #include "albef/cpu/device.hpp"
+#include "albef/cpu/elementwise.hpp"
 #include "albef/cpu/simd.hpp"
 
 namespace albef {
@@ -53,12 +54,12 @@ struct Factor {
   Factor from(int i, int p) const { return {at(i, p), outer, inner}; }
 };
 template <class T>
-Factor<T> factor_a(const GemmArgs<T>& g) {
+Factor<T> factor_a(const primitive::Gemm<T>& g) {
   if (g.transpose_a) return {g.a.data, 1, g.a.stride};
   return {g.a.data, g.a.stride, 1};
 }
 template <class T>
-Factor<T> factor_b(const GemmArgs<T>& g) {
+Factor<T> factor_b(const primitive::Gemm<T>& g) {
   if (g.transpose_b) return {g.b.data, g.b.stride, 1};
   return {g.b.data, 1, g.b.stride};
 }
@@ -191,8 +192,8 @@ void multiply_ragged_tile(const TileFactors<T>& f, int rows, int cols, T* out,
 
 /// Adds a finished tile into c at (i, j); the last slice of K also applies the epilogue.
 template <class T>
-void finish_tile(const GemmArgs<T>& g, const T* tile, int i, int j, int rows, int cols, bool first,
-                 bool last) {
+void finish_tile(const primitive::Gemm<T>& g, const T* tile, int i, int j, int rows, int cols,
+                 bool first, bool last) {
   using P = Pack<T>;
   const P beta = first ? g.beta : T(1);
   const bool accumulates = !first || g.beta != T(0), activates = last && g.gelu;
@@ -216,11 +217,11 @@ void finish_tile(const GemmArgs<T>& g, const T* tile, int i, int j, int rows, in
 /// they are: every one is read forwards. Other layouts are packed unless lines lie close together
 /// or too few products would share the packed copy; a transposed b must always be packed.
 template <class T>
-bool reads_in_place_a(const GemmArgs<T>& g) {
+bool reads_in_place_a(const primitive::Gemm<T>& g) {
   return !g.transpose_a || g.a.stride <= near_lines;
 }
 template <class T>
-bool reads_in_place_b(const GemmArgs<T>& g) {
+bool reads_in_place_b(const primitive::Gemm<T>& g) {
   return !g.transpose_b && (g.b.stride <= near_lines || g.c.rows <= 4 * Tile<T>::rows);
 }
 
@@ -235,7 +236,7 @@ inline void prefetch_piece(const void* p, std::int64_t bytes, int i, int pieces)
 
 /// Packs columns [j0, j1) of the slice [p0, p1) of op(b): slivers one after the other.
 template <class T>
-void pack_b(const GemmArgs<T>& g, int j0, int j1, int p0, int p1, T* out) {
+void pack_b(const primitive::Gemm<T>& g, int j0, int j1, int p0, int p1, T* out) {
   constexpr int cols = Tile<T>::cols;
   const auto b = factor_b(g);
   for (int j = j0; j < j1; j += cols, out += std::int64_t{cols} * (p1 - p0))
@@ -245,7 +246,7 @@ void pack_b(const GemmArgs<T>& g, int j0, int j1, int p0, int p1, T* out) {
 
 /// Rows [i0, i1), columns [j0, j1) of the product of one slice [p0, p1) of K.
 template <class T>
-void multiply_block(const GemmArgs<T>& g, int i0, int i1, int j0, int j1, int p0, int p1,
+void multiply_block(const primitive::Gemm<T>& g, int i0, int i1, int j0, int j1, int p0, int p1,
                     const T* packed_b, T* packed_a) {
   constexpr int rows = Tile<T>::rows, cols = Tile<T>::cols;
   const auto a = factor_a(g), b = factor_b(g);
@@ -302,9 +303,9 @@ std::size_t gemm_workspace(int m, int n, int k) {
 }
 
 /// The product on the calling thread alone, for use inside a parallel region. `workspace` holds
-/// gemm_workspace<T>(m, n, k) elements. Same result as gemm(), bit for bit.
+/// gemm_workspace<T>(m, n, k) elements. Same result as run(cpu, g), bit for bit.
 template <class T>
-void gemm_serial(const GemmArgs<T>& g, T* workspace) {
+void gemm_serial(const primitive::Gemm<T>& g, T* workspace) {
   using namespace detail;
   const int m = g.c.rows, n = g.c.cols, k = inner_size(g);
   if (m == 0) return;
@@ -321,11 +322,11 @@ void gemm_serial(const GemmArgs<T>& g, T* workspace) {
   }
 }
 
-/// Matrix product with fused epilogue; see GemmArgs. Any shape and strides. Bit-equal for any
-/// number of threads; allocates nothing once the scratch memory of `cpu` has grown to size.
+/// Matrix product with fused epilogue; see primitive::Gemm. Any shape and strides. Bit-equal for
+/// any number of threads; allocates nothing once the scratch memory of `cpu` has grown to size.
 /// Throws Error if the shapes do not fit.
 template <class T>
-void gemm(Cpu& cpu, const GemmArgs<T>& g) {
+void run(Cpu& cpu, const primitive::Gemm<T>& g) {
   static_assert(std::is_floating_point_v<T>);
   using namespace detail;
   check_gemm(g);
@@ -379,6 +380,12 @@ void gemm(Cpu& cpu, const GemmArgs<T>& g) {
       if (p1 == k) break;
     }
   }
+}
+
+template <class T>
+void run(Cpu& cpu, const primitive::WeightGradient<T>& a) {
+  run(cpu, primitive::Gemm<T>{.a = a.dy, .b = a.x, .c = a.dw, .transpose_a = true, .beta = a.beta});
+  if (a.db) run(cpu, primitive::ColumnSum<T>{.x = a.dy, .sum = a.db, .beta = a.beta_db});
 }
 
 }  // namespace albef

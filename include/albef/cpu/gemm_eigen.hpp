@@ -6,14 +6,14 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "albef/core/matrix.hpp"
+#include "albef/core/primitives/products.hpp"
 #include "albef/cpu/simd.hpp"
 
 namespace albef {
 
-/// Same meaning as gemm(cpu, g).
+/// Same meaning as run(cpu, g).
 template <class T>
-void gemm_eigen(const GemmArgs<T>& g) {
+void gemm_eigen(const primitive::Gemm<T>& g) {
   using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Stride = Eigen::OuterStride<>;
   const auto map = [](auto m) {

@@ -1,4 +1,30 @@
-// Loops shared by the CPU kernels: over the packs of a row, the rows of a matrix, column sums.
+// Loops to write CPU primitives with: over the packs of a row, the rows of a matrix, sums over
+// rows.
+//
+// A primitive of your own is a struct of arguments and a function run(Cpu&, const Arguments&) in
+// the namespace of the struct, made of these loops:
+//
+//   template <class T>
+//   struct Square {  // y = x * x + beta y
+//     Mat<const T> x;
+//     Mat<T> y;
+//     accumulator_t<T> beta = 0;
+//   };
+//   template <class T>
+//   void run(Cpu& cpu, const Square<T>& a) {
+//     for_elements<T>(cpu, a.y.rows, a.y.cols, [&](int i, std::int64_t j, int n) {
+//       const auto x = Pack<T>::load_n(a.x.row(i) + j, n);
+//       store_with_beta(x * x, a.beta, a.y.row(i) + j, n);
+//     });
+//   }
+//
+// The rule of beta: a result is new + beta * old, and beta = 0 never reads the old value, which may
+// be anything, NaN included. A gradient that is the first to arrive is written with beta = 0, later
+// ones add themselves with beta = 1 (Backward::into tells which).
+//
+// Work is split by the shape alone, never by the number of threads, and what several tasks sum up
+// is summed in a fixed order: results are bit-equal for any number of threads. Memory comes from
+// cpu.scratch (of a thread) and cpu.shared_scratch, which grow only: a warm step allocates nothing.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +33,7 @@
 #include "albef/cpu/device.hpp"
 #include "albef/cpu/simd.hpp"
 
-namespace albef::detail {
+namespace albef {
 
 /// Calls f(j, n) for consecutive packs of a row: n lanes from column j, all but the last full.
 template <class T, class F>
@@ -30,7 +56,7 @@ void for_rows(Cpu& cpu, int rows, std::int64_t cols, F&& f) {
   });
 }
 
-/// y = f(elements of rows i, j) over an (rows, cols) grid: calls f(i, j, n) per pack.
+/// Calls f(i, j, n) for every pack of a (rows, cols) grid: the n values from row i, column j.
 template <class T, class F>
 void for_elements(Cpu& cpu, int rows, int cols, F&& f) {
   for_rows(cpu, rows, cols,
@@ -77,4 +103,4 @@ inline void store_with_beta(Pack<T> value, T beta, T* y, int n) {
   value.store_n(y, n);
 }
 
-}  // namespace albef::detail
+}  // namespace albef

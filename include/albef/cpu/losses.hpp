@@ -3,7 +3,8 @@
 
 #include <limits>
 
-#include "albef/cpu/elementwise.hpp"
+#include "albef/core/primitives/losses.hpp"
+#include "albef/cpu/loops.hpp"
 
 namespace albef {
 
@@ -29,7 +30,7 @@ T log_sum_exp(const T* x, int cols) {
 
 /// Calls f(column) for the columns whose identity is that of row i.
 template <class T, class F>
-void for_positives(const SoftTargetArgs<T>& a, int i, F&& f) {
+void for_positives(const primitive::SoftCrossEntropy<T>& a, int i, F&& f) {
   for (int j = 0; j < a.logits.cols; ++j)
     if (a.column_identities[j] == a.row_identities[i]) f(j);
 }
@@ -37,11 +38,11 @@ void for_positives(const SoftTargetArgs<T>& a, int i, F&& f) {
 }  // namespace detail
 
 template <class T>
-void soft_cross_entropy_forward(Cpu& cpu, const SoftTargetArgs<T>& a, T* loss) {
+void run(Cpu& cpu, const primitive::SoftCrossEntropy<T>& a) {
   using P = Pack<T>;
   const int rows = a.logits.rows, cols = a.logits.cols;
   T* row_loss = cpu.shared_scratch<T>(static_cast<std::size_t>(rows));
-  detail::for_rows(cpu, rows, cols, [&](int i) {
+  for_rows(cpu, rows, cols, [&](int i) {
     const T* s = a.logits.row(i);
     const int label = a.labels ? a.labels[i] : i;
     row_loss[i] = 0;
@@ -61,8 +62,8 @@ void soft_cross_entropy_forward(Cpu& cpu, const SoftTargetArgs<T>& a, T* loss) {
       const T* t = a.teacher.row(i);
       const T lse = a.teacher_lse[i] = detail::log_sum_exp(t, cols);
       P expected(T{0});  // sum of probability times logit
-      detail::for_packs<T>(cols, [&](std::int64_t j, int n) {
-        const P p = detail::first_lanes(exp(P::load_n(t + j, n) - lse), n);
+      for_packs<T>(cols, [&](std::int64_t j, int n) {
+        const P p = first_lanes(exp(P::load_n(t + j, n) - lse), n);
         expected = fma(p, P::load_n(s + j, n), expected);
       });
       value += a.alpha * (a.lse[i] - sum(expected));
@@ -72,16 +73,18 @@ void soft_cross_entropy_forward(Cpu& cpu, const SoftTargetArgs<T>& a, T* loss) {
   });
   double total = 0;
   for (int i = 0; i < rows; ++i) total += static_cast<double>(row_loss[i]);
-  *loss = static_cast<T>(static_cast<double>(a.scale) * total) * (a.factor ? *a.factor : T{1});
+  *a.loss = static_cast<T>(static_cast<double>(a.scale) * total) * (a.factor ? *a.factor : T{1});
 }
 
 template <class T>
-void soft_cross_entropy_backward(Cpu& cpu, const SoftTargetArgs<T>& a, const T* dloss, Mat<T> d,
-                                 T beta) {
+void run(Cpu& cpu, const primitive::SoftCrossEntropyGrad<T>& g) {
   using P = Pack<T>;
+  const primitive::SoftCrossEntropy<T>& a = g.forward;
+  const Mat<T> d = g.d;
+  const T beta = g.beta;
   const int cols = d.cols;
-  const T common = a.scale * *dloss * (a.factor ? *a.factor : T{1});
-  detail::for_rows(cpu, d.rows, cols, [&](int i) {
+  const T common = a.scale * *g.dloss * (a.factor ? *a.factor : T{1});
+  for_rows(cpu, d.rows, cols, [&](int i) {
     const T scale = common * (a.weights ? a.weights[i] : T{1});
     const T* s = a.logits.row(i);
     const int label = a.labels ? a.labels[i] : i;
@@ -89,11 +92,11 @@ void soft_cross_entropy_backward(Cpu& cpu, const SoftTargetArgs<T>& a, const T* 
       for (int j = 0; j < cols; ++j) d.row(i)[j] = beta == 0 ? T{0} : beta * d.row(i)[j];
       return;
     }
-    detail::for_packs<T>(cols, [&](std::int64_t j, int n) {
+    for_packs<T>(cols, [&](std::int64_t j, int n) {
       P v = exp(P::load_n(s + j, n) - a.lse[i]);
       if (a.teacher.data)
         v = v - exp(P::load_n(a.teacher.row(i) + j, n) - a.teacher_lse[i]) * a.alpha;
-      detail::store_with_beta(v * scale, beta, d.row(i) + j, n);
+      store_with_beta(v * scale, beta, d.row(i) + j, n);
     });
     if (!a.row_identities) {
       if (label < cols) d.row(i)[label] -= scale * (1 - a.alpha);
@@ -107,9 +110,9 @@ void soft_cross_entropy_backward(Cpu& cpu, const SoftTargetArgs<T>& a, const T* 
 }
 
 template <class T>
-void sample_negatives(Cpu& cpu, const NegativeArgs<T>& a) {
+void run(Cpu& cpu, const primitive::SampleNegatives<T>& a) {
   const int n = a.n;
-  detail::for_rows(cpu, n, n, [&](int i) {
+  for_rows(cpu, n, n, [&](int i) {
     T* w = a.weights + std::int64_t{i} * n;
     const auto excluded = [&](int j) {
       return j == i || (a.identities && a.identities[j] == a.identities[i]);

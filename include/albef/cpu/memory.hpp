@@ -37,18 +37,5 @@ void copy_on_device(Cpu& cpu, T* to, const T* from, std::int64_t n) {
     std::memcpy(to + begin, from + begin, static_cast<std::size_t>(end - begin) * sizeof(T));
   });
 }
-/// to[i] = from[i] in the type of `to`.
-template <class From, class To>
-void convert(Cpu& cpu, const From* from, To* to, std::int64_t n) {
-  cpu.for_blocks(n, 1 << 16, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) to[i] = static_cast<To>(from[i]);
-  });
-}
-template <class T>
-void fill(Cpu& cpu, T* x, T value, std::int64_t n) {
-  cpu.for_blocks(n, 1 << 16, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) x[i] = value;
-  });
-}
 
 }  // namespace albef

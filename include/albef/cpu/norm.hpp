@@ -1,16 +1,17 @@
 // Layer norm and L2 normalisation of the CPU backend, forward and backward.
 #pragma once
 
+#include "albef/core/primitives/norm.hpp"
 #include "albef/cpu/elementwise.hpp"
 
 namespace albef {
 
 template <class T>
-void layer_norm_forward(Cpu& cpu, const LayerNormArgs<T>& a) {
+void run(Cpu& cpu, const primitive::LayerNorm<T>& a) {
   using P = Pack<T>;
   const int cols = a.x.cols;
   const bool sums = a.residual.data != nullptr;
-  const auto grain = detail::row_grain(cols);
+  const auto grain = row_grain(cols);
   cpu.for_each((a.x.rows + grain - 1) / grain, [&](std::int64_t block, int thread) {
     T* factor = a.dropout > 0 ? cpu.scratch<T>(thread, static_cast<std::size_t>(cols)) : nullptr;
     const auto begin = static_cast<int>(block * grain);
@@ -22,7 +23,7 @@ void layer_norm_forward(Cpu& cpu, const LayerNormArgs<T>& a) {
         if (factor)
           dropout_scale(a.philox, a.stream, detail::dropout_row(i, cols), factor, cols, a.dropout);
         T* s = a.sum.row(i);
-        detail::for_packs<T>(cols, [&](std::int64_t j, int n) {
+        for_packs<T>(cols, [&](std::int64_t j, int n) {
           P v = P::load_n(x + j, n);
           if (factor) v = v * P::load_n(factor + j, n);
           v = v + P::load_n(a.residual.row(i) + j, n);
@@ -31,18 +32,18 @@ void layer_norm_forward(Cpu& cpu, const LayerNormArgs<T>& a) {
         });
         x = s;
       } else {
-        detail::for_packs<T>(cols, [&](std::int64_t j, int n) { total += P::load_n(x + j, n); });
+        for_packs<T>(cols, [&](std::int64_t j, int n) { total += P::load_n(x + j, n); });
       }
       const T mean = sum(total) / static_cast<T>(cols);
       P square(T{0});
-      detail::for_packs<T>(cols, [&](std::int64_t j, int n) {
-        const P d = detail::first_lanes(P::load_n(x + j, n) - mean, n);  // zero past the end
+      for_packs<T>(cols, [&](std::int64_t j, int n) {
+        const P d = first_lanes(P::load_n(x + j, n) - mean, n);  // zero past the end
         square = fma(d, d, square);
       });
       const T rstd = 1 / std::sqrt(sum(square) / static_cast<T>(cols) + a.eps);
       a.mean[i] = mean;
       a.rstd[i] = rstd;
-      detail::for_packs<T>(cols, [&](std::int64_t j, int n) {
+      for_packs<T>(cols, [&](std::int64_t j, int n) {
         const P xhat = (P::load_n(x + j, n) - mean) * rstd;
         fma(xhat, P::load_n(a.weight + j, n), P::load_n(a.bias + j, n)).store_n(a.y.row(i) + j, n);
       });
@@ -51,70 +52,68 @@ void layer_norm_forward(Cpu& cpu, const LayerNormArgs<T>& a) {
 }
 
 template <class T>
-void layer_norm_backward(Cpu& cpu, const LayerNormGradArgs<T>& a) {
+void run(Cpu& cpu, const primitive::LayerNormGrad<T>& a) {
   using P = Pack<T>;
   const int cols = a.x.cols, rows = a.x.rows;
   if (a.dx.data)
-    detail::for_rows(cpu, rows, cols, [&](int i) {
+    for_rows(cpu, rows, cols, [&](int i) {
       const T *x = a.x.row(i), *dy = a.dy.row(i);
       const T mean = a.mean[i], rstd = a.rstd[i];
       P sum_g(T{0}), sum_gx(T{0});
-      detail::for_packs<T>(cols, [&](std::int64_t j, int n) {
+      for_packs<T>(cols, [&](std::int64_t j, int n) {
         const P g = P::load_n(dy + j, n) * P::load_n(a.weight + j, n);  // zero past the end
         sum_g += g;
         sum_gx = fma(g, (P::load_n(x + j, n) - mean) * rstd, sum_gx);
       });
       const T mean_g = sum(sum_g) / static_cast<T>(cols);
       const T mean_gx = sum(sum_gx) / static_cast<T>(cols);
-      detail::for_packs<T>(cols, [&](std::int64_t j, int n) {
+      for_packs<T>(cols, [&](std::int64_t j, int n) {
         const P g = P::load_n(dy + j, n) * P::load_n(a.weight + j, n);
         const P xhat = (P::load_n(x + j, n) - mean) * rstd;
         const P dx = (g - mean_g - xhat * mean_gx) * rstd;
-        detail::store_with_beta(dx, a.beta_x, a.dx.row(i) + j, n);
+        store_with_beta(dx, a.beta_x, a.dx.row(i) + j, n);
       });
     });
   if (a.dweight)
-    detail::sum_columns(cpu, rows, cols, a.dweight, a.beta_weight,
-                        [&](int i, std::int64_t j, int n) {
-                          const P xhat = (P::load_n(a.x.row(i) + j, n) - a.mean[i]) * a.rstd[i];
-                          return P::load_n(a.dy.row(i) + j, n) * xhat;
-                        });
-  if (a.dbias) column_sum(cpu, a.dy, a.dbias, a.beta_bias);
+    sum_columns(cpu, rows, cols, a.dweight, a.beta_weight, [&](int i, std::int64_t j, int n) {
+      const P xhat = (P::load_n(a.x.row(i) + j, n) - a.mean[i]) * a.rstd[i];
+      return P::load_n(a.dy.row(i) + j, n) * xhat;
+    });
+  if (a.dbias) run(cpu, primitive::ColumnSum<T>{.x = a.dy, .sum = a.dbias, .beta = a.beta_bias});
 }
 
-/// y = x / max(|x|, 1e-12) per row; norm[i] is the divisor.
 template <class T>
-void l2_normalize_forward(Cpu& cpu, ConstMat<T> x, Mat<T> y, T* norm) {
+void run(Cpu& cpu, const primitive::L2Normalize<T>& a) {
   using P = Pack<T>;
-  detail::for_rows(cpu, y.rows, y.cols, [&](int i) {
+  const int cols = a.y.cols;
+  for_rows(cpu, a.y.rows, cols, [&](int i) {
     P square(T{0});
-    detail::for_packs<T>(y.cols, [&](std::int64_t j, int n) {
-      const P v = P::load_n(x.row(i) + j, n);
+    for_packs<T>(cols, [&](std::int64_t j, int n) {
+      const P v = P::load_n(a.x.row(i) + j, n);
       square = fma(v, v, square);
     });
-    norm[i] = std::max(std::sqrt(sum(square)), static_cast<T>(1e-12));
-    const T factor = 1 / norm[i];
-    detail::for_packs<T>(y.cols, [&](std::int64_t j, int n) {
-      (P::load_n(x.row(i) + j, n) * factor).store_n(y.row(i) + j, n);
+    a.norm[i] = std::max(std::sqrt(sum(square)), static_cast<T>(1e-12));
+    const T factor = 1 / a.norm[i];
+    for_packs<T>(cols, [&](std::int64_t j, int n) {
+      (P::load_n(a.x.row(i) + j, n) * factor).store_n(a.y.row(i) + j, n);
     });
   });
 }
 
-/// dx = (dy - y (y . dy)) / norm + beta dx; at the clamped norm of a zero row, dx = dy / norm.
 template <class T>
-void l2_normalize_backward(Cpu& cpu, ConstMat<T> dy, ConstMat<T> y, const T* norm, Mat<T> dx,
-                           T beta) {
+void run(Cpu& cpu, const primitive::L2NormalizeGrad<T>& a) {
   using P = Pack<T>;
-  detail::for_rows(cpu, dx.rows, dx.cols, [&](int i) {
+  const int cols = a.dx.cols;
+  for_rows(cpu, a.dx.rows, cols, [&](int i) {
     P inner(T{0});
-    detail::for_packs<T>(dx.cols, [&](std::int64_t j, int n) {
-      inner = fma(P::load_n(dy.row(i) + j, n), P::load_n(y.row(i) + j, n), inner);
+    for_packs<T>(cols, [&](std::int64_t j, int n) {
+      inner = fma(P::load_n(a.dy.row(i) + j, n), P::load_n(a.y.row(i) + j, n), inner);
     });
-    const T along = norm[i] > static_cast<T>(1e-12) ? sum(inner) : T{0};
-    const T factor = 1 / norm[i];
-    detail::for_packs<T>(dx.cols, [&](std::int64_t j, int n) {
-      const P d = P::load_n(dy.row(i) + j, n) - P::load_n(y.row(i) + j, n) * along;
-      detail::store_with_beta(d * factor, beta, dx.row(i) + j, n);
+    const T along = a.norm[i] > static_cast<T>(1e-12) ? sum(inner) : T{0};
+    const T factor = 1 / a.norm[i];
+    for_packs<T>(cols, [&](std::int64_t j, int n) {
+      const P d = P::load_n(a.dy.row(i) + j, n) - P::load_n(a.y.row(i) + j, n) * along;
+      store_with_beta(d * factor, a.beta, a.dx.row(i) + j, n);
     });
   });
 }

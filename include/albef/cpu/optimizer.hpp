@@ -3,19 +3,18 @@
 
 #include <cmath>
 
+#include "albef/core/primitives/optimizer.hpp"
 #include "albef/cpu/elementwise.hpp"
-#include "albef/cpu/memory.hpp"
 
 namespace albef {
 
-/// ema = momentum * ema + (1 - momentum) * param
 template <class T>
-void ema_update(Cpu& cpu, T* ema, const T* param, std::int64_t size, double momentum) {
-  const auto keep = static_cast<T>(momentum), blend = static_cast<T>(1 - momentum);
-  cpu.for_blocks(size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
-    detail::for_packs<T>(end - begin, [&](std::int64_t at, int n) {
-      T* e = ema + begin + at;
-      const auto p = Pack<T>::load_n(param + begin + at, n) * blend;
+void run(Cpu& cpu, const primitive::EmaUpdate<T>& a) {
+  const auto keep = static_cast<T>(a.momentum), blend = static_cast<T>(1 - a.momentum);
+  cpu.for_blocks(a.size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+    for_packs<T>(end - begin, [&](std::int64_t at, int n) {
+      T* e = a.ema + begin + at;
+      const auto p = Pack<T>::load_n(a.param + begin + at, n) * blend;
       fma(Pack<T>::load_n(e, n), Pack<T>(keep), p).store_n(e, n);
     });
   });
@@ -25,7 +24,7 @@ namespace detail {
 
 /// One run of adamw_update, the gradient multiplied by `scale`.
 template <class T, class C>
-void adamw_run(Cpu& cpu, const AdamWArgs<T, C>& a, const AdamWRun& run, T scale) {
+void adamw_run(Cpu& cpu, const primitive::AdamW<T, C>& a, const AdamWRun& run, T scale) {
   using P = Pack<T>;
   const double lr = a.lr * run.lr_factor;
   const auto decay = static_cast<T>(1 - lr * run.weight_decay);
@@ -56,7 +55,7 @@ void adamw_run(Cpu& cpu, const AdamWArgs<T, C>& a, const AdamWRun& run, T scale)
 /// param *= 1 - lr wd; m, v updated; param -= lr / c1 * m / (sqrt(v) / sqrt(c2) + eps); then the
 /// moving average (torch.optim.AdamW; Loshchilov & Hutter 2019), and the copies.
 template <class T, class C>
-void adamw_update(Cpu& cpu, const AdamWArgs<T, C>& a) {
+void run(Cpu& cpu, const primitive::AdamW<T, C>& a) {
   if (a.square_norm && !std::isfinite(*a.square_norm)) return;
   for (const AdamWRun& run : a.runs) {
     double scale = a.grad_scale;
@@ -66,35 +65,35 @@ void adamw_update(Cpu& cpu, const AdamWArgs<T, C>& a) {
     if (run.touched)
       detail::adamw_run(cpu, a, run, static_cast<T>(scale));
     else if (a.ema)
-      ema_update(cpu, a.ema + i, static_cast<const T*>(a.param + i), run.size, a.momentum);
-    if (a.copy) convert(cpu, a.param + i, a.copy + i, run.size);
-    if (a.ema && a.ema_copy) convert(cpu, a.ema + i, a.ema_copy + i, run.size);
+      albef::run(cpu, primitive::EmaUpdate<T>{a.ema + i, a.param + i, run.size, a.momentum});
+    if (a.copy) albef::run(cpu, primitive::Convert<T, C>{a.param + i, a.copy + i, run.size});
+    if (a.ema && a.ema_copy)
+      albef::run(cpu, primitive::Convert<T, C>{a.ema + i, a.ema_copy + i, run.size});
   }
 }
 
-/// *out = sum of squares + beta * *out, the same for every thread count
+/// The same for every thread count.
 template <class T>
-void squared_norm(Cpu& cpu, const T* x, std::int64_t size, double* out, double beta) {
+void run(Cpu& cpu, const primitive::SquaredNorm<T>& a) {
   constexpr std::int64_t grain = 1 << 14;
-  const std::int64_t blocks = (size + grain - 1) / grain;
+  const std::int64_t blocks = (a.size + grain - 1) / grain;
   double* partial = cpu.shared_scratch<double>(static_cast<std::size_t>(blocks));
-  cpu.for_blocks(size, grain, [&](std::int64_t begin, std::int64_t end) {
+  cpu.for_blocks(a.size, grain, [&](std::int64_t begin, std::int64_t end) {
     Pack<T> s(T{0});
-    detail::for_packs<T>(end - begin, [&](std::int64_t at, int n) {
-      const auto v = Pack<T>::load_n(x + begin + at, n);
+    for_packs<T>(end - begin, [&](std::int64_t at, int n) {
+      const auto v = Pack<T>::load_n(a.x + begin + at, n);
       s = fma(v, v, s);
     });
     partial[begin / grain] = static_cast<double>(sum(s));
   });
   double total = 0;
   for (std::int64_t b = 0; b < blocks; ++b) total += partial[b];
-  *out = beta == 0 ? total : total + beta * *out;
+  *a.out = a.beta == 0 ? total : total + a.beta * *a.out;
 }
 
-/// x = min(max(x, low), high)
 template <class T>
-void clamp(Cpu&, T* x, std::int64_t size, T low, T high) {
-  for (std::int64_t i = 0; i < size; ++i) x[i] = std::min(std::max(x[i], low), high);
+void run(Cpu&, const primitive::Clamp<T>& a) {
+  for (std::int64_t i = 0; i < a.size; ++i) a.x[i] = std::min(std::max(a.x[i], a.low), a.high);
 }
 
 }  // namespace albef

@@ -6,9 +6,7 @@
 #include <cstring>
 #include <utility>
 
-#include "albef/core/attention_args.hpp"
 #include "albef/core/rng.hpp"
-#include "albef/cpu/simd.hpp"
 
 namespace albef {
 namespace detail {

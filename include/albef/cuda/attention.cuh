@@ -14,7 +14,7 @@ namespace detail {
 
 /// Whether the tensor-core kernels take these matrices: 16-byte pieces everywhere.
 template <class T, class... M>
-bool takes_mma(const AttentionArgs<T>& a, const M&... more) {
+bool takes_mma(const primitive::Attention<T>& a, const M&... more) {
   if constexpr (std::is_same_v<T, bfloat16>) {
     const int d = a.head_dim();
     const auto fits = [](const auto& m) { return rows_aligned(m, 8); };
@@ -27,7 +27,7 @@ bool takes_mma(const AttentionArgs<T>& a, const M&... more) {
 
 /// What the host can check; contents of device memory (offsets, indices) it cannot.
 template <class T>
-void check_cuda_attention(const AttentionArgs<T>& a) {
+void check_cuda_attention(const primitive::Attention<T>& a) {
   require(a.heads > 0 && a.q.cols % a.heads == 0, "[attention] width ", a.q.cols,
           " is not a multiple of ", a.heads, " heads");
   require(a.k.cols == a.q.cols && a.v.cols == a.q.cols, "[attention] queries have width ", a.q.cols,
@@ -59,7 +59,7 @@ struct AttentionGrid {
 
 /// Counters of dropout words per (query row, head).
 template <class T>
-int dropout_counters(const AttentionArgs<T>& a) {
+int dropout_counters(const primitive::Attention<T>& a) {
   return (a.kv_seq.max_length() + 3) / 4;
 }
 
@@ -70,7 +70,7 @@ inline std::size_t fitting(const Cuda& cuda, std::size_t bytes, int dim) {
 }
 
 template <int D>
-void attention_forward_mma(Cuda& cuda, const AttentionArgs<bfloat16>& a,
+void attention_forward_mma(Cuda& cuda, const primitive::Attention<bfloat16>& a,
                            const DropoutFactors& dropout) {
   const AttentionGrid grid(a.q_seq, a.heads, mma_tile);
   launch(cuda, "[attention]", attention_forward_mma_kernel<D>, grid.blocks, dim3(mma_threads),
@@ -78,7 +78,7 @@ void attention_forward_mma(Cuda& cuda, const AttentionArgs<bfloat16>& a,
 }
 
 template <int D>
-void attention_backward_mma(Cuda& cuda, const AttentionArgs<bfloat16>& a,
+void attention_backward_mma(Cuda& cuda, const primitive::Attention<bfloat16>& a,
                             const DropoutFactors& dropout, Mat<const bfloat16> d_out,
                             Mat<bfloat16> dq, float beta_q, Mat<bfloat16> dk, Mat<bfloat16> dv,
                             float beta_kv, float* delta) {
@@ -95,7 +95,7 @@ void attention_backward_mma(Cuda& cuda, const AttentionArgs<bfloat16>& a,
 
 /// Writes args.out and, unless null, args.lse. Throws Error if the shapes do not fit.
 template <class T>
-void attention_forward(Cuda& cuda, const AttentionArgs<T>& args) {
+void run(Cuda& cuda, const primitive::Attention<T>& args) {
   using namespace detail;
   using A = accumulator_t<T>;
   check_cuda_attention(args);
@@ -112,15 +112,12 @@ void attention_forward(Cuda& cuda, const AttentionArgs<T>& args) {
          dropout_counters(args), dropout);
 }
 
-/// Gradients of attention_forward: dq = beta_q * dq + ..., dk and dv likewise with beta_kv, summed
-/// over all query sequences that read a key sequence. `args` as given to forward, with the out and
-/// lse it wrote; dropout is replayed. beta == 0 never reads the old values.
 template <class T>
-void attention_backward(Cuda& cuda, const AttentionArgs<T>& args,
-                        Mat<const std::type_identity_t<T>> d_out, Mat<std::type_identity_t<T>> dq,
-                        std::type_identity_t<accumulator_t<T>> beta_q,
-                        Mat<std::type_identity_t<T>> dk, Mat<std::type_identity_t<T>> dv,
-                        std::type_identity_t<accumulator_t<T>> beta_kv) {
+void run(Cuda& cuda, const primitive::AttentionGrad<T>& g) {
+  const primitive::Attention<T>& args = g.forward;
+  const Mat<const T> d_out = g.d_out;
+  const Mat<T> dq = g.dq, dk = g.dk, dv = g.dv;
+  const accumulator_t<T> beta_q = g.beta_q, beta_kv = g.beta_kv;
   using namespace detail;
   using A = accumulator_t<T>;
   check_cuda_attention(args);
@@ -146,12 +143,10 @@ void attention_backward(Cuda& cuda, const AttentionArgs<T>& args,
          kv_grid.tiles, counters, dropout, static_cast<const A*>(delta), dk, dv, beta_kv);
 }
 
-/// Probabilities of query sequence s after softmax and before dropout, (heads, queries, keys); with
-/// `d_out`, instead the gradient of the loss with respect to them. For inspection, not for speed.
 template <class T>
-void attention_probabilities(Cuda& cuda, const AttentionArgs<T>& args, int s,
-                             std::type_identity_t<T>* probabilities,
-                             Mat<const std::type_identity_t<T>> d_out = {}) {
+void run(Cuda& cuda, const primitive::AttentionProbabilities<T>& a) {
+  const primitive::Attention<T>& args = a.forward;
+  const int s = a.sequence;
   using namespace detail;
   check_cuda_attention(args);
   require(s >= 0 && s < args.q_seq.count, "[attention] no query sequence ", s, " of ",
@@ -159,8 +154,8 @@ void attention_probabilities(Cuda& cuda, const AttentionArgs<T>& args, int s,
   const auto dropout = DropoutFactors::of<accumulator_t<T>>(args.philox, args.stream, args.dropout);
   launch(cuda, "[attention_probabilities]", attention_probabilities_kernel<T>,
          dim3(static_cast<unsigned>(args.q_seq.max_length()), static_cast<unsigned>(args.heads)),
-         dim3(probability_threads), 0, args, s, d_out, dropout_counters(args), dropout,
-         probabilities);
+         dim3(probability_threads), 0, args, s, a.d_out, dropout_counters(args), dropout,
+         a.probabilities);
 }
 
 }  // namespace albef

@@ -32,6 +32,12 @@ void for_elements(Cuda& cuda, const char* name, int rows, int cols, Aligned&& al
   });
 }
 
+/// Blocks of 256 threads for n items: enough to fill the GPU, which then loop.
+inline unsigned flat_blocks(const Cuda& cuda, std::int64_t n) {
+  return static_cast<unsigned>(
+      std::min<std::int64_t>((n + 255) / 256, std::int64_t{8} * cuda.sm_count()));
+}
+
 /// Blocks of rows a sum over `rows` rows is split into; depends on the number alone.
 inline int row_blocks(int rows) {
   return static_cast<int>(std::clamp<std::int64_t>(blocks_for(rows, 4 * column_sum_warps), 1, 128));
@@ -59,168 +65,139 @@ void sum_columns(Cuda& cuda, const char* name, int rows, int cols, Aligned&& ali
 
 }  // namespace detail
 
-/// y = x + beta y
-template <class X, class T>
-void add(Cuda& cuda, Mat<X> x, Mat<T> y, accumulator_t<T> beta) {
-  using namespace detail;
-  for_elements<T>(
-      cuda, "[add]", y.rows, y.cols,
-      [&](int n) { return rows_aligned(x, n) && rows_aligned(y, n); },
-      AddElements<X, T>{x, y, beta});
-}
-
-/// y[i] = row for every i
-template <class R, class T>
-void set_rows(Cuda& cuda, const R* row, Mat<T> y) {
-  using namespace detail;
-  for_elements<T>(
-      cuda, "[set_rows]", y.rows, y.cols,
-      [&](int n) { return row_aligned(row, n) && rows_aligned(y, n); }, SetRows<R, T>{row, y, 0});
-}
-
-/// y[i] += row for every i
-template <class R, class T>
-void add_row(Cuda& cuda, const R* row, Mat<T> y) {
-  using namespace detail;
-  for_elements<T>(
-      cuda, "[add_row]", y.rows, y.cols,
-      [&](int n) { return row_aligned(row, n) && rows_aligned(y, n); }, SetRows<R, T>{row, y, 1});
-}
-
-/// y = x * row + beta y, the row repeated
-template <class X, class R, class T>
-void mul_row(Cuda& cuda, Mat<X> x, const R* row, Mat<T> y, accumulator_t<T> beta) {
-  using namespace detail;
-  for_elements<T>(
-      cuda, "[mul_row]", y.rows, y.cols,
-      [&](int n) { return rows_aligned(x, n) && row_aligned(row, n) && rows_aligned(y, n); },
-      MulRow<X, R, T>{x, row, y, beta});
-}
-
-namespace detail {
-
-template <class X, class S, class T>
-void scale_elements(Cuda& cuda, Mat<X> x, const S* factor, FactorKind kind, Mat<T> y,
-                    accumulator_t<T> beta) {
-  for_elements<T>(
-      cuda, "[scale]", y.rows, y.cols,
-      [&](int n) { return rows_aligned(x, n) && rows_aligned(y, n); },
-      ScaleElements<X, S, T>{x, factor, kind, y, beta});
-}
-constexpr FactorKind factor_kind(ScaleKind kind) {
-  return kind == ScaleKind::reciprocal ? FactorKind::reciprocal : FactorKind::exponential;
-}
-
-}  // namespace detail
-
-/// y = x * factor[0] + beta y
-template <class X, class S, class T>
-void scale_rows(Cuda& cuda, Mat<X> x, const S* factor, Mat<T> y, accumulator_t<T> beta) {
-  detail::scale_elements(cuda, x, factor, detail::FactorKind::plain, y, beta);
-}
-
-/// y = x * factor(s) + beta y
-template <class X, class S, class T>
-void scale_by(Cuda& cuda, Mat<X> x, const S* s, ScaleKind kind, Mat<T> y, accumulator_t<T> beta) {
-  detail::scale_elements(cuda, x, s, detail::factor_kind(kind), y, beta);
-}
-
-/// sum[j] = sum_i x[i][j] + beta sum[j]
-template <class X, class S>
-void column_sum(Cuda& cuda, Mat<X> x, S* sum, std::type_identity_t<S> beta) {
-  using namespace detail;
-  sum_columns<std::remove_const_t<X>>(
-      cuda, "[column_sum]", x.rows, x.cols, [&](int n) { return rows_aligned(x, n); },
-      ColumnTerm<X>{x}, sum, beta);
-}
-
-/// sum[j] = sum_i a[i][j] b[i][j] + beta sum[j]
-template <class X, class Y, class S>
-void dot_rows(Cuda& cuda, Mat<X> a, Mat<Y> b, S* sum, std::type_identity_t<S> beta) {
-  using namespace detail;
-  sum_columns<std::remove_const_t<X>>(
-      cuda, "[dot_rows]", a.rows, a.cols,
-      [&](int n) { return rows_aligned(a, n) && rows_aligned(b, n); }, ProductTerm<X, Y>{a, b}, sum,
-      beta);
-}
-
-namespace detail {
-
-template <class X, class Y, class S>
-void dot_scaled(Cuda& cuda, Mat<X> a, Mat<Y> b, const S* scalar, FactorKind kind, S alpha, S beta,
-                S* out) {
-  with_width<std::remove_const_t<X>>(
-      [&](int n) { return rows_aligned(a, n) && rows_aligned(b, n); },
-      [&](auto width) {
-        constexpr int n = decltype(width)::value;
-        const int per_row = a.cols / n;
-        const auto blocks = static_cast<int>(std::clamp<std::int64_t>(
-            blocks_for(std::int64_t{per_row} * a.rows, 4 * dot_threads), 1, 512));
-        auto* partial =
-            static_cast<double*>(cuda.scratch(sizeof(double) * static_cast<std::size_t>(blocks)));
-        launch(cuda, "[dot]", dot_partials_kernel<n, X, Y>, dim3(static_cast<unsigned>(blocks)),
-               dim3(dot_threads), 0, a, b, static_cast<unsigned>(per_row), partial);
-        launch(cuda, "[dot]", dot_total_kernel<S>, dim3(1), dim3(dot_threads), 0, partial, blocks,
-               scalar, kind, alpha, beta, out);
-      });
-}
-
-}  // namespace detail
-
-/// out = alpha * sum of a * b over all elements + beta out
-template <class X, class Y, class S>
-void dot(Cuda& cuda, Mat<X> a, Mat<Y> b, S* out, std::type_identity_t<S> alpha,
-         std::type_identity_t<S> beta) {
-  detail::dot_scaled(cuda, a, b, static_cast<const S*>(nullptr), detail::FactorKind::plain, alpha,
-                     beta, out);
-}
-
-/// ds = factor'(s) * sum(dy * x) + beta ds
-template <class X, class Y, class S>
-void scale_gradient(Cuda& cuda, Mat<X> dy, Mat<Y> x, const S* s, ScaleKind kind,
-                    std::type_identity_t<S>* ds, std::type_identity_t<S> beta) {
-  detail::dot_scaled(cuda, dy, x, s, detail::factor_kind(kind), S(1), beta, ds);
-}
-
-/// y = gelu(z), exact; y may be z.
-template <class Z, class T>
-void gelu_forward(Cuda& cuda, Mat<Z> z, Mat<T> y) {
-  using namespace detail;
-  for_elements<T>(
-      cuda, "[gelu]", y.rows, y.cols,
-      [&](int n) { return rows_aligned(z, n) && rows_aligned(y, n); }, GeluForward<Z, T>{z, y});
-}
-
-/// dz = dy * gelu'(z); dz may be dy.
-template <class D, class Z, class T>
-void gelu_backward(Cuda& cuda, Mat<D> dy, Mat<Z> z, Mat<T> dz) {
-  using namespace detail;
-  for_elements<T>(
-      cuda, "[gelu_backward]", dz.rows, dz.cols,
-      [&](int n) { return rows_aligned(dy, n) && rows_aligned(z, n) && rows_aligned(dz, n); },
-      GeluBackward<D, Z, T>{dy, z, dz});
-}
-
-/// dx = (0 where y <= 0, else dy) + beta dx, y = max(x, 0)
 template <class T>
-void relu_backward(Cuda& cuda, ConstMat<T> dy, ConstMat<T> y, Mat<T> dx,
-                   std::type_identity_t<accumulator_t<T>> beta) {
+void run(Cuda& cuda, const primitive::Fill<T>& a) {
   using namespace detail;
-  for_elements<T>(
-      cuda, "[relu_backward]", dx.rows, dx.cols,
-      [&](int n) { return rows_aligned(dy, n) && rows_aligned(y, n) && rows_aligned(dx, n); },
-      ReluBackward<T>{dy, y, dx, beta});
+  launch(cuda, "[fill]", fill_kernel<T>, dim3(flat_blocks(cuda, a.size)), dim3(256), 0, a.x,
+         a.value, a.size);
 }
 
-/// y = x * mask / (1 - p) + beta y
-template <class X, class T>
-void dropout(Cuda& cuda, Mat<X> x, Mat<T> y, accumulator_t<T> beta, float p, const Philox& philox,
-             std::uint64_t stream) {
+template <class From, class To>
+void run(Cuda& cuda, const primitive::Convert<From, To>& a) {
+  using namespace detail;
+  launch(cuda, "[convert]", convert_kernel<From, To>, dim3(flat_blocks(cuda, (a.size + 7) / 8)),
+         dim3(256), 0, a.from, a.to, a.size);
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::Add<T>& a) {
   using namespace detail;
   for_elements<T>(
-      cuda, "[dropout]", y.rows, y.cols,
-      [&](int n) { return rows_aligned(x, n) && rows_aligned(y, n); },
-      DropoutElements<X, T>{x, y, beta, DropoutFactors::of<accumulator_t<T>>(philox, stream, p)});
+      cuda, "[add]", a.y.rows, a.y.cols,
+      [&](int n) { return rows_aligned(a.x, n) && rows_aligned(a.y, n); },
+      AddElements<const T, T>{a.x, a.y, a.beta});
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::SetRows<T>& a) {
+  using namespace detail;
+  for_elements<T>(
+      cuda, "[set_rows]", a.y.rows, a.y.cols,
+      [&](int n) { return row_aligned(a.row, n) && rows_aligned(a.y, n); },
+      SetRows<T, T>{a.row, a.y, a.beta});
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::MultiplyRow<T>& a) {
+  using namespace detail;
+  for_elements<T>(
+      cuda, "[multiply_row]", a.y.rows, a.y.cols,
+      [&](int n) { return rows_aligned(a.x, n) && row_aligned(a.row, n) && rows_aligned(a.y, n); },
+      MulRow<const T, T, T>{a.x, a.row, a.y, a.beta});
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::Scale<T>& a) {
+  using namespace detail;
+  for_elements<T>(
+      cuda, "[scale]", a.y.rows, a.y.cols,
+      [&](int n) { return rows_aligned(a.x, n) && rows_aligned(a.y, n); },
+      ScaleElements<const T, accumulator_t<T>, T>{a.x, a.s, a.kind, a.y, a.beta});
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::ColumnSum<T>& a) {
+  using namespace detail;
+  sum_columns<T>(
+      cuda, "[column_sum]", a.x.rows, a.x.cols, [&](int n) { return rows_aligned(a.x, n); },
+      ColumnTerm<const T>{a.x}, a.sum, a.beta);
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::DotRows<T>& d) {
+  using namespace detail;
+  sum_columns<T>(
+      cuda, "[dot_rows]", d.a.rows, d.a.cols,
+      [&](int n) { return rows_aligned(d.a, n) && rows_aligned(d.b, n); },
+      ProductTerm<const T, const T>{d.a, d.b}, d.sum, d.beta);
+}
+
+namespace detail {
+
+template <class T, class S>
+void dot_scaled(Cuda& cuda, Mat<const T> a, Mat<const T> b, const S* scalar, ScaleKind kind,
+                S alpha, S beta, S* out) {
+  with_width<T>([&](int n) { return rows_aligned(a, n) && rows_aligned(b, n); },
+                [&](auto width) {
+                  constexpr int n = decltype(width)::value;
+                  const int per_row = a.cols / n;
+                  const auto blocks = static_cast<int>(std::clamp<std::int64_t>(
+                      blocks_for(std::int64_t{per_row} * a.rows, 4 * dot_threads), 1, 512));
+                  auto* partial = static_cast<double*>(
+                      cuda.scratch(sizeof(double) * static_cast<std::size_t>(blocks)));
+                  launch(cuda, "[dot]", dot_partials_kernel<n, const T, const T>,
+                         dim3(static_cast<unsigned>(blocks)), dim3(dot_threads), 0, a, b,
+                         static_cast<unsigned>(per_row), partial);
+                  launch(cuda, "[dot]", dot_total_kernel<S>, dim3(1), dim3(dot_threads), 0, partial,
+                         blocks, scalar, kind, alpha, beta, out);
+                });
+}
+
+}  // namespace detail
+
+template <class T>
+void run(Cuda& cuda, const primitive::Dot<T>& d) {
+  detail::dot_scaled(cuda, d.a, d.b, static_cast<const accumulator_t<T>*>(nullptr),
+                     ScaleKind::plain, d.alpha, d.beta, d.out);
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::ScaleGrad<T>& a) {
+  detail::dot_scaled(cuda, a.dy, a.x, a.s, a.kind, accumulator_t<T>(1), a.beta, a.ds);
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::Activate<T>& a) {
+  using namespace detail;
+  with_activation(a.function, [&](auto function) {
+    for_elements<T>(
+        cuda, "[activate]", a.y.rows, a.y.cols,
+        [&](int n) { return rows_aligned(a.x, n) && rows_aligned(a.y, n); },
+        ActivateElements<decltype(function)::value, T>{a.x, a.y});
+  });
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::ActivateGrad<T>& a) {
+  using namespace detail;
+  with_activation(a.function, [&](auto function) {
+    for_elements<T>(
+        cuda, "[activate_grad]", a.dx.rows, a.dx.cols,
+        [&](int n) {
+          return rows_aligned(a.dy, n) && rows_aligned(a.x, n) && rows_aligned(a.dx, n);
+        },
+        ActivateGradElements<decltype(function)::value, T>{a.dy, a.x, a.dx, a.beta});
+  });
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::Dropout<T>& a) {
+  using namespace detail;
+  for_elements<T>(
+      cuda, "[dropout]", a.y.rows, a.y.cols,
+      [&](int n) { return rows_aligned(a.x, n) && rows_aligned(a.y, n); },
+      DropoutElements<const T, T>{a.x, a.y, a.beta,
+                                  DropoutFactors::of<accumulator_t<T>>(a.philox, a.stream, a.p)});
 }
 
 }  // namespace albef

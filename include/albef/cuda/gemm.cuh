@@ -9,10 +9,10 @@
 #include <map>
 #include <type_traits>
 
-#include "albef/core/matrix.hpp"
+#include "albef/core/primitives/products.hpp"
 #include "albef/cuda/device.cuh"
 #include "albef/cuda/elementwise.cuh"
-#include "albef/cuda/memory.cuh"
+#include "albef/cuda/memory.hpp"
 
 namespace albef {
 
@@ -177,7 +177,7 @@ class Products {
 /// c = alpha * op(a) op(b) + beta * c with an epilogue on `vector`. False, and nothing done, where
 /// cuBLASLt has no algorithm with that epilogue; Error where it has none at all.
 template <class T, class Out>
-bool product(Cuda& cuda, const GemmArgs<T, Out>& g, Mat<Out> c, Epilogue epilogue,
+bool product(Cuda& cuda, const primitive::Gemm<T, Out>& g, Mat<Out> c, Epilogue epilogue,
              const void* vector, const GemmBatch& batch = {}) {
   const ProductShape shape{.type = cuda_type<T>,
                            .out = cuda_type<Out>,
@@ -224,11 +224,11 @@ void scale_in_place(Cuda& cuda, Mat<Out> c, accumulator_t<Out> beta) {
 
 }  // namespace detail
 
-/// Matrix product; see GemmArgs. Accumulates in accumulator_t<T>; single precision rounds its
-/// inputs to TF32 only where CudaOptions say so. `gelu` needs beta 0. Throws Error if the shapes do
-/// not fit.
+/// Matrix product; see primitive::Gemm. Accumulates in accumulator_t<T>; single precision rounds
+/// its inputs to TF32 only where CudaOptions say so. `gelu` needs beta 0. Throws Error if the
+/// shapes do not fit.
 template <class T, class Out>
-void gemm(Cuda& cuda, const GemmArgs<T, Out>& g) {
+void run(Cuda& cuda, const primitive::Gemm<T, Out>& g) {
   using namespace detail;
   check_gemm(g);
   if (g.c.rows == 0 || g.c.cols == 0) return;
@@ -247,14 +247,14 @@ void gemm(Cuda& cuda, const GemmArgs<T, Out>& g) {
     if (!g.bias || !biased) product(cuda, g, z, Epilogue::none, nullptr);
   }
   if constexpr (std::is_same_v<T, Out>) {
-    if (!biased) add_row(cuda, g.bias, z);
-    if (g.gelu) gelu_forward(cuda, Mat<const T>(z), g.c);
+    if (!biased) albef::run(cuda, primitive::SetRows<T>{.row = g.bias, .y = z, .beta = 1});
+    if (g.gelu) albef::run(cuda, primitive::Activate<T>{Activation::gelu, z, g.c});
   }
 }
 
 /// `batch.count` products of one shape.
 template <class T, class Out>
-void gemm_batched(Cuda& cuda, const GemmArgs<T, Out>& g, const GemmBatch& batch) {
+void gemm_batched(Cuda& cuda, const primitive::Gemm<T, Out>& g, const GemmBatch& batch) {
   check_gemm(g);
   require(!g.bias && !g.gelu, "[gemm] bias or gelu in a batch of products");
   if (g.c.rows == 0 || g.c.cols == 0 || batch.count == 0) return;
@@ -264,30 +264,33 @@ void gemm_batched(Cuda& cuda, const GemmArgs<T, Out>& g, const GemmBatch& batch)
 /// dw = dy^T x + beta dw and, unless null, db = column sums of dy + beta_db db, from one reading of
 /// dy where cuBLASLt can.
 template <class T>
-void weight_gradient(Cuda& cuda, ConstMat<T> dy, Mat<const T> x, Mat<accumulator_t<T>> dw,
-                     accumulator_t<T> beta, accumulator_t<T>* db, accumulator_t<T> beta_db) {
+void run(Cuda& cuda, const primitive::WeightGradient<T>& a) {
   using namespace detail;
   using A = accumulator_t<T>;
-  const GemmArgs<T, A> g{.a = dy, .b = x, .c = dw, .transpose_a = true, .beta = beta};
+  const Mat<const T> dy = a.dy;
+  const Mat<A> dw = a.dw;
+  A* const db = a.db;
+  const primitive::Gemm<T, A> g{.a = dy, .b = a.x, .c = dw, .transpose_a = true, .beta = a.beta};
+  const primitive::ColumnSum<T> columns{.x = dy, .sum = db, .beta = a.beta_db};
   const bool sums = db && dy.rows > 0 && dw.rows > 0 && dw.cols > 0;
   if (!sums) {
-    gemm(cuda, g);
-    if (db) column_sum(cuda, Mat<const T>(dy), db, beta_db);
+    albef::run(cuda, g);
+    if (db) albef::run(cuda, columns);
     return;
   }
   check_gemm(g);
-  require(beta_db == 0 || beta_db == 1, "[weight_gradient] beta of the bias must be 0 or 1");
+  require(a.beta_db == 0 || a.beta_db == 1, "[weight_gradient] beta of the bias must be 0 or 1");
   // The epilogue overwrites: sums that are to be added go to scratch memory first.
   A* const target =
-      beta_db == 0 ? db
-                   : static_cast<A*>(cuda.scratch(static_cast<std::size_t>(dw.rows) * sizeof(A)));
+      a.beta_db == 0 ? db
+                     : static_cast<A*>(cuda.scratch(static_cast<std::size_t>(dw.rows) * sizeof(A)));
   if (product(cuda, g, dw, Epilogue::sums, target)) {
     if (target != db)
-      add(cuda, Mat<const A>{target, 1, dw.rows, dw.rows}, mat(db, 1, dw.rows), A(1));
+      albef::run(cuda, primitive::Add<A>{{target, 1, dw.rows, dw.rows}, mat(db, 1, dw.rows), A(1)});
     return;
   }
   product(cuda, g, dw, Epilogue::none, nullptr);
-  column_sum(cuda, Mat<const T>(dy), db, beta_db);
+  albef::run(cuda, columns);
 }
 
 }  // namespace albef

@@ -7,8 +7,7 @@
 namespace albef {
 
 template <class T>
-void soft_cross_entropy_forward(Cuda& cuda, const SoftTargetArgs<T>& a,
-                                std::type_identity_t<accumulator_t<T>>* loss) {
+void run(Cuda& cuda, const primitive::SoftCrossEntropy<T>& a) {
   using namespace detail;
   using A = accumulator_t<T>;
   const auto rows = static_cast<unsigned>(a.logits.rows);
@@ -20,12 +19,12 @@ void soft_cross_entropy_forward(Cuda& cuda, const SoftTargetArgs<T>& a,
                          dim3(loss_threads), 0, a, row_loss);
                 });
   launch(cuda, "[cross_entropy]", soft_cross_entropy_total_kernel<T>, dim3(1), dim3(loss_threads),
-         0, a, row_loss, loss);
+         0, a, row_loss, a.loss);
 }
 
-template <class T, class S>
-void soft_cross_entropy_backward(Cuda& cuda, const SoftTargetArgs<T>& a, const S* dloss, Mat<T> d,
-                                 std::type_identity_t<accumulator_t<T>> beta) {
+template <class T>
+void run(Cuda& cuda, const primitive::SoftCrossEntropyGrad<T>& g) {
+  const primitive::SoftCrossEntropy<T>& a = g.forward;
   using namespace detail;
   int* positives = nullptr;
   if (a.row_identities) {
@@ -35,15 +34,15 @@ void soft_cross_entropy_backward(Cuda& cuda, const SoftTargetArgs<T>& a, const S
            dim3(loss_threads), 0, a, positives);
   }
   for_elements<T>(
-      cuda, "[cross_entropy_backward]", d.rows, d.cols,
+      cuda, "[cross_entropy_backward]", g.d.rows, g.d.cols,
       [&](int n) {
-        return rows_aligned(a.logits, n) && rows_aligned(a.teacher, n) && rows_aligned(d, n);
+        return rows_aligned(a.logits, n) && rows_aligned(a.teacher, n) && rows_aligned(g.d, n);
       },
-      SoftCrossEntropyGradient<T, S>{a, dloss, positives, d, beta});
+      SoftCrossEntropyGradient<T, accumulator_t<T>>{a, g.dloss, positives, g.d, g.beta});
 }
 
 template <class T>
-void sample_negatives(Cuda& cuda, const NegativeArgs<T>& a) {
+void run(Cuda& cuda, const primitive::SampleNegatives<T>& a) {
   using namespace detail;
   launch(cuda, "[sample_negatives]", sample_negatives_kernel<T>,
          dim3(static_cast<unsigned>(blocks_for(a.n, sample_warps))), dim3(sample_warps * warp_size),

@@ -21,7 +21,7 @@ bool norm_cached(int cols, Aligned&& aligned) {
 }  // namespace detail
 
 template <class T>
-void layer_norm_forward(Cuda& cuda, const LayerNormArgs<T>& a) {
+void run(Cuda& cuda, const primitive::LayerNorm<T>& a) {
   using namespace detail;
   const auto dropout = a.residual.data
                            ? DropoutFactors::of<accumulator_t<T>>(a.philox, a.stream, a.dropout)
@@ -41,7 +41,7 @@ void layer_norm_forward(Cuda& cuda, const LayerNormArgs<T>& a) {
 }
 
 template <class T>
-void layer_norm_backward(Cuda& cuda, const LayerNormGradArgs<T>& a) {
+void run(Cuda& cuda, const primitive::LayerNormGrad<T>& a) {
   using namespace detail;
   using A = accumulator_t<T>;
   const int rows = a.x.rows, cols = a.x.cols;
@@ -76,32 +76,32 @@ void layer_norm_backward(Cuda& cuda, const LayerNormGradArgs<T>& a) {
   if (a.dweight)
     sum_columns<T>(cuda, "[layer_norm_backward]", rows, cols, scalar, LayerNormWeightTerm<T>{a},
                    a.dweight, a.beta_weight);
-  if (a.dbias) column_sum(cuda, a.dy, a.dbias, a.beta_bias);
+  if (a.dbias) run(cuda, primitive::ColumnSum<T>{.x = a.dy, .sum = a.dbias, .beta = a.beta_bias});
 }
 
-/// y = x / max(|x|, 1e-12) per row; norm[i] is the divisor.
-template <class X, class T, class S>
-void l2_normalize_forward(Cuda& cuda, Mat<X> x, Mat<T> y, S* norm) {
+template <class T>
+void run(Cuda& cuda, const primitive::L2Normalize<T>& a) {
   using namespace detail;
-  with_width<T>([&](int n) { return rows_aligned(x, n) && rows_aligned(y, n); },
+  using A = accumulator_t<T>;
+  with_width<A>([&](int n) { return rows_aligned(a.x, n) && rows_aligned(a.y, n); },
                 [&](auto width) {
                   constexpr int n = decltype(width)::value;
-                  launch(cuda, "[l2_normalize]", l2_normalize_forward_kernel<X, T, S, n>,
-                         norm_grid(y.rows), dim3(norm_threads), 0, x, y, norm);
+                  launch(cuda, "[l2_normalize]", l2_normalize_forward_kernel<const T, A, A, n>,
+                         norm_grid(a.y.rows), dim3(norm_threads), 0, a.x, a.y, a.norm);
                 });
 }
 
-/// dx = (dy - y (y . dy)) / norm + beta dx; at the clamped norm of a zero row, dx = dy / norm.
-template <class D, class Y, class S, class T>
-void l2_normalize_backward(Cuda& cuda, Mat<D> dy, Mat<Y> y, const S* norm, Mat<T> dx,
-                           accumulator_t<T> beta) {
+template <class T>
+void run(Cuda& cuda, const primitive::L2NormalizeGrad<T>& a) {
   using namespace detail;
+  using A = accumulator_t<T>;
   with_width<T>(
-      [&](int n) { return rows_aligned(dy, n) && rows_aligned(y, n) && rows_aligned(dx, n); },
+      [&](int n) { return rows_aligned(a.dy, n) && rows_aligned(a.y, n) && rows_aligned(a.dx, n); },
       [&](auto width) {
         constexpr int n = decltype(width)::value;
-        launch(cuda, "[l2_normalize_backward]", l2_normalize_backward_kernel<D, Y, S, T, n>,
-               norm_grid(dx.rows), dim3(norm_threads), 0, dy, y, norm, dx, beta);
+        launch(cuda, "[l2_normalize_backward]",
+               l2_normalize_backward_kernel<const A, const A, A, T, n>, norm_grid(a.dx.rows),
+               dim3(norm_threads), 0, a.dy, a.y, a.norm, a.dx, a.beta);
       });
 }
 

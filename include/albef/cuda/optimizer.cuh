@@ -17,42 +17,39 @@ void for_flat(Cuda& cuda, const char* name, std::int64_t size, bool vectors, con
 
 }  // namespace detail
 
-/// ema = momentum * ema + (1 - momentum) * param
 template <class T>
-void ema_update(Cuda& cuda, T* ema, const std::type_identity_t<T>* param, std::int64_t size,
-                double momentum) {
+void run(Cuda& cuda, const primitive::EmaUpdate<T>& a) {
   using namespace detail;
-  for_flat(cuda, "[ema_update]", size,
-           row_aligned(ema, flat_width) && row_aligned(param, flat_width),
-           EmaElements<T>{ema, param, static_cast<T>(momentum), static_cast<T>(1 - momentum)});
+  for_flat(
+      cuda, "[ema_update]", a.size,
+      row_aligned(a.ema, flat_width) && row_aligned(a.param, flat_width),
+      EmaElements<T>{a.ema, a.param, static_cast<T>(a.momentum), static_cast<T>(1 - a.momentum)});
 }
 
-/// x = min(max(x, low), high)
 template <class T>
-void clamp(Cuda& cuda, T* x, std::int64_t size, std::type_identity_t<T> low,
-           std::type_identity_t<T> high) {
+void run(Cuda& cuda, const primitive::Clamp<T>& a) {
   using namespace detail;
-  for_flat(cuda, "[clamp]", size, row_aligned(x, flat_width), ClampElements<T>{x, low, high});
+  for_flat(cuda, "[clamp]", a.size, row_aligned(a.x, flat_width),
+           ClampElements<T>{a.x, a.low, a.high});
 }
 
-/// *out = sum of squares + beta * *out
 template <class T>
-void squared_norm(Cuda& cuda, const T* x, std::int64_t size, double* out, double beta) {
+void run(Cuda& cuda, const primitive::SquaredNorm<T>& a) {
   using namespace detail;
   const auto blocks = static_cast<int>(
-      std::clamp<std::int64_t>(blocks_for(size, 8 * flat_threads * flat_width), 1, 1024));
+      std::clamp<std::int64_t>(blocks_for(a.size, 8 * flat_threads * flat_width), 1, 1024));
   auto* partial =
       static_cast<double*>(cuda.scratch(sizeof(double) * static_cast<std::size_t>(blocks)));
   launch(cuda, "[squared_norm]", squares_kernel<T>, dim3(static_cast<unsigned>(blocks)),
-         dim3(flat_threads), 0, x, size, row_aligned(x, flat_width), partial);
+         dim3(flat_threads), 0, a.x, a.size, row_aligned(a.x, flat_width), partial);
   launch(cuda, "[squared_norm]", squares_total_kernel<>, dim3(1), dim3(flat_threads), 0, partial,
-         blocks, out, beta);
+         blocks, a.out, a.beta);
 }
 
 /// param *= 1 - lr wd; m, v updated; param -= lr / c1 * m / (sqrt(v) / sqrt(c2) + eps); then the
 /// moving average (torch.optim.AdamW; Loshchilov & Hutter 2019), and the copies.
 template <class T, class C>
-void adamw_update(Cuda& cuda, const AdamWArgs<T, C>& a) {
+void run(Cuda& cuda, const primitive::AdamW<T, C>& a) {
   using namespace detail;
   AdamWLaunch<T, C> l{};
   l.param = a.param, l.exp_avg = a.exp_avg, l.exp_avg_sq = a.exp_avg_sq;

@@ -41,17 +41,16 @@ auto draw_negatives(Ctx& ctx, int batch, Mat<const typename Ctx::Master> text_to
             ", ", m.cols, ") for a batch of ", batch);
   const auto draw = [&](Mat<const Real> logits, Mat<Real> weights) {
     auto* index = ctx.template allocate<std::int32_t>(batch);
-    sample_negatives(
-        ctx.device(),
-        NegativeArgs<Real>{.logits = logits,
-                           .n = batch,
-                           .uniform = logits.data == nullptr,
-                           .epsilon = static_cast<Real>(options.epsilon),
-                           .identities = options.exclude_same_identity ? identities : nullptr,
-                           .philox = ctx.philox(),
-                           .stream = ctx.next_stream(),
-                           .index = index,
-                           .weights = weights.data});
+    run(ctx.device(), primitive::SampleNegatives<Real>{
+                          .logits = logits,
+                          .n = batch,
+                          .uniform = logits.data == nullptr,
+                          .epsilon = static_cast<Real>(options.epsilon),
+                          .identities = options.exclude_same_identity ? identities : nullptr,
+                          .philox = ctx.philox(),
+                          .stream = ctx.next_stream(),
+                          .index = index,
+                          .weights = weights.data});
     return index;
   };
   const auto weights = [&] {
@@ -80,7 +79,11 @@ ItmPairs itm_pairs(Ctx& ctx, int batch, const Negatives<Real>& negatives) {
   auto* text = ctx.template allocate<std::int32_t>(3 * batch);
   auto* image = ctx.template allocate<std::int32_t>(3 * batch);
   auto* labels = ctx.template allocate<std::int32_t>(3 * batch);
-  pair_indices(ctx.device(), batch, negatives.image, negatives.text, text, image);
+  run(ctx.device(), primitive::PairIndices{.batch = batch,
+                                           .negative_image = negatives.image,
+                                           .negative_text = negatives.text,
+                                           .text = text,
+                                           .image = image});
   fill(ctx.device(), labels, std::int32_t{1}, batch);
   fill(ctx.device(), labels + batch, std::int32_t{0}, 2 * batch);
   return {text, image, labels, 3 * batch};

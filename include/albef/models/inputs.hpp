@@ -52,7 +52,9 @@ auto upload_pixels(Ctx& ctx, std::span<const std::uint8_t> pixels, int height, i
     return ctx.template tensor<Width>(batch_of(images), static_cast<int>(values));  // (B, C, H, W)
   });
   const PatchGrid grid{.images = images, .channels = channels, .height = height, .width = width};
-  normalize_images(ctx.device(), ctx.upload(pixels), grid, statistics, out.mat());
+  run(ctx.device(),
+      primitive::NormalizeImages<typename Ctx::Real>{
+          .pixels = ctx.upload(pixels), .grid = grid, .statistics = statistics, .out = out.mat()});
   return out;
 }
 

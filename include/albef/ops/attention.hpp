@@ -11,10 +11,11 @@ namespace detail {
 
 /// Attention of rows `q` grouped as q_seq to the rows of `kv`, keys and values side by side.
 template <class Real>
-AttentionArgs<Real> attention_args(Mat<Real> q, Sequences q_seq, Mat<Real> kv, Sequences kv_seq,
-                                   const std::int32_t* kv_index, int heads) {
+primitive::Attention<Real> attention_args(Mat<Real> q, Sequences q_seq, Mat<Real> kv,
+                                          Sequences kv_seq, const std::int32_t* kv_index,
+                                          int heads) {
   const int d = q.cols;
-  AttentionArgs<Real> args;
+  primitive::Attention<Real> args;
   args.q = q;
   args.k = Mat<Real>{kv.data, kv.rows, d, kv.stride};
   args.v = Mat<Real>{kv.data + d, kv.rows, d, kv.stride};
@@ -34,13 +35,13 @@ inline void check_heads(const char* name, int width, int heads) {
 
 /// Runs attention into y, with dropout if the context's is on.
 template <class Ctx, class Real, int D>
-void run_attention(Ctx& ctx, AttentionArgs<Real>& args, const Tensor<Real, D>& y, float p) {
+void run_attention(Ctx& ctx, primitive::Attention<Real>& args, const Tensor<Real, D>& y, float p) {
   args.out = y.mat();
   args.lse = ctx.template allocate<accumulator_t<Real>>(std::int64_t{y.rows()} * args.heads);
   args.dropout = ctx.dropout() ? p : 0.0f;
   args.philox = ctx.philox();
   args.stream = ctx.next_stream();
-  attention_forward(ctx.device(), args);
+  run(ctx.device(), args);
 }
 
 }  // namespace detail
@@ -62,18 +63,19 @@ Tensor<Real, D> cross_attention(Ctx& ctx, const Tensor<Real, D>& q, const Tensor
   detail::run_attention(ctx, args, y, p);
   ctx.record(y, ctx.from(q, kv), [q, kv, y, args](auto& bwd) {
     // Both gradients come from one call; a side that needs none writes to temporary memory.
-    const auto run = [&](Mat<Real> dq, auto beta_q, Mat<Real> dkv, auto beta_kv) {
-      attention_backward(bwd.device(), args, Mat<const Real>(bwd.grad(y)), dq, beta_q,
-                         Mat<Real>{dkv.data, dkv.rows, D, dkv.stride},
-                         Mat<Real>{dkv.data + D, dkv.rows, D, dkv.stride}, beta_kv);
-    };
     const auto spare_q = bwd.template temporary<Real>(bwd.needs(q) ? 0 : q.size());
     const auto spare_kv = bwd.template temporary<Real>(bwd.needs(kv) ? 0 : kv.size());
     Mat<Real> dq = mat(spare_q.data(), q.rows(), D), dkv = mat(spare_kv.data(), kv.rows(), D2);
     accumulator_t<Real> beta_q = 0, beta_kv = 0;
     bwd.into(q, [&](Mat<Real> d, auto beta) { dq = d, beta_q = beta; });
     bwd.into(kv, [&](Mat<Real> d, auto beta) { dkv = d, beta_kv = beta; });
-    run(dq, beta_q, dkv, beta_kv);
+    run(bwd.device(), primitive::AttentionGrad<Real>{.forward = args,
+                                                     .d_out = bwd.grad(y),
+                                                     .dq = dq,
+                                                     .beta_q = beta_q,
+                                                     .dk = {dkv.data, dkv.rows, D, dkv.stride},
+                                                     .dv = {dkv.data + D, dkv.rows, D, dkv.stride},
+                                                     .beta_kv = beta_kv});
   });
   return y;
 }
@@ -95,10 +97,13 @@ Tensor<Real, D3 / 3> self_attention(Ctx& ctx, const Tensor<Real, D3>& qkv, int h
   detail::run_attention(ctx, args, y, p);
   ctx.record(y, ctx.from(qkv), [qkv, y, args](auto& bwd) {
     bwd.into(qkv, [&](Mat<Real> d, auto beta) {
-      attention_backward(bwd.device(), args, Mat<const Real>(bwd.grad(y)),
-                         Mat<Real>{d.data, d.rows, D, d.stride}, beta,
-                         Mat<Real>{d.data + D, d.rows, D, d.stride},
-                         Mat<Real>{d.data + 2 * D, d.rows, D, d.stride}, beta);
+      run(bwd.device(), primitive::AttentionGrad<Real>{.forward = args,
+                                                       .d_out = bwd.grad(y),
+                                                       .dq = {d.data, d.rows, D, d.stride},
+                                                       .beta_q = beta,
+                                                       .dk = {d.data + D, d.rows, D, d.stride},
+                                                       .dv = {d.data + 2 * D, d.rows, D, d.stride},
+                                                       .beta_kv = beta});
     });
   });
   return y;

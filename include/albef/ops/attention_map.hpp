@@ -19,10 +19,10 @@ struct AttentionMap {
 /// ctx.backward(), then read the maps.
 template <class Real, int D>
 struct WatchedAttention {
-  AttentionArgs<Real> args;
+  primitive::Attention<Real> args;
   Tensor<Real, D> out;  ///< (Bq, Lq, D)
 
-  /// The maps of all query sequences. The device needs attention_probabilities().
+  /// The maps of all query sequences. Not for speed.
   template <class Ctx>
   std::vector<AttentionMap<Real>> read(Ctx& ctx) const {
     const Real* gradient = ctx.upload(ctx.gradient(out));
@@ -49,10 +49,12 @@ struct WatchedAttention {
         host.resize(static_cast<std::size_t>(size));
         copy_to_host(ctx.device(), host.data(), static_cast<const Real*>(values), size);
       };
-      attention_probabilities(ctx.device(), args, s, values, Mat<const Real>{});
+      primitive::AttentionProbabilities<Real> map{
+          .forward = args, .sequence = s, .probabilities = values};
+      run(ctx.device(), map);
       copy(m.probability);
-      attention_probabilities(ctx.device(), args, s, values,
-                              Mat<const Real>(mat(gradient, out.rows(), D)));
+      map.d_out = mat(gradient, out.rows(), D);
+      run(ctx.device(), map);
       copy(m.gradient);
       maps.push_back(std::move(m));
     }
@@ -63,7 +65,8 @@ struct WatchedAttention {
 namespace detail {
 
 template <class Ctx, class Real, int D>
-WatchedAttention<Real, D> watch_attention(Ctx& ctx, AttentionArgs<Real> args, Tensor<Real, D> y) {
+WatchedAttention<Real, D> watch_attention(Ctx& ctx, primitive::Attention<Real> args,
+                                          Tensor<Real, D> y) {
   require(!ctx.dropout(), "[attention map] dropout is on");
   run_attention(ctx, args, y, 0.0f);
   ctx.watch(y);

@@ -53,24 +53,25 @@ Tensor<accumulator_t<Real>, 1> cross_entropy(Ctx& ctx, const Tensor<Real, V>& lo
             targets.teacher.cols, "), expected (", rows, ", ", logits.cols, ")");
   using A = accumulator_t<Real>;
   const double mean = targets.mean ? 1.0 : rows ? 1.0 / rows : 0.0;
-  SoftTargetArgs<Real> args{.logits = logits.mat(),
-                            .teacher = targets.teacher,
-                            .labels = targets.labels,
-                            .row_identities = targets.row_identities,
-                            .column_identities = targets.column_identities,
-                            .weights = targets.weights,
-                            .alpha = static_cast<A>(targets.alpha),
-                            .scale = static_cast<A>(weight * mean),
-                            .factor = targets.mean,
-                            .lse = ctx.template allocate<A>(rows),
-                            .teacher_lse = ctx.template allocate<A>(rows)};
-  if (targets.alpha == 0) args.teacher = {};
   auto loss = ctx.scalar();
-  soft_cross_entropy_forward(ctx.device(), args, loss.data);
+  primitive::SoftCrossEntropy<Real> args{.logits = logits.mat(),
+                                         .teacher = targets.teacher,
+                                         .labels = targets.labels,
+                                         .row_identities = targets.row_identities,
+                                         .column_identities = targets.column_identities,
+                                         .weights = targets.weights,
+                                         .alpha = static_cast<A>(targets.alpha),
+                                         .scale = static_cast<A>(weight * mean),
+                                         .factor = targets.mean,
+                                         .lse = ctx.template allocate<A>(rows),
+                                         .teacher_lse = ctx.template allocate<A>(rows),
+                                         .loss = loss.data};
+  if (targets.alpha == 0) args.teacher = {};
+  run(ctx.device(), args);
   ctx.record(loss, ctx.from(logits), [logits, loss, args](auto& bwd) {
     bwd.into(logits, [&](Mat<Real> d, A beta) {  // d = scale * dloss * (softmax - target)
-      soft_cross_entropy_backward(bwd.device(), args, static_cast<const A*>(bwd.grad(loss).data), d,
-                                  beta);
+      run(bwd.device(), primitive::SoftCrossEntropyGrad<Real>{
+                            .forward = args, .dloss = bwd.grad(loss).data, .d = d, .beta = beta});
     });
   });
   return loss;
@@ -84,12 +85,12 @@ const accumulator_t<Real>* label_losses(Ctx& ctx, const Tensor<Real, V>& logits,
   ctx.check(logits);
   detail::check_labels(ctx.device(), labels, logits.rows(), logits.cols);
   A* losses = ctx.template allocate<A>(logits.rows());
-  soft_cross_entropy_forward(ctx.device(),
-                             SoftTargetArgs<Real>{.logits = logits.mat(),
-                                                  .labels = labels,
-                                                  .lse = ctx.template allocate<A>(logits.rows()),
-                                                  .row_losses = losses},
-                             ctx.template allocate<A>(1));
+  run(ctx.device(),
+      primitive::SoftCrossEntropy<Real>{.logits = logits.mat(),
+                                        .labels = labels,
+                                        .lse = ctx.template allocate<A>(logits.rows()),
+                                        .row_losses = losses,
+                                        .loss = ctx.template allocate<A>(1)});
   return losses;
 }
 

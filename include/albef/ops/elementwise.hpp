@@ -12,7 +12,7 @@ Tensor<Real, D> add(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b
   require(a.size() == b.size(), "[add] got ", a.rows(), " and ", b.rows(), " rows of width ", D);
   auto y = ctx.like(a);
   copy_on_device(ctx.device(), y.data, a.data, a.size());
-  add(ctx.device(), Mat<const Real>(b.mat()), y.mat(), accumulator_t<Real>(1));
+  run(ctx.device(), primitive::Add<Real>{.x = b.mat(), .y = y.mat(), .beta = 1});
   ctx.record(y, ctx.from(a, b), [a, b, y](auto& bwd) {
     bwd.pass(y, b, false);
     bwd.pass(y, a, true);
@@ -20,18 +20,25 @@ Tensor<Real, D> add(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b
   return y;
 }
 
-/// y = max(x, 0), NaN where x is: (..., D) -> (..., D).
+/// y = f(x) for every value: (..., D) -> (..., D).
 template <class Ctx, class Real, int D>
-Tensor<Real, D> relu(Ctx& ctx, const Tensor<Real, D>& x) {
-  auto y = ctx.like(x);
-  const Mat<const Real> in(x.mat());  // in place of the gradient: x where x > 0
-  relu_backward(ctx.device(), in, in, y.mat(), accumulator_t<Real>(0));
-  ctx.record(y, ctx.from(x), [x, y](auto& bwd) {
+Tensor<Real, D> activate(Ctx& ctx, const Tensor<Real, D>& x, Activation function) {
+  auto y = ctx.like(x);  // (..., D)
+  run(ctx.device(), primitive::Activate<Real>{.function = function, .x = x.mat(), .y = y.mat()});
+  ctx.record(y, ctx.from(x), [x, y, function](auto& bwd) {
     bwd.into(x, [&](Mat<Real> dx, auto beta) {
-      relu_backward(bwd.device(), Mat<const Real>(bwd.grad(y)), Mat<const Real>(y.mat()), dx, beta);
+      run(bwd.device(),
+          primitive::ActivateGrad<Real>{
+              .function = function, .dy = bwd.grad(y), .x = x.mat(), .dx = dx, .beta = beta});
     });
   });
   return y;
+}
+
+/// y = max(x, 0), NaN where x is: (..., D) -> (..., D).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> relu(Ctx& ctx, const Tensor<Real, D>& x) {
+  return activate(ctx, x, Activation::relu);  // (..., D)
 }
 
 /// The sum of several losses.
@@ -50,11 +57,13 @@ Tensor<Real, D> dropout(Ctx& ctx, const Tensor<Real, D>& x, float p) {
   if (!ctx.dropout() || p <= 0) return x;
   auto y = ctx.like(x);
   const Philox philox = ctx.philox();
-  dropout(ctx.device(), Mat<const Real>(x.mat()), y.mat(), accumulator_t<Real>(0), p, philox,
-          stream);
+  run(ctx.device(), primitive::Dropout<Real>{
+                        .x = x.mat(), .y = y.mat(), .p = p, .philox = philox, .stream = stream});
   ctx.record(y, ctx.from(x), [x, y, p, philox, stream](auto& bwd) {
     bwd.into(x, [&](Mat<Real> dx, auto beta) {
-      dropout(bwd.device(), Mat<const Real>(bwd.grad(y)), dx, beta, p, philox, stream);
+      run(bwd.device(),
+          primitive::Dropout<Real>{
+              .x = bwd.grad(y), .y = dx, .beta = beta, .p = p, .philox = philox, .stream = stream});
     });
   });
   return y;
@@ -66,16 +75,22 @@ template <class Ctx, class Real, int D>
 Tensor<Real, D> scale_by_parameter(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan s,
                                    ScaleKind kind) {
   auto y = ctx.like(x);
-  scale_by(ctx.device(), Mat<const Real>(x.mat()), ctx.master_weight(s), kind, y.mat(),
-           accumulator_t<Real>(0));
+  run(ctx.device(),
+      primitive::Scale<Real>{.x = x.mat(), .s = ctx.master_weight(s), .kind = kind, .y = y.mat()});
   ctx.record(y, ctx.from(x, s), [x, y, s, kind](auto& bwd) {
     const Mat<const Real> dy = bwd.grad(y);
     bwd.into(s, [&](auto* ds, auto beta) {
-      scale_gradient(bwd.device(), dy, Mat<const Real>(x.mat()), bwd.master_weight(s), kind, ds,
-                     beta);
+      run(bwd.device(), primitive::ScaleGrad<Real>{.dy = dy,
+                                                   .x = x.mat(),
+                                                   .s = bwd.master_weight(s),
+                                                   .kind = kind,
+                                                   .ds = ds,
+                                                   .beta = beta});
     });
     bwd.into(x, [&](Mat<Real> dx, auto beta) {
-      scale_by(bwd.device(), dy, bwd.master_weight(s), kind, dx, beta);
+      run(bwd.device(),
+          primitive::Scale<Real>{
+              .x = dy, .s = bwd.master_weight(s), .kind = kind, .y = dx, .beta = beta});
     });
   });
   return y;
@@ -99,14 +114,14 @@ Tensor<Real, D> scale_exp(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan s) {
 template <class Ctx, class Real, int D>
 Tensor<accumulator_t<Real>, 1> weighted_sum(Ctx& ctx, const Tensor<Real, D>& x,
                                             const Real* weights) {
-  using A = accumulator_t<Real>;
   ctx.check(x);
   auto loss = ctx.scalar();
   const Mat<const Real> w = mat(weights, x.rows(), x.cols);
-  dot(ctx.device(), Mat<const Real>(x.mat()), w, loss.data, A(1), A(0));
+  run(ctx.device(), primitive::Dot<Real>{.a = x.mat(), .b = w, .out = loss.data});
   ctx.record(loss, ctx.from(x), [x, w, loss](auto& bwd) {
     bwd.into(x, [&](Mat<Real> dx, auto beta) {  // dx = w * dloss
-      scale_rows(bwd.device(), w, static_cast<const A*>(bwd.grad(loss).data), dx, beta);
+      run(bwd.device(),
+          primitive::Scale<Real>{.x = w, .s = bwd.grad(loss).data, .y = dx, .beta = beta});
     });
   });
   return loss;

@@ -22,15 +22,15 @@ auto embed(Ctx& ctx, const Tokens& tokens, ParamSpan word, ParamSpan position, P
   require(word.size % D == 0 && type.size >= D, "[embed] word and type embeddings have ", word.size,
           " and ", type.size, " values, expected multiples of ", D);
   auto y = ctx.template tensor<D>(tokens.seq);  // (B, L, D)
-  embedding_forward(ctx.device(), EmbeddingArgs<Real>{.ids = tokens.ids,
-                                                      .seq = tokens.seq,
-                                                      .word = ctx.weight(word),
-                                                      .position = ctx.weight(position),
-                                                      .type = ctx.weight(type),
-                                                      .y = y.mat()});
+  run(ctx.device(), primitive::Embedding<Real>{.ids = tokens.ids,
+                                               .seq = tokens.seq,
+                                               .word = ctx.weight(word),
+                                               .position = ctx.weight(position),
+                                               .type = ctx.weight(type),
+                                               .y = y.mat()});
   ctx.record(y, ctx.from(word, position, type), [y, tokens, word, position, type](auto& bwd) {
     using Grad = accumulator_t<Real>;
-    EmbeddingGradArgs<Real> args{.ids = tokens.ids, .seq = tokens.seq, .dy = bwd.grad(y)};
+    primitive::EmbeddingGrad<Real> args{.ids = tokens.ids, .seq = tokens.seq, .dy = bwd.grad(y)};
     args.vocabulary = static_cast<int>(word.size / D);
     const auto prepare = [&](ParamSpan p, Grad* d, Grad beta) {  // untouched rows: zero
       if (d && beta == 0)
@@ -41,7 +41,7 @@ auto embed(Ctx& ctx, const Tokens& tokens, ParamSpan word, ParamSpan position, P
       args.word = prepare(word, dw.data, dw.beta);
       args.position = prepare(position, dp.data, dp.beta);
       bwd.into(type, [&](Grad* d, Grad beta) { args.type = prepare(type, d, beta); });
-      embedding_backward(bwd.device(), args);
+      run(bwd.device(), args);
     });
   });
   return y;
@@ -61,10 +61,12 @@ Tensor<Real, Values> patchify(Ctx& ctx, const Tensor<Real, Pixels>& image, Patch
           "[patchify] got ", image.rows(), " images of ", image.cols, " values, expected ",
           grid.images, " of ", grid.channels, " x ", grid.height, " x ", grid.width);
   auto y = ctx.template tensor<Values>(uniform_sequences(grid.images, grid.patches()));
-  patchify(ctx.device(), Mat<const Real>(image.mat()), grid, y.mat());
+  run(ctx.device(),
+      primitive::Patchify<Real>{.image = image.mat(), .grid = grid, .patches = y.mat()});
   ctx.record(y, ctx.from(image), [image, y, grid](auto& bwd) {
     bwd.into(image, [&](Mat<Real> d, auto beta) {
-      unpatchify(bwd.device(), Mat<const Real>(bwd.grad(y)), grid, d, beta);
+      run(bwd.device(), primitive::Unpatchify<Real>{
+                            .patches = bwd.grad(y), .grid = grid, .image = d, .beta = beta});
     });
   });
   return y;
@@ -92,30 +94,36 @@ Tensor<Real, D> add_class_token(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan cl
   if (!grid.same()) {
     Real* resized = ctx.allocate(std::int64_t{n + 1} * D);
     copy_on_device(ctx.device(), resized, table, D);
-    resize_grid_forward(ctx.device(), mat(table + D, rows, D), grid, mat(resized + D, n, D));
+    run(ctx.device(), primitive::ResizeGrid<Real>{
+                          .x = mat(table + D, rows, D), .grid = grid, .y = mat(resized + D, n, D)});
     table = resized;
   }
-  set_rows(ctx.device(), table, out);
-  add_row(ctx.device(), ctx.weight(cls), out_cls);
-  add(ctx.device(), Mat<const Real>(patches), out_patches, A(1));
+  run(ctx.device(), primitive::SetRows<Real>{.row = table, .y = out});
+  run(ctx.device(), primitive::SetRows<Real>{.row = ctx.weight(cls), .y = out_cls, .beta = 1});
+  run(ctx.device(), primitive::Add<Real>{.x = patches, .y = out_patches, .beta = 1});
   ctx.record(y, ctx.from(x, cls, position), [x, y, cls, position, grid, images, n](auto& bwd) {
     const auto dy = bwd.grad(y);
     const Mat<const Real> all{dy.data, images, (n + 1) * D, std::int64_t{n + 1} * D};
     bwd.into(position, [&](A* d, A beta) {
-      if (grid.same()) return column_sum(bwd.device(), all, d, beta);
+      if (grid.same())
+        return run(bwd.device(), primitive::ColumnSum<Real>{.x = all, .sum = d, .beta = beta});
       const auto sums = bwd.template temporary<A>(std::int64_t{n + 1} * D);
       const A* from = sums.data();
-      column_sum(bwd.device(), all, sums.data(), A(0));
-      add(bwd.device(), mat(from, 1, D), mat(d, 1, D), beta);
-      resize_grid_backward(bwd.device(), mat(from + D, n, D), grid, mat(d + D, grid.from_rows(), D),
-                           beta);
+      run(bwd.device(), primitive::ColumnSum<Real>{.x = all, .sum = sums.data()});
+      run(bwd.device(), primitive::Add<A>{.x = mat(from, 1, D), .y = mat(d, 1, D), .beta = beta});
+      run(bwd.device(), primitive::ResizeGridGrad<Real>{.dy = mat(from + D, n, D),
+                                                        .grid = grid,
+                                                        .dx = mat(d + D, grid.from_rows(), D),
+                                                        .beta = beta});
     });
     bwd.into(cls, [&](auto* d, auto beta) {
-      column_sum(bwd.device(), Mat<const Real>{all.data, images, D, all.stride}, d, beta);
+      run(bwd.device(), primitive::ColumnSum<Real>{
+                            .x = {all.data, images, D, all.stride}, .sum = d, .beta = beta});
     });
     bwd.into(x, [&](Mat<Real> d, auto beta) {
-      add(bwd.device(), Mat<const Real>{all.data + D, images, n * D, all.stride},
-          mat(d.data, images, n * D), beta);
+      run(bwd.device(), primitive::Add<Real>{.x = {all.data + D, images, n * D, all.stride},
+                                             .y = mat(d.data, images, n * D),
+                                             .beta = beta});
     });
   });
   return y;

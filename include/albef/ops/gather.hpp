@@ -20,12 +20,13 @@ template <class Ctx, class Real, int D>
 Tensor<Real, D> gather(Ctx& ctx, const Tensor<Real, D>& x, RowSelection rows) {
   ctx.check(x, rows);
   auto y = ctx.template tensor<D>(rows.seq, x.cols);
-  gather_rows(ctx.device(), Mat<const Real>(x.mat()), rows.index, y.mat());
+  run(ctx.device(), primitive::GatherRows<Real>{.x = x.mat(), .index = rows.index, .y = y.mat()});
   ctx.record(y, ctx.from(x), [x, y, rows](auto& bwd) {
     bwd.into(x, [&](Mat<Real> dx, auto beta) {
       if (beta == 0)
         fill_zero(bwd.device(), dx.data, static_cast<std::size_t>(x.size()) * sizeof(Real));
-      scatter_add_rows(bwd.device(), Mat<const Real>(bwd.grad(y)), rows.index, dx);
+      run(bwd.device(),
+          primitive::ScatterAddRows<Real>{.x = bwd.grad(y), .index = rows.index, .y = dx});
     });
   });
   return y;
@@ -35,7 +36,7 @@ Tensor<Real, D> gather(Ctx& ctx, const Tensor<Real, D>& x, RowSelection rows) {
 template <class Ctx>
 RowSelection first_rows(Ctx& ctx, const Sequences& seq) {
   auto* index = ctx.template allocate<std::int32_t>(seq.count);
-  first_rows(ctx.device(), seq, index);
+  run(ctx.device(), primitive::FirstRows{.seq = seq, .index = index});
   return {index, batch_of(seq.count), ctx.stamp()};
 }
 
@@ -53,7 +54,12 @@ Tensor<Real, D> select(Ctx& ctx, const Tensor<Real, D>& x, const std::int32_t* i
   capacity = std::min(capacity, n * x.seq.max_length());
   auto* offsets = ctx.template allocate<std::int32_t>(n + 1);
   auto* rows = ctx.template allocate<std::int32_t>(capacity);
-  const Sequences seq = select_sequences(ctx.device(), x.seq, index, n, capacity, offsets, rows);
+  const Sequences seq = run(ctx.device(), primitive::SelectSequences{.seq = x.seq,
+                                                                     .index = index,
+                                                                     .n = n,
+                                                                     .capacity = capacity,
+                                                                     .offsets = offsets,
+                                                                     .rows = rows});
   return gather(ctx, x, {rows, seq});
 }
 
@@ -71,9 +77,10 @@ Tensor<Real, D> append(Ctx& ctx, const Tensor<Real, D>& past, const std::int32_t
   const Mat<Real> before{y.data, n, t * D, columns};
   const Mat<Real> last{y.data + std::int64_t{t} * D, n, D, columns};
   const Mat<const Real> old = mat(static_cast<const Real*>(past.data), past.seq.count, t * D);
-  if (t > 0 && parent) gather_rows(ctx.device(), old, parent, before);
-  if (t > 0 && !parent) add(ctx.device(), old, before, Real{0});
-  add(ctx.device(), Mat<const Real>(next.mat()), last, Real{0});
+  if (t > 0 && parent)
+    run(ctx.device(), primitive::GatherRows<Real>{.x = old, .index = parent, .y = before});
+  if (t > 0 && !parent) run(ctx.device(), primitive::Add<Real>{.x = old, .y = before});
+  run(ctx.device(), primitive::Add<Real>{.x = next.mat(), .y = last});
   return y;
 }
 

@@ -14,15 +14,19 @@ void linear_backward(Bwd& bwd, const Tensor<Real, In>& x, Mat<const Real> dy, Pa
   using Grad = accumulator_t<Real>;
   bwd.into(weight, bias, [&](auto dw, auto db) {
     if (dw.data)
-      weight_gradient(bwd.device(), dy, Mat<const Real>(x.mat()), mat(dw.data, dy.cols, x.cols),
-                      dw.beta, db.data, db.beta);
+      run(bwd.device(), primitive::WeightGradient<Real>{.dy = dy,
+                                                        .x = x.mat(),
+                                                        .dw = mat(dw.data, dy.cols, x.cols),
+                                                        .beta = dw.beta,
+                                                        .db = db.data,
+                                                        .beta_db = db.beta});
     else if (db.data)
-      column_sum(bwd.device(), dy, db.data, db.beta);
+      run(bwd.device(), primitive::ColumnSum<Real>{.x = dy, .sum = db.data, .beta = db.beta});
   });
   bwd.into(x, [&](Mat<Real> dx, Grad beta) {
-    gemm(bwd.device(),
-         GemmArgs<Real>{
-             .a = dy, .b = mat(bwd.weight(weight), dy.cols, x.cols), .c = dx, .beta = beta});
+    run(bwd.device(),
+        primitive::Gemm<Real>{
+            .a = dy, .b = mat(bwd.weight(weight), dy.cols, x.cols), .c = dx, .beta = beta});
   });
 }
 
@@ -42,11 +46,11 @@ Tensor<Real, Out> linear(Ctx& ctx, const Tensor<Real, In>& x, ParamSpan weight,
   ctx.check(x);
   detail::check_linear(weight, bias, Out, x.cols);
   auto y = ctx.template tensor<Out>(x.seq);  // (..., Out)
-  gemm(ctx.device(), GemmArgs<Real>{.a = x.mat(),
-                                    .b = mat(ctx.weight(weight), Out, x.cols),
-                                    .c = y.mat(),
-                                    .transpose_b = true,
-                                    .bias = bias.size ? ctx.weight(bias) : nullptr});
+  run(ctx.device(), primitive::Gemm<Real>{.a = x.mat(),
+                                          .b = mat(ctx.weight(weight), Out, x.cols),
+                                          .c = y.mat(),
+                                          .transpose_b = true,
+                                          .bias = bias.size ? ctx.weight(bias) : nullptr});
   ctx.record(y, ctx.from(x, weight, bias), [x, y, weight, bias](auto& bwd) {
     detail::linear_backward(bwd, x, Mat<const Real>(bwd.grad(y)), weight, bias);
   });
@@ -63,17 +67,21 @@ Tensor<Real, Out> linear_gelu(Ctx& ctx, const Tensor<Real, In>& x, ParamSpan wei
   auto y = ctx.template tensor<Out>(x.seq);  // (..., Out)
   const bool keep = ctx.recording() && ctx.from(x, weight, bias);
   const Mat<Real> z = keep ? mat(ctx.allocate(y.size()), y.rows(), Out) : Mat<Real>{};
-  gemm(ctx.device(), GemmArgs<Real>{.a = x.mat(),
-                                    .b = mat(ctx.weight(weight), Out, x.cols),
-                                    .c = y.mat(),
-                                    .transpose_b = true,
-                                    .bias = ctx.weight(bias),
-                                    .gelu = true,
-                                    .pre = z});
+  run(ctx.device(), primitive::Gemm<Real>{.a = x.mat(),
+                                          .b = mat(ctx.weight(weight), Out, x.cols),
+                                          .c = y.mat(),
+                                          .transpose_b = true,
+                                          .bias = ctx.weight(bias),
+                                          .gelu = true,
+                                          .pre = z});
   ctx.record(y, ctx.from(x, weight, bias), [x, y, z, weight, bias](auto& bwd) {
     const auto spare = bwd.template temporary<Real>(bwd.keeps(y) ? y.size() : 0);
     const Mat<Real> dz = bwd.overwrite(y, spare.data());
-    gelu_backward(bwd.device(), Mat<const Real>(dz), Mat<const Real>(z), dz);  // in place
+    run(bwd.device(), primitive::ActivateGrad<Real>{// in place
+                                                    .function = Activation::gelu,
+                                                    .dy = dz,
+                                                    .x = z,
+                                                    .dx = dz});
     detail::linear_backward(bwd, x, Mat<const Real>(dz), weight, bias);
   });
   return y;

@@ -25,21 +25,21 @@ Tensor<Real, D> layer_norm(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan weight,
   using A = accumulator_t<Real>;
   A* mean = ctx.template allocate<A>(x.rows());
   A* rstd = ctx.template allocate<A>(x.rows());
-  layer_norm_forward(ctx.device(), LayerNormArgs<Real>{.x = x.mat(),
-                                                       .weight = ctx.weight(weight),
-                                                       .bias = ctx.weight(bias),
-                                                       .y = y.mat(),
-                                                       .mean = mean,
-                                                       .rstd = rstd,
-                                                       .eps = static_cast<A>(eps)});
+  run(ctx.device(), primitive::LayerNorm<Real>{.x = x.mat(),
+                                               .weight = ctx.weight(weight),
+                                               .bias = ctx.weight(bias),
+                                               .y = y.mat(),
+                                               .mean = mean,
+                                               .rstd = rstd,
+                                               .eps = static_cast<A>(eps)});
   ctx.record(y, ctx.from(x, weight, bias), [x, y, weight, bias, mean, rstd](auto& bwd) {
-    LayerNormGradArgs<Real> args{
+    primitive::LayerNormGrad<Real> args{
         .dy = bwd.grad(y), .x = x.mat(), .weight = bwd.weight(weight), .mean = mean, .rstd = rstd};
     bwd.into(weight, bias, [&](auto dw, auto db) {
       args.dweight = dw.data, args.beta_weight = dw.beta;
       args.dbias = db.data, args.beta_bias = db.beta;
       bwd.into(x, [&](Mat<Real> d, A beta) { args.dx = d, args.beta_x = beta; });
-      layer_norm_backward(bwd.device(), args);
+      run(bwd.device(), args);
     });
   });
   return y;
@@ -61,25 +61,27 @@ Tensor<Real, D> add_layer_norm(Ctx& ctx, const Tensor<Real, D>& x, const Tensor<
   const float rate = ctx.dropout() ? p : 0.0f;
   const std::uint64_t stream = ctx.next_stream();
   const Philox philox = ctx.philox();
-  layer_norm_forward(ctx.device(), LayerNormArgs<Real>{.x = x.mat(),
-                                                       .residual = residual.mat(),
-                                                       .sum = sum.mat(),
-                                                       .weight = ctx.weight(weight),
-                                                       .bias = ctx.weight(bias),
-                                                       .y = y.mat(),
-                                                       .mean = mean,
-                                                       .rstd = rstd,
-                                                       .eps = static_cast<A>(eps),
-                                                       .dropout = rate,
-                                                       .philox = philox,
-                                                       .stream = stream});
+  run(ctx.device(), primitive::LayerNorm<Real>{.x = x.mat(),
+                                               .residual = residual.mat(),
+                                               .sum = sum.mat(),
+                                               .weight = ctx.weight(weight),
+                                               .bias = ctx.weight(bias),
+                                               .y = y.mat(),
+                                               .mean = mean,
+                                               .rstd = rstd,
+                                               .eps = static_cast<A>(eps),
+                                               .dropout = rate,
+                                               .philox = philox,
+                                               .stream = stream});
   const bool inputs = ctx.from(x, residual);
   // sum's gradient reaches residual unchanged and x through the mask.
   ctx.record(sum, inputs, [x, residual, sum, rate, philox, stream](auto& bwd) {
     const Mat<const Real> ds = bwd.grad(sum);
     if (rate > 0) {
       bwd.into(x, [&](Mat<Real> dx, A beta) {
-        dropout(bwd.device(), ds, dx, beta, rate, philox, stream);
+        run(bwd.device(),
+            primitive::Dropout<Real>{
+                .x = ds, .y = dx, .beta = beta, .p = rate, .philox = philox, .stream = stream});
       });
     } else {
       bwd.pass(sum, x, false);
@@ -87,16 +89,16 @@ Tensor<Real, D> add_layer_norm(Ctx& ctx, const Tensor<Real, D>& x, const Tensor<
     bwd.pass(sum, residual, true);
   });
   ctx.record(y, inputs || ctx.from(weight, bias), [y, sum, weight, bias, mean, rstd](auto& bwd) {
-    LayerNormGradArgs<Real> args{.dy = bwd.grad(y),
-                                 .x = sum.mat(),
-                                 .weight = bwd.weight(weight),
-                                 .mean = mean,
-                                 .rstd = rstd};
+    primitive::LayerNormGrad<Real> args{.dy = bwd.grad(y),
+                                        .x = sum.mat(),
+                                        .weight = bwd.weight(weight),
+                                        .mean = mean,
+                                        .rstd = rstd};
     bwd.into(weight, bias, [&](auto dw, auto db) {
       args.dweight = dw.data, args.beta_weight = dw.beta;
       args.dbias = db.data, args.beta_bias = db.beta;
       bwd.into(sum, [&](Mat<Real> d, A beta) { args.dx = d, args.beta_x = beta; });
-      layer_norm_backward(bwd.device(), args);
+      run(bwd.device(), args);
     });
   });
   return y;
@@ -110,11 +112,11 @@ Tensor<accumulator_t<Real>, D> l2_normalize(Ctx& ctx, const Tensor<Real, D>& x) 
   ctx.check(x);
   auto y = ctx.template tensor<D, A>(x.seq, x.cols);
   A* norm = ctx.template allocate<A>(x.rows());
-  l2_normalize_forward(ctx.device(), Mat<const Real>(x.mat()), y.mat(), norm);
+  run(ctx.device(), primitive::L2Normalize<Real>{.x = x.mat(), .y = y.mat(), .norm = norm});
   ctx.record(y, ctx.from(x), [x, y, norm](auto& bwd) {
     bwd.into(x, [&](Mat<Real> dx, A beta) {
-      l2_normalize_backward(bwd.device(), Mat<const A>(bwd.grad(y)), Mat<const A>(y.mat()),
-                            static_cast<const A*>(norm), dx, beta);
+      run(bwd.device(), primitive::L2NormalizeGrad<Real>{
+                            .dy = bwd.grad(y), .y = y.mat(), .norm = norm, .dx = dx, .beta = beta});
     });
   });
   return y;

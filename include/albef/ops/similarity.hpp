@@ -12,15 +12,16 @@ Tensor<Real, dynamic_width> matmul_nt(Ctx& ctx, const Tensor<Real, D>& a,
   ctx.check(a, b);
   require(a.cols == b.cols, "[matmul_nt] got rows of ", a.cols, " and ", b.cols, " values");
   auto y = ctx.template tensor<dynamic_width, Real>(a.seq, b.rows());  // (M, N)
-  gemm(ctx.device(), GemmArgs<Real>{.a = a.mat(), .b = b.mat(), .c = y.mat(), .transpose_b = true});
+  run(ctx.device(),
+      primitive::Gemm<Real>{.a = a.mat(), .b = b.mat(), .c = y.mat(), .transpose_b = true});
   ctx.record(y, ctx.from(a, b), [a, b, y](auto& bwd) {
     const Mat<const Real> dy = bwd.grad(y);
     bwd.into(a, [&](Mat<Real> da, auto beta) {  // da = dy b
-      gemm(bwd.device(), GemmArgs<Real>{.a = dy, .b = b.mat(), .c = da, .beta = beta});
+      run(bwd.device(), primitive::Gemm<Real>{.a = dy, .b = b.mat(), .c = da, .beta = beta});
     });
     bwd.into(b, [&](Mat<Real> db, auto beta) {  // db = dy^T a
-      gemm(bwd.device(),
-           GemmArgs<Real>{.a = dy, .b = a.mat(), .c = db, .transpose_a = true, .beta = beta});
+      run(bwd.device(),
+          primitive::Gemm<Real>{.a = dy, .b = a.mat(), .c = db, .transpose_a = true, .beta = beta});
     });
   });
   return y;
@@ -41,23 +42,23 @@ Tensor<Real, dynamic_width> similarity(Ctx& ctx, const Tensor<Real, D>& a, Const
     return Mat<Real>{const_cast<Real*>(data) + first, rows, cols, n};
   };
   const int m = a.rows();
-  gemm(ctx.device(),
-       GemmArgs<Real>{
-           .a = a.mat(), .b = keys, .c = block(y.data, m, 0, keys.rows), .transpose_b = true});
+  run(ctx.device(),
+      primitive::Gemm<Real>{
+          .a = a.mat(), .b = keys, .c = block(y.data, m, 0, keys.rows), .transpose_b = true});
   if (queue.rows)
-    gemm(ctx.device(), GemmArgs<Real>{.a = a.mat(),
-                                      .b = queue,
-                                      .c = block(y.data, m, keys.rows, queue.rows),
-                                      .transpose_b = true});
+    run(ctx.device(), primitive::Gemm<Real>{.a = a.mat(),
+                                            .b = queue,
+                                            .c = block(y.data, m, keys.rows, queue.rows),
+                                            .transpose_b = true});
   ctx.record(y, ctx.from(a), [a, y, keys, queue, block, m](auto& bwd) {
     bwd.into(a, [&](Mat<Real> da, auto beta) {  // da = dy [keys; queue]
       const Real* dy = bwd.grad(y).data;
-      gemm(bwd.device(),
-           GemmArgs<Real>{.a = block(dy, m, 0, keys.rows), .b = keys, .c = da, .beta = beta});
+      run(bwd.device(),
+          primitive::Gemm<Real>{.a = block(dy, m, 0, keys.rows), .b = keys, .c = da, .beta = beta});
       if (queue.rows)
-        gemm(bwd.device(),
-             GemmArgs<Real>{
-                 .a = block(dy, m, keys.rows, queue.rows), .b = queue, .c = da, .beta = 1});
+        run(bwd.device(),
+            primitive::Gemm<Real>{
+                .a = block(dy, m, keys.rows, queue.rows), .b = queue, .c = da, .beta = 1});
     });
   });
   return y;

@@ -92,24 +92,24 @@ class AdamW {
             group_of_.size(), " parameters, the store has ", steps_.size());
     find_runs(store);
     const double* square = square_norms(store);
-    AdamWArgs<Real, Compute> args{.param = store.data(Plane::online),
-                                  .grad = store.data(Plane::grad),
-                                  .exp_avg = store.data(Plane::exp_avg),
-                                  .exp_avg_sq = store.data(Plane::exp_avg_sq),
-                                  .ema = momentum ? store.data(Plane::ema) : nullptr,
-                                  .runs = runs_,
-                                  .lr = lr,
-                                  .beta1 = options_.beta1,
-                                  .beta2 = options_.beta2,
-                                  .eps = options_.eps,
-                                  .grad_scale = grad_scale,
-                                  .momentum = momentum.value_or(0),
-                                  .square_norm = square};
+    primitive::AdamW<Real, Compute> args{.param = store.data(Plane::online),
+                                         .grad = store.data(Plane::grad),
+                                         .exp_avg = store.data(Plane::exp_avg),
+                                         .exp_avg_sq = store.data(Plane::exp_avg_sq),
+                                         .ema = momentum ? store.data(Plane::ema) : nullptr,
+                                         .runs = runs_,
+                                         .lr = lr,
+                                         .beta1 = options_.beta1,
+                                         .beta2 = options_.beta2,
+                                         .eps = options_.eps,
+                                         .grad_scale = grad_scale,
+                                         .momentum = momentum.value_or(0),
+                                         .square_norm = square};
     if constexpr (!std::is_same_v<Real, Compute>) {
       args.copy = store.compute(Plane::online);
       args.ema_copy = momentum ? store.compute(Plane::ema) : nullptr;
     }
-    adamw_update(store.device(), args);
+    run(store.device(), args);
     store.clear_gradients();
     return {square, grad_scale};
   }
@@ -174,15 +174,15 @@ class AdamW {
     double* rest = own == 0 ? whole : whole + 1;
     const auto add = [&](const OptimizerGroup* clipped_by, double* word, double beta) {
       for (std::size_t i = 0; i < runs_.size(); ++i) {
-        AdamWRun& run = runs_[i];
+        AdamWRun& stretch = runs_[i];
         const auto* g = run_groups_[i] && clips(*run_groups_[i]) ? run_groups_[i] : nullptr;
-        if (g != clipped_by || !run.touched) continue;
-        const auto* gradient = store.data(Plane::grad) + (run.offset - run.shift);
-        squared_norm(store.device(), static_cast<const typename Store::Real*>(gradient), run.size,
-                     word, beta);
+        if (g != clipped_by || !stretch.touched) continue;
+        const auto* gradient = store.data(Plane::grad) + (stretch.offset - stretch.shift);
+        run(store.device(),
+            primitive::SquaredNorm<typename Store::Real>{gradient, stretch.size, word, beta});
         beta = 1;
-        run.max_norm = g ? g->max_norm : options_.max_norm;
-        run.square_norm = run.max_norm > 0 ? (g ? word_of(g, whole) : rest) : nullptr;
+        stretch.max_norm = g ? g->max_norm : options_.max_norm;
+        stretch.square_norm = stretch.max_norm > 0 ? (g ? word_of(g, whole) : rest) : nullptr;
       }
       if (beta == 0) fill_zero(store.device(), word, sizeof(double));
     };
@@ -214,9 +214,9 @@ class AdamW {
 template <class Store>
 void update_momentum(Store& store, double momentum) {
   for (const TrainableRange& range : store.trainable_ranges())
-    ema_update(store.device(), store.data(Plane::ema) + range.offset,
-               static_cast<const typename Store::Real*>(store.data(Plane::online)) + range.offset,
-               range.size, momentum);
+    run(store.device(), primitive::EmaUpdate<typename Store::Real>{
+                            store.data(Plane::ema) + range.offset,
+                            store.data(Plane::online) + range.offset, range.size, momentum});
   store.refresh();
 }
 

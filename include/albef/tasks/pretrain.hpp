@@ -213,8 +213,9 @@ struct Pretrain {
             pairs, " texts");
     PretrainPass<Ctx, C> pass{ctx, model, batch, options, alpha, {}, {}, {}, {}, {}, {}, {}, {}};
     auto& store = ctx.store();
-    clamp(ctx.device(), store.data(Plane::online, model.temp), 1,
-          static_cast<Master>(options.temp_min), static_cast<Master>(options.temp_max));
+    run(ctx.device(), primitive::Clamp<Master>{store.data(Plane::online, model.temp), 1,
+                                               static_cast<Master>(options.temp_min),
+                                               static_cast<Master>(options.temp_max)});
 
     pass.image = model.visual_encoder(ctx, batch.image);        // (B, N, Dv)
     pass.text = model.text_encoder.bert.text(ctx, batch.text);  // (B, L, D)

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "albef/cuda/device.cuh"
-#include "albef/cuda/memory.cuh"
+#include "albef/cuda/memory.hpp"
 
 namespace {
 

@@ -1,7 +1,7 @@
 // What all attention kernels share: how blocks divide the work, which keys a query sees.
 #pragma once
 
-#include "albef/core/attention_args.hpp"
+#include "albef/core/primitives/attention.hpp"
 #include "albef/cuda/kernels/philox.cuh"
 #include "albef/cuda/kernels/reduce.cuh"
 
@@ -18,7 +18,7 @@ __device__ __forceinline__ AttentionBlock attention_block(int tiles, int heads) 
 }
 
 template <class T>
-__device__ __forceinline__ int key_sequence(const AttentionArgs<T>& a, int s) {
+__device__ __forceinline__ int key_sequence(const primitive::Attention<T>& a, int s) {
   return a.kv_index ? a.kv_index[s] : s;
 }
 
@@ -32,7 +32,8 @@ ALBEF_HOST_DEVICE inline int visible_keys(bool causal, int i, int queries, int k
 /// The first query sequence from `from` on that reads key sequence t and is not empty, or count.
 /// All lanes of the warp call it with the same arguments.
 template <class T>
-__device__ __forceinline__ int next_query_sequence(const AttentionArgs<T>& a, int t, int from) {
+__device__ __forceinline__ int next_query_sequence(const primitive::Attention<T>& a, int t,
+                                                   int from) {
   const int lane = static_cast<int>(threadIdx.x) % warp_size, count = a.q_seq.count;
   if (!a.kv_index) return from <= t && sequence_length(a.q_seq, t) > 0 ? t : count;
   for (int begin = from; begin < count; begin += warp_size) {

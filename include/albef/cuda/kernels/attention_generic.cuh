@@ -79,7 +79,7 @@ __device__ __forceinline__ Values<A, 4> dropout_of_keys(const DropoutFactors& dr
 
 template <class T>
 __global__ void __launch_bounds__(plain_threads)
-    attention_forward_plain_kernel(AttentionArgs<T> a, int tiles, int counters,
+    attention_forward_plain_kernel(primitive::Attention<T> a, int tiles, int counters,
                                    DropoutFactors dropout) {
   using A = accumulator_t<T>;
   static_assert(plain_row_keys == 4, "a thread's keys are those of one dropout counter");
@@ -164,9 +164,10 @@ struct ScoreGradient {
   A dropped[plain_row_keys], ds[plain_row_keys];
 };
 template <class T, class A>
-__device__ __forceinline__ ScoreGradient<A> score_gradient(const AttentionArgs<T>& a, const A* q,
-                                                           const A* d_out, const A* k, const A* v,
-                                                           int c, int left, A lse, A delta, int dim,
+__device__ __forceinline__ ScoreGradient<A> score_gradient(const primitive::Attention<T>& a,
+                                                           const A* q, const A* d_out, const A* k,
+                                                           const A* v, int c, int left, A lse,
+                                                           A delta, int dim,
                                                            const Values<A, 4>& f) {
   ScoreGradient<A> g;
 #pragma unroll
@@ -184,9 +185,9 @@ __device__ __forceinline__ ScoreGradient<A> score_gradient(const AttentionArgs<T
 /// dq, and delta = sum over the columns of d_out * out per (query row, head) for the other kernel.
 template <class T>
 __global__ void __launch_bounds__(plain_threads)
-    attention_dq_plain_kernel(AttentionArgs<T> a, Mat<const T> d_out, int tiles, int counters,
-                              DropoutFactors dropout, accumulator_t<T>* delta, Mat<T> dq,
-                              accumulator_t<T> beta) {
+    attention_dq_plain_kernel(primitive::Attention<T> a, Mat<const T> d_out, int tiles,
+                              int counters, DropoutFactors dropout, accumulator_t<T>* delta,
+                              Mat<T> dq, accumulator_t<T> beta) {
   using A = accumulator_t<T>;
   const int dim = a.q.cols / a.heads;
   const auto [tile, head, s] = attention_block(tiles, a.heads);
@@ -241,9 +242,9 @@ __global__ void __launch_bounds__(plain_threads)
 /// dk and dv of a tile of keys, summed over the query sequences that read them, in order.
 template <class T>
 __global__ void __launch_bounds__(plain_threads)
-    attention_dkv_plain_kernel(AttentionArgs<T> a, Mat<const T> d_out, int tiles, int counters,
-                               DropoutFactors dropout, const accumulator_t<T>* delta, Mat<T> dk,
-                               Mat<T> dv, accumulator_t<T> beta) {
+    attention_dkv_plain_kernel(primitive::Attention<T> a, Mat<const T> d_out, int tiles,
+                               int counters, DropoutFactors dropout, const accumulator_t<T>* delta,
+                               Mat<T> dk, Mat<T> dv, accumulator_t<T> beta) {
   using A = accumulator_t<T>;
   const int dim = a.q.cols / a.heads;
   const auto [tile, head, t] = attention_block(tiles, a.heads);

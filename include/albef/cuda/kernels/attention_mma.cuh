@@ -166,7 +166,7 @@ struct ForwardTiles {
 
 template <int D>
 __global__ void __launch_bounds__(mma_threads, 3)
-    attention_forward_mma_kernel(AttentionArgs<bfloat16> a, int tiles, int counters,
+    attention_forward_mma_kernel(primitive::Attention<bfloat16> a, int tiles, int counters,
                                  DropoutFactors dropout) {
   const auto [tile, head, s] = attention_block(tiles, a.heads);
   if (s == a.q_seq.count) {
@@ -282,7 +282,7 @@ __global__ void __launch_bounds__(mma_threads, 3)
 /// dq, and delta = sum over the columns of d_out * out per (query row, head) for the other kernel.
 template <int D>
 __global__ void __launch_bounds__(mma_threads, 3)
-    attention_dq_mma_kernel(AttentionArgs<bfloat16> a, Mat<const bfloat16> d_out, int tiles,
+    attention_dq_mma_kernel(primitive::Attention<bfloat16> a, Mat<const bfloat16> d_out, int tiles,
                             int counters, DropoutFactors dropout, float* delta, Mat<bfloat16> dq,
                             float beta) {
   const auto [tile, head, s] = attention_block(tiles, a.heads);
@@ -387,7 +387,7 @@ struct BackwardTiles {
 /// are computed transposed, keys by queries: the warps own keys.
 template <int D>
 __global__ void __launch_bounds__(mma_threads, 3)
-    attention_dkv_mma_kernel(AttentionArgs<bfloat16> a, Mat<const bfloat16> d_out, int tiles,
+    attention_dkv_mma_kernel(primitive::Attention<bfloat16> a, Mat<const bfloat16> d_out, int tiles,
                              int counters, DropoutFactors dropout, const float* delta,
                              Mat<bfloat16> dk, Mat<bfloat16> dv, float beta) {
   const auto [tile, head, t] = attention_block(tiles, a.heads);

@@ -21,8 +21,8 @@ struct Maximum {
 /// d_out of gradient and value rows; written to out (heads, queries, keys).
 template <class T>
 __global__ void __launch_bounds__(probability_threads)
-    attention_probabilities_kernel(AttentionArgs<T> a, int s, Mat<const T> d_out, int counters,
-                                   DropoutFactors dropout, T* out) {
+    attention_probabilities_kernel(primitive::Attention<T> a, int s, Mat<const T> d_out,
+                                   int counters, DropoutFactors dropout, T* out) {
   using A = accumulator_t<T>;
   const int dim = a.q.cols / a.heads, i = static_cast<int>(blockIdx.x);
   const int head = static_cast<int>(blockIdx.y), column = head * dim;

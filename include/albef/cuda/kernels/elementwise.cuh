@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "albef/core/backend.hpp"
+#include "albef/core/primitives/elementwise.hpp"
 #include "albef/cuda/kernels/philox.cuh"
 #include "albef/cuda/kernels/reduce.cuh"
 
@@ -17,6 +17,39 @@ __global__ void elements_kernel(std::int64_t units, unsigned units_per_row, F f)
   const auto u = static_cast<unsigned>(unit);
   const unsigned row = u / units_per_row;
   f.template apply<N>(static_cast<int>(row), static_cast<int>((u - row * units_per_row) * N));
+}
+
+template <class T>
+__global__ void fill_kernel(T* x, T value, std::int64_t n) {
+  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += stride)
+    x[i] = value;
+}
+
+/// Eight values a thread and turn: 16 bytes of the narrower type.
+template <class From, class To>
+__global__ void convert_kernel(const From* from, To* to, std::int64_t n) {
+  constexpr int width = 8;
+  struct alignas(width * sizeof(From)) FromPack {
+    From v[width];
+  };
+  struct alignas(width * sizeof(To)) ToPack {
+    To v[width];
+  };
+  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
+  const std::int64_t thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  const bool aligned = reinterpret_cast<std::uintptr_t>(from) % alignof(FromPack) == 0 &&
+                       reinterpret_cast<std::uintptr_t>(to) % alignof(ToPack) == 0;
+  const std::int64_t packs = aligned ? n / width : 0;
+  for (std::int64_t i = thread; i < packs; i += stride) {
+    const FromPack in = reinterpret_cast<const FromPack*>(from)[i];
+    ToPack out;
+#pragma unroll
+    for (int k = 0; k < width; ++k) out.v[k] = static_cast<To>(in.v[k]);
+    reinterpret_cast<ToPack*>(to)[i] = out;
+  }
+  for (std::int64_t i = packs * width + thread; i < n; i += stride)
+    to[i] = static_cast<To>(from[i]);
 }
 
 template <class X, class T>
@@ -57,20 +90,18 @@ struct MulRow {  // y = x * row + beta y
   }
 };
 
-enum class FactorKind { plain, reciprocal, exponential };
-
 /// The factor a scalar on the device stands for.
 template <class S>
-__device__ __forceinline__ S factor_of(const S* s, FactorKind kind) {
+__device__ __forceinline__ S factor_of(const S* s, ScaleKind kind) {
   const S v = *s;
-  return kind == FactorKind::plain ? v : kind == FactorKind::reciprocal ? S(1) / v : std::exp(v);
+  return kind == ScaleKind::plain ? v : kind == ScaleKind::reciprocal ? S(1) / v : std::exp(v);
 }
 
 template <class X, class S, class T>
 struct ScaleElements {  // y = x * factor + beta y
   Mat<X> x;
   const S* factor;
-  FactorKind kind;
+  ScaleKind kind;
   Mat<T> y;
   accumulator_t<T> beta;
   template <int N>
@@ -115,46 +146,42 @@ __device__ __forceinline__ A gelu_derivative(A x) {
   return n.cdf + x * n.density;
 }
 
-template <class Z, class T>
-struct GeluForward {  // y = gelu(z)
-  Mat<Z> z;
+/// Activation functions of one value, and their derivatives.
+template <Activation F, class A>
+__device__ __forceinline__ A activate(A x) {
+  if constexpr (F == Activation::relu) return x <= 0 ? A(0) : x;  // NaN stays NaN
+  if constexpr (F == Activation::gelu) return gelu(x);
+}
+template <Activation F, class A>
+__device__ __forceinline__ A activation_derivative(A x) {
+  if constexpr (F == Activation::relu) return x <= 0 ? A(0) : A(1);
+  if constexpr (F == Activation::gelu) return gelu_derivative(x);
+}
+
+template <Activation F, class T>
+struct ActivateElements {  // y = f(x)
+  Mat<const T> x;
   Mat<T> y;
   template <int N>
   __device__ __forceinline__ void apply(int i, int j) const {
-    auto v = load<N>(row_of(z, i) + j);
+    auto v = load<N>(row_of(x, i) + j);
 #pragma unroll
-    for (int k = 0; k < N; ++k) v[k] = gelu(v[k]);
+    for (int k = 0; k < N; ++k) v[k] = activate<F>(v[k]);
     store(row_of(y, i) + j, v);
   }
 };
 
-template <class D, class Z, class T>
-struct GeluBackward {  // dz = dy * gelu'(z)
-  Mat<D> dy;
-  Mat<Z> z;
-  Mat<T> dz;
-  template <int N>
-  __device__ __forceinline__ void apply(int i, int j) const {
-    auto v = load<N>(row_of(dy, i) + j);
-    const auto x = load<N>(row_of(z, i) + j);
-#pragma unroll
-    for (int k = 0; k < N; ++k) v[k] *= gelu_derivative(x[k]);
-    store(row_of(dz, i) + j, v);
-  }
-};
-
-template <class T>
-struct ReluBackward {  // dx = (0 where y <= 0, else dy) + beta dx
-  Mat<const T> dy, y;
+template <Activation F, class T>
+struct ActivateGradElements {  // dx = dy * f'(x) + beta dx
+  Mat<const T> dy, x;
   Mat<T> dx;
   accumulator_t<T> beta;
   template <int N>
   __device__ __forceinline__ void apply(int i, int j) const {
     auto v = load<N>(row_of(dy, i) + j);
-    const auto out = load<N>(row_of(y, i) + j);
+    const auto z = load<N>(row_of(x, i) + j);
 #pragma unroll
-    for (int k = 0; k < N; ++k)
-      if (out[k] <= 0) v[k] = 0;
+    for (int k = 0; k < N; ++k) v[k] *= activation_derivative<F>(z[k]);
     store_with_beta(row_of(dx, i) + j, v, beta);
   }
 };
@@ -279,7 +306,7 @@ __global__ void __launch_bounds__(dot_threads)
 /// factor_of gives; null: 1. One block.
 template <class S>
 __global__ void __launch_bounds__(dot_threads)
-    dot_total_kernel(const double* partial, int blocks, const S* scalar, FactorKind kind, S alpha,
+    dot_total_kernel(const double* partial, int blocks, const S* scalar, ScaleKind kind, S alpha,
                      S beta, S* out) {
   double sum = 0;
   for (int b = static_cast<int>(threadIdx.x); b < blocks; b += dot_threads) sum += partial[b];
@@ -287,7 +314,7 @@ __global__ void __launch_bounds__(dot_threads)
   if (threadIdx.x != 0) return;
   if (scalar) {
     const S f = factor_of(scalar, kind);
-    alpha *= kind == FactorKind::reciprocal ? -f * f : f;
+    alpha *= kind == ScaleKind::plain ? S(1) : kind == ScaleKind::reciprocal ? -f * f : f;
   }
   store_with_beta(out, alpha * static_cast<S>(sum), beta);
 }

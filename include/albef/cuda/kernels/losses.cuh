@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "albef/core/backend.hpp"
+#include "albef/core/primitives/losses.hpp"
 #include "albef/cuda/kernels/philox.cuh"
 #include "albef/cuda/kernels/reduce.cuh"
 
@@ -68,7 +68,7 @@ struct JoinOnlineSums {
 /// lse and teacher_lse of row blockIdx.x, and its loss before the factors.
 template <class T, int N>
 __global__ void __launch_bounds__(loss_threads)
-    soft_cross_entropy_rows_kernel(SoftTargetArgs<T> a, accumulator_t<T>* row_loss) {
+    soft_cross_entropy_rows_kernel(primitive::SoftCrossEntropy<T> a, accumulator_t<T>* row_loss) {
   using A = accumulator_t<T>;
   const int i = static_cast<int>(blockIdx.x), cols = a.logits.cols;
   const bool teaches = a.teacher.data != nullptr;
@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(loss_threads)
 /// positives[i] = number of the columns whose identity is that of row i. One block per row.
 template <class T>
 __global__ void __launch_bounds__(loss_threads)
-    count_positives_kernel(SoftTargetArgs<T> a, int* positives) {
+    count_positives_kernel(primitive::SoftCrossEntropy<T> a, int* positives) {
   const int i = static_cast<int>(blockIdx.x);
   int count = 0;
   for (int j = static_cast<int>(threadIdx.x); j < a.logits.cols; j += loss_threads)
@@ -126,8 +126,8 @@ __global__ void __launch_bounds__(loss_threads)
 /// *loss = scale * factor * sum of the rows. One block.
 template <class T>
 __global__ void __launch_bounds__(loss_threads)
-    soft_cross_entropy_total_kernel(SoftTargetArgs<T> a, const accumulator_t<T>* row_loss,
-                                    accumulator_t<T>* loss) {
+    soft_cross_entropy_total_kernel(primitive::SoftCrossEntropy<T> a,
+                                    const accumulator_t<T>* row_loss, accumulator_t<T>* loss) {
   using A = accumulator_t<T>;
   double sum = 0;
   for (int i = static_cast<int>(threadIdx.x); i < a.logits.rows; i += loss_threads)
@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(loss_threads)
 /// d = scale * factor * weight * dloss * (softmax(logits) - target) + beta d
 template <class T, class S>
 struct SoftCrossEntropyGradient {
-  SoftTargetArgs<T> a;
+  primitive::SoftCrossEntropy<T> a;
   const S* dloss;
   const int* positives;  // of each row, with identities
   Mat<T> d;
@@ -192,7 +192,7 @@ struct Larger {
 /// One warp draws for one row; lane l owns the columns [l * share, (l + 1) * share).
 template <class T>
 __global__ void __launch_bounds__(sample_warps* warp_size)
-    sample_negatives_kernel(NegativeArgs<T> a) {
+    sample_negatives_kernel(primitive::SampleNegatives<T> a) {
   using A = accumulator_t<T>;
   const int lane = static_cast<int>(threadIdx.x) % warp_size, n = a.n;
   const int i =

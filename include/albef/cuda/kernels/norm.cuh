@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "albef/core/backend.hpp"
+#include "albef/core/primitives/norm.hpp"
 #include "albef/cuda/kernels/philox.cuh"
 #include "albef/cuda/kernels/reduce.cuh"
 
@@ -37,7 +37,7 @@ __device__ __forceinline__ int warp_row() {
 
 template <class T, int N, int Pieces>
 __global__ void __launch_bounds__(norm_warps* warp_size)
-    layer_norm_forward_kernel(LayerNormArgs<T> a, DropoutFactors dropout) {
+    layer_norm_forward_kernel(primitive::LayerNorm<T> a, DropoutFactors dropout) {
   using A = accumulator_t<T>;
   const int i = warp_row(), cols = a.x.cols;
   if (i >= a.x.rows) return;
@@ -91,8 +91,8 @@ __global__ void __launch_bounds__(norm_warps* warp_size)
 
 /// dx of row i. `x(c, j)` and `dy(c, j)` give pieces of the row.
 template <class T, int N, int Pieces, class X, class Dy>
-__device__ __forceinline__ void layer_norm_row_gradient(const LayerNormGradArgs<T>& a, int i, X x,
-                                                        Dy dy) {
+__device__ __forceinline__ void layer_norm_row_gradient(const primitive::LayerNormGrad<T>& a, int i,
+                                                        X x, Dy dy) {
   using A = accumulator_t<T>;
   const int cols = a.x.cols;
   const A mean = a.mean[i], rstd = a.rstd[i];
@@ -121,7 +121,7 @@ __device__ __forceinline__ void layer_norm_row_gradient(const LayerNormGradArgs<
 /// dx alone, rows of any length.
 template <class T, int N>
 __global__ void __launch_bounds__(norm_warps* warp_size)
-    layer_norm_dx_kernel(LayerNormGradArgs<T> a) {
+    layer_norm_dx_kernel(primitive::LayerNormGrad<T> a) {
   const int i = warp_row();
   if (i >= a.x.rows) return;
   layer_norm_row_gradient<T, N, 0>(
@@ -132,7 +132,7 @@ __global__ void __launch_bounds__(norm_warps* warp_size)
 /// A term of dweight: dy * xhat.
 template <class T>
 struct LayerNormWeightTerm {
-  LayerNormGradArgs<T> a;
+  primitive::LayerNormGrad<T> a;
   template <int N>
   __device__ __forceinline__ auto term(int i, int j) const {
     auto v = load<N>(row_of(a.x, i) + j);
@@ -147,7 +147,7 @@ struct LayerNormWeightTerm {
 /// partial[(2 b + 1) * cols + j]. One pass over dy and x; warp w takes every 8th row of the block.
 template <class T, int N>
 __global__ void __launch_bounds__(norm_warps* warp_size)
-    layer_norm_backward_kernel(LayerNormGradArgs<T> a, int rows_per_block,
+    layer_norm_backward_kernel(primitive::LayerNormGrad<T> a, int rows_per_block,
                                accumulator_t<T>* partial) {
   using A = accumulator_t<T>;
   constexpr int pieces = norm_pieces<N>;

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "albef/core/backend.hpp"
+#include "albef/core/primitives/optimizer.hpp"
 #include "albef/cuda/kernels/reduce.cuh"
 
 namespace albef::detail {

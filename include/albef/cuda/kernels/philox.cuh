@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "albef/core/attention_args.hpp"
 #include "albef/core/rng.hpp"
 #include "albef/cuda/kernels/vector.cuh"
 

@@ -3,13 +3,13 @@
 
 #include <cmath>
 
-#include "albef/core/backend.hpp"
+#include "albef/core/primitives/products.hpp"
 #include "albef/cuda/device.cuh"
 
 namespace albef {
 
 template <class T, class Out>
-void gemm(Cuda&, const GemmArgs<T, Out>& g) {
+void run(Cuda&, const primitive::Gemm<T, Out>& g) {
   using A = accumulator_t<T>;
   check_gemm(g);
   const int inner = g.transpose_a ? g.a.rows : g.a.cols;
@@ -36,14 +36,14 @@ void gemm(Cuda&, const GemmArgs<T, Out>& g) {
 }
 
 template <class T>
-void weight_gradient(Cuda& cuda, ConstMat<T> dy, Mat<const T> x, Mat<accumulator_t<T>> dw,
-                     accumulator_t<T> beta, accumulator_t<T>* db, accumulator_t<T> beta_db) {
+void run(Cuda& cuda, const primitive::WeightGradient<T>& a) {
   using A = accumulator_t<T>;
-  gemm(cuda, GemmArgs<T, A>{.a = dy, .b = x, .c = dw, .transpose_a = true, .beta = beta});
-  for (int j = 0; db && j < dy.cols; ++j) {
+  run(cuda,
+      primitive::Gemm<T, A>{.a = a.dy, .b = a.x, .c = a.dw, .transpose_a = true, .beta = a.beta});
+  for (int j = 0; a.db && j < a.dy.cols; ++j) {
     A sum = 0;
-    for (int i = 0; i < dy.rows; ++i) sum += static_cast<A>(dy.row(i)[j]);
-    db[j] = beta_db == 0 ? sum : beta_db * db[j] + sum;
+    for (int i = 0; i < a.dy.rows; ++i) sum += static_cast<A>(a.dy.row(i)[j]);
+    a.db[j] = a.beta_db == 0 ? sum : a.beta_db * a.db[j] + sum;
   }
 }
 

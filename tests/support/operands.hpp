@@ -1,33 +1,35 @@
-// Runs one piece of code on the CPU in double and on a CUDA device in any number type, on the same
-// values, and compares. The includer provides Cuda& test_device(), bool no_test_device() and void
-// other_order(bool).
+// Operands of primitives: the same values on a device in any number type and on the host in double,
+// and the plain double-precision device `Naive` that says what the results must be. The includer
+// provides Device& test_device(), bool no_test_device() and void other_order(bool), which asks for
+// another order of the work (threads of the emulation, number of threads of the CPU).
 #pragma once
-
-#include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <tuple>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "albef/core/memory.hpp"
+#include "albef/core/primitives.hpp"
 #include "albef/core/rng.hpp"
 #include "albef/core/sequences.hpp"
-#include "albef/cpu.hpp"
 
-namespace both {
+namespace cases {
 
 using albef::accumulator_t;
 using albef::bfloat16;
-using albef::Cpu;
-using albef::Cuda;
 using albef::Mat;
+namespace primitive = albef::primitive;
 
-inline Cpu& cpu() {
-  static Cpu device(1);
-  return device;
-}
+using Device = std::remove_reference_t<decltype(test_device())>;
+
+/// Runs every primitive in double by plain loops over host memory: see primitives/*.hpp here.
+struct Naive {};
+inline Naive naive;
 
 constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
 
@@ -38,7 +40,7 @@ class Matrix {
  public:
   Matrix(int rows, int cols, int gap = 0)
       : rows_(rows), cols_(cols), stride_(cols + gap), start_(size(), sentinel) {
-    buffer_ = albef::Buffer<Cuda, T>(test_device(), static_cast<std::int64_t>(size()));
+    buffer_ = albef::Buffer<Device, T>(test_device(), static_cast<std::int64_t>(size()));
     set(0);
   }
   static Matrix random(int rows, int cols, int gap = 0, double scale = 1) {
@@ -118,7 +120,7 @@ class Matrix {
 
   int rows_, cols_, stride_;
   std::vector<double> start_, host_;
-  albef::Buffer<Cuda, T> buffer_;
+  albef::Buffer<Device, T> buffer_;
 };
 
 /// Values of one type on both sides: indices, labels, bytes.
@@ -126,7 +128,7 @@ template <class V>
 class Array {
  public:
   explicit Array(std::vector<V> values) : start_(std::move(values)), host_(start_) {
-    buffer_ = albef::Buffer<Cuda, V>(test_device(), static_cast<std::int64_t>(start_.size()));
+    buffer_ = albef::Buffer<Device, V>(test_device(), static_cast<std::int64_t>(start_.size()));
     restore();
   }
   void restore() {
@@ -146,7 +148,7 @@ class Array {
 
  private:
   std::vector<V> start_, host_;
-  albef::Buffer<Cuda, V> buffer_;
+  albef::Buffer<Device, V> buffer_;
 };
 
 /// Sequences of the given lengths on both sides, and `padding` rows behind them.
@@ -178,7 +180,7 @@ template <class T>
 struct OnDevice {
   using Real = T;
   using Sum = accumulator_t<T>;
-  Cuda& device = test_device();
+  Device& device = test_device();
   template <class U>
   Mat<U> operator()(Matrix<U>& m) const {
     return m.device();
@@ -197,7 +199,7 @@ struct OnDevice {
 struct OnHost {
   using Real = double;
   using Sum = double;
-  Cpu& device = cpu();
+  Naive& device = naive;
   template <class U>
   Mat<double> operator()(Matrix<U>& m) const {
     return m.host();
@@ -220,38 +222,41 @@ constexpr double tolerance = std::is_same_v<T, double>  ? 1e-11
                              : std::is_same_v<T, float> ? 2e-5
                                                         : 6e-3;
 
-template <class V>
-bool same_bits(const std::vector<V>& a, const std::vector<V>& b) {
-  return std::memcmp(a.data(), b.data(), a.size() * sizeof(V)) == 0;
+/// Rows and columns of an operand, and values between its rows.
+struct Shape {
+  int rows, cols, gap;
+};
+/// For the 16-byte and the one-value paths of GPUs, whole and ragged packs of CPUs, several blocks.
+inline constexpr Shape shapes[] = {{5, 1, 0}, {70, 3, 2}, {9, 64, 0}, {300, 48, 16}, {37, 130, 3}};
+/// What a layer of the base models moves, for 8 images.
+inline constexpr Shape base_shape{8 * 257, 768, 0};
+
+/// The type of the values at p.
+template <class P>
+using Element = std::remove_cv_t<std::remove_pointer_t<P>>;
+
+/// Calls f(beta) for beta 0, with an output that starts undefined, and for another.
+template <class T, class F>
+void for_betas(Matrix<T>& y, F f) {
+  y.set(undefined);
+  f(0.0f);
+  albef::RandomStream random(5, 5);
+  y.set([&](int, int) { return static_cast<double>(random.normal()); });
+  f(0.5f);
 }
 
-template <class V>
-void check_bits(const std::vector<V>& a, const std::vector<V>& b) {
-  CHECK(same_bits(a, b));
-}
-template <class Output>
-void check_error(const Output& output, double bound) {
-  CHECK(output.error() <= bound);
+/// How a primitive is tried: PrimitiveCase<P>::each(harness) makes operands for h.sizes(small,
+/// large), one problem of each size, and calls
+///   h.template check<T>(bound, make, outputs...)
+/// where make(on) gives the arguments of the primitive for one side: on(x) is the view of a Matrix
+/// or the pointer of an Array there, on.data(x) the pointer of a Matrix. The tests run both sides
+/// and compare the outputs (check_primitives.hpp), the benchmark times one.
+template <class P>
+struct PrimitiveCase;
+
+/// What naive code reads and writes: old values count only where beta is not 0.
+inline double blend(double value, double beta, double old) {
+  return beta == 0 ? value : value + beta * old;
 }
 
-/// Runs f on both sides and compares the outputs; the device must repeat its bits, in the emulation
-/// also when threads run in another order.
-template <class T, class F, class... Outputs>
-void compare(double bound, F f, Outputs&... outputs) {
-  (outputs.restore(), ...);
-  other_order(true);
-  f(OnDevice<T>{});
-  const auto first = std::make_tuple(outputs.download()...);
-  (outputs.restore(), ...);
-  other_order(false);
-  f(OnDevice<T>{});
-  const auto second = std::make_tuple(outputs.download()...);
-  [&]<std::size_t... I>(std::index_sequence<I...>) {
-    (check_bits(std::get<I>(first), std::get<I>(second)), ...);
-  }
-  (std::index_sequence_for<Outputs...>{});
-  f(OnHost{});
-  (check_error(outputs, bound), ...);
-}
-
-}  // namespace both
+}  // namespace cases

@@ -27,13 +27,5 @@ template <class T>
 void copy_on_device(Cuda&, T* to, const T* from, std::int64_t n) {
   std::copy_n(from, n, to);
 }
-template <class From, class To>
-void convert(Cuda&, const From* from, To* to, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<To>(from[i]);
-}
-template <class T>
-void fill(Cuda&, T* x, T value, std::int64_t n) {
-  std::fill_n(x, n, value);
-}
 
 }  // namespace albef

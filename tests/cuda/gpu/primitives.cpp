@@ -1,4 +1,4 @@
 // Every primitive of the CUDA backend on a GPU, through the compiled library.
 #include "test_device.hpp"
 
-#include "../kernel_cases.hpp"
+#include "../primitive_tests.hpp"

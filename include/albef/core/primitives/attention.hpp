@@ -1,4 +1,4 @@
-// Arguments of multi-head attention over packed sequences, shared by all devices.
+// Multi-head attention over packed sequences.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +7,14 @@
 #include "albef/core/rng.hpp"
 #include "albef/core/sequences.hpp"
 
-namespace albef {
+namespace albef::primitive {
 
 /// out = dropout(softmax(scale * q k^T)) v for every (sequence, head). Head h lives in columns
 /// [h * head_dim, (h + 1) * head_dim) of each matrix, head_dim = q.cols / heads; q, k and v may be
 /// column blocks of one matrix. Padding rows (see Sequences) of out and of the gradients become
 /// zero (with beta: keep beta times the old value).
 template <class T>
-struct AttentionArgs {
+struct Attention {
   Mat<const T> q, k, v;  // (query rows, heads * head_dim), (key rows, ...), (key rows, ...)
   Mat<T> out;            // (query rows, heads * head_dim)
   accumulator_t<T>* lse = nullptr;  // (query rows, heads): log-sum-exp of the scaled scores;
@@ -36,9 +36,28 @@ struct AttentionArgs {
   constexpr int key_sequence(int s) const { return kv_index ? kv_index[s] : s; }
 };
 
-/// An event of probability p happens when a uniform 32-bit word is below this; p in [0, 1).
-constexpr std::uint32_t dropout_threshold(float p) {
-  return static_cast<std::uint32_t>(static_cast<double>(p) * 0x1p32);
-}
+/// Gradients of attention: dq = beta_q * dq + ..., dk and dv likewise with beta_kv, summed over all
+/// query sequences that read a key sequence. `forward` as it was run, with the out and lse it
+/// wrote; dropout is replayed. beta == 0 never reads the old values.
+template <class T>
+struct AttentionGrad {
+  Attention<T> forward;
+  Mat<const T> d_out;
+  Mat<T> dq;
+  accumulator_t<T> beta_q = 0;
+  Mat<T> dk, dv;
+  accumulator_t<T> beta_kv = 0;
+};
 
-}  // namespace albef
+/// Probabilities of one query sequence after softmax and before dropout, (heads, queries, keys);
+/// with `d_out`, instead the gradient of the loss with respect to them (what Grad-CAM multiplies
+/// them with). Recomputed from q, k and v; for inspection, not for speed.
+template <class T>
+struct AttentionProbabilities {
+  Attention<T> forward;
+  int sequence = 0;
+  T* probabilities = nullptr;
+  Mat<const T> d_out = {};
+};
+
+}  // namespace albef::primitive

@@ -1,0 +1,60 @@
+// Soft cross entropy, and the drawing of negatives.
+#pragma once
+
+#include <cstdint>
+
+#include "albef/core/matrix.hpp"
+#include "albef/core/rng.hpp"
+
+namespace albef::primitive {
+
+/// Rows of soft targets over the columns of `logits`:
+///   target = alpha * softmax(teacher) + (1 - alpha) * hard, teacher may be absent
+/// hard is onehot(label); with identities it is uniform over the columns whose identity is the
+/// row's (none: no such part).
+/// loss = scale * sum over rows r of weights[r] * -sum_v target_v log_softmax(logits)_v.
+/// A row with a negative label is padding: it adds nothing and its gradient is zero.
+template <class T>
+struct SoftCrossEntropy {
+  Mat<const T> logits;
+  Mat<const T> teacher = {};                        ///< teacher.data == nullptr: hard labels only
+  const std::int32_t* labels = nullptr;             ///< (rows); null: the label of row r is r
+  const std::int64_t* row_identities = nullptr;     ///< (rows) or null; labels are then unused
+  const std::int64_t* column_identities = nullptr;  ///< (columns), with row_identities
+  const accumulator_t<T>* weights = nullptr;        ///< (rows); null: 1
+  accumulator_t<T> alpha = 0;
+  accumulator_t<T> scale = 1;
+  const accumulator_t<T>* factor = nullptr;  ///< a further factor on the device, or null
+  accumulator_t<T>* lse = nullptr;  ///< (rows) log-sum-exp of the logits, for the backward pass
+  accumulator_t<T>* teacher_lse = nullptr;  ///< (rows) the same of the teacher
+  accumulator_t<T>* row_losses = nullptr;   ///< (rows) or null: losses without scale and weight
+  accumulator_t<T>* loss = nullptr;         ///< the result
+};
+
+/// Gradient of the soft cross entropy that `forward` computed:
+/// d = scale * dloss * weight * (softmax - target) + beta d.
+template <class T>
+struct SoftCrossEntropyGrad {
+  SoftCrossEntropy<T> forward;
+  const accumulator_t<T>* dloss = nullptr;
+  Mat<T> d;
+  accumulator_t<T> beta = 0;
+};
+
+/// Draws one negative column per row: weights softmax(logits[r, :n]) (all equal when `uniform`),
+/// zero on the diagonal and where identities agree, plus `epsilon` elsewhere. A row all of whose
+/// candidates are excluded falls back to any column off the diagonal.
+template <class T>
+struct SampleNegatives {
+  Mat<const T> logits;  ///< (n, at least n); unused when uniform
+  int n = 0;
+  bool uniform = false;
+  accumulator_t<T> epsilon = 0;
+  const std::int64_t* identities = nullptr;  ///< (n) or null: only the diagonal is excluded
+  Philox philox = {};
+  std::uint64_t stream = 0;
+  std::int32_t* index = nullptr;        ///< (n) result
+  accumulator_t<T>* weights = nullptr;  ///< (n, n) scratch and result: the weights drawn from
+};
+
+}  // namespace albef::primitive

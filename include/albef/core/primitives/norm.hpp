@@ -1,0 +1,63 @@
+// Layer norm and L2 normalisation.
+#pragma once
+
+#include <cstdint>
+
+#include "albef/core/matrix.hpp"
+#include "albef/core/rng.hpp"
+
+namespace albef::primitive {
+
+/// y = (x - mean(x)) * rstd * weight + bias over each row, rstd = 1 / sqrt(var(x) + eps); with
+/// `residual`, x is first replaced by residual + dropout(x) and that sum is written to `sum`.
+template <class T>
+struct LayerNorm {
+  Mat<const T> x;
+  Mat<const T> residual = {};
+  Mat<T> sum = {};
+  const T* weight = nullptr;
+  const T* bias = nullptr;
+  Mat<T> y;
+  accumulator_t<T>* mean = nullptr;  ///< (rows)
+  accumulator_t<T>* rstd = nullptr;  ///< (rows)
+  accumulator_t<T> eps = 0;
+  float dropout = 0;
+  Philox philox = {};
+  std::uint64_t stream = 0;
+};
+
+/// Gradient of a layer norm over `x` (the sum, where there was a residual):
+/// dx = rstd * (g - mean(g) - xhat * mean(g * xhat)) + beta_x * dx, g = dy * weight;
+/// dweight = sum(dy * xhat) + beta_weight * dweight; dbias likewise. Null outputs are skipped.
+template <class T>
+struct LayerNormGrad {
+  Mat<const T> dy, x;
+  const T* weight = nullptr;
+  const accumulator_t<T>* mean = nullptr;
+  const accumulator_t<T>* rstd = nullptr;
+  Mat<T> dx = {};
+  accumulator_t<T> beta_x = 0;
+  accumulator_t<T>* dweight = nullptr;
+  accumulator_t<T> beta_weight = 0;
+  accumulator_t<T>* dbias = nullptr;
+  accumulator_t<T> beta_bias = 0;
+};
+
+/// y = x / max(|x|, 1e-12) over each row; norm (rows) is the divisor.
+template <class T>
+struct L2Normalize {
+  Mat<const T> x;
+  Mat<accumulator_t<T>> y;
+  accumulator_t<T>* norm = nullptr;
+};
+
+/// dx = (dy - y (y . dy)) / norm + beta dx; at the clamped norm of a zero row, dx = dy / norm.
+template <class T>
+struct L2NormalizeGrad {
+  Mat<const accumulator_t<T>> dy, y;
+  const accumulator_t<T>* norm = nullptr;
+  Mat<T> dx;
+  accumulator_t<T> beta = 0;
+};
+
+}  // namespace albef::primitive

@@ -1,0 +1,82 @@
+// Token embeddings, and rows chosen and moved.
+#pragma once
+
+#include <cstdint>
+
+#include "albef/core/matrix.hpp"
+#include "albef/core/sequences.hpp"
+
+namespace albef::primitive {
+
+/// Token embeddings: y[r] = word[ids[r]] + position[r - start of its sequence] + type0; padding
+/// rows (see Sequences) become zero and give no gradient.
+template <class T>
+struct Embedding {
+  const std::int32_t* ids = nullptr;  ///< (rows)
+  Sequences seq;
+  const T* word = nullptr;      ///< (vocabulary, width)
+  const T* position = nullptr;  ///< (positions, width)
+  const T* type = nullptr;      ///< (types, width): row 0 is added
+  Mat<T> y;
+};
+
+/// Gradient of the token embeddings, added to each of the three tables.
+template <class T>
+struct EmbeddingGrad {
+  const std::int32_t* ids = nullptr;
+  Sequences seq;
+  Mat<const T> dy;
+  /// Added to: they already hold beta times the old value. Null: not asked for.
+  accumulator_t<T>* word = nullptr;
+  accumulator_t<T>* position = nullptr;
+  accumulator_t<T>* type = nullptr;
+  int vocabulary = 0;  ///< rows of word
+};
+
+/// y[i] = x[index[i]] + beta y[i]. A negative index stands for a row of zeros.
+template <class T>
+struct GatherRows {
+  Mat<const T> x;
+  const std::int32_t* index = nullptr;  ///< (rows of y)
+  Mat<T> y;
+  accumulator_t<T> beta = 0;
+};
+
+/// y[index[i]] += x[i] in the order of i; rows of a negative index are left out.
+template <class T, class Out = T>
+struct ScatterAddRows {
+  Mat<const T> x;
+  const std::int32_t* index = nullptr;  ///< (rows of x)
+  Mat<Out> y;
+};
+
+/// index[i] = first row of sequence i.
+struct FirstRows {
+  Sequences seq;
+  std::int32_t* index = nullptr;  ///< (seq.count)
+};
+
+/// Sequences index[0..n) one after the other: where each begins, and their source rows (-1 behind
+/// the last). The result's number of rows is what the host knows: at most `capacity`. What exceeds
+/// it is an error where the device can tell at once, and cut off where not.
+struct SelectSequences {
+  using Result = Sequences;
+  Sequences seq;
+  const std::int32_t* index = nullptr;  ///< (n)
+  int n = 0;
+  int capacity = 0;
+  std::int32_t* offsets = nullptr;  ///< (n + 1)
+  std::int32_t* rows = nullptr;     ///< (capacity)
+};
+
+/// The 3 B image-text pairs of ITM: matching pairs (b, b), then text b with its negative image,
+/// then image b with its negative text.
+struct PairIndices {
+  int batch = 0;
+  const std::int32_t* negative_image = nullptr;  ///< (B)
+  const std::int32_t* negative_text = nullptr;   ///< (B)
+  std::int32_t* text = nullptr;                  ///< (3 B)
+  std::int32_t* image = nullptr;                 ///< (3 B)
+};
+
+}  // namespace albef::primitive

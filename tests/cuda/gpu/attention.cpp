@@ -1,4 +1,0 @@
-// Attention of the CUDA backend on a GPU, through the compiled library.
-#include "test_device.hpp"
-
-#include "../attention_cases.hpp"

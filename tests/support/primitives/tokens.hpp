@@ -1,0 +1,235 @@
+// Token embeddings, and rows chosen and moved.
+#pragma once
+
+#include "../operands.hpp"
+
+namespace cases {
+
+/// Texts over a small vocabulary, of the given lengths.
+struct TextShape {
+  std::vector<int> lengths;
+  int padding, vocabulary, cols;
+};
+inline const TextShape text_shapes[] = {{{3, 0, 5, 1, 4}, 3, 6, 3}, {{3, 0, 5, 1, 4}, 3, 6, 64}};
+inline const TextShape base_text{std::vector<int>(64, 25), 0, 30522, 768};
+
+inline std::vector<std::int32_t> words_of(const TextShape& s, int rows) {
+  std::vector<std::int32_t> words(static_cast<std::size_t>(rows));
+  for (std::size_t r = 0; r < words.size(); ++r)
+    words[r] = static_cast<std::int32_t>(r * r % static_cast<std::size_t>(s.vocabulary - 1));
+  return words;
+}
+
+inline void run(Naive&, const primitive::Embedding<double>& a) {
+  for (int i = 0; i < a.y.rows; ++i) std::fill_n(a.y.row(i), a.y.cols, 0.0);
+  for (int s = 0; s < a.seq.count; ++s)
+    for (int t = 0; t < a.seq.length(s); ++t)
+      for (int j = 0; j < a.y.cols; ++j) {
+        const int r = a.seq.begin(s) + t;
+        a.y.row(r)[j] = a.word[a.ids[r] * a.y.cols + j] + a.position[t * a.y.cols + j] + a.type[j];
+      }
+}
+template <class T>
+struct PrimitiveCase<primitive::Embedding<T>> {
+  static void each(const auto& h) {
+    for (const TextShape& s : h.sizes(text_shapes, base_text)) {
+      Lengths lengths(s.lengths, s.padding);
+      Array<std::int32_t> ids(words_of(s, lengths.total));
+      auto word = Matrix<T>::random(s.vocabulary, s.cols),
+           position = Matrix<T>::random(lengths.longest + 2, s.cols),
+           type = Matrix<T>::random(2, s.cols);
+      Matrix<T> y(lengths.total, s.cols);
+      y.set(undefined);
+      h.template check<T>(
+          tolerance<T>,
+          [&](auto on) {
+            primitive::Embedding<typename decltype(on)::Real> a;
+            a.ids = on(ids), a.seq = on(lengths), a.y = on(y);
+            a.word = on.data(word), a.position = on.data(position), a.type = on.data(type);
+            return a;
+          },
+          y);
+    }
+  }
+};
+
+inline void run(Naive&, const primitive::EmbeddingGrad<double>& a) {
+  for (int s = 0; s < a.seq.count; ++s)
+    for (int t = 0; t < a.seq.length(s); ++t)
+      for (int j = 0; j < a.dy.cols; ++j) {
+        const int r = a.seq.begin(s) + t;
+        const double dy = a.dy.row(r)[j];
+        a.word[a.ids[r] * a.dy.cols + j] += dy;
+        a.position[t * a.dy.cols + j] += dy;
+        a.type[j] += dy;
+      }
+}
+template <class T>
+struct PrimitiveCase<primitive::EmbeddingGrad<T>> {
+  static void each(const auto& h) {
+    using A = accumulator_t<T>;
+    for (const TextShape& s : h.sizes(text_shapes, base_text)) {
+      Lengths lengths(s.lengths, s.padding);
+      Array<std::int32_t> ids(words_of(s, lengths.total));
+      auto dy = Matrix<T>::random(lengths.total, s.cols);
+      const int valid = lengths.total - s.padding;
+      dy.set([&](int i, int j) { return i < valid ? dy.start(i, j) : 0.0; });
+      auto word = Matrix<A>::random(s.vocabulary, s.cols),
+           position = Matrix<A>::random(lengths.longest + 2, s.cols),
+           type = Matrix<A>::random(2, s.cols);
+      h.template check<T>(
+          20 * tolerance<A>,
+          [&](auto on) {
+            primitive::EmbeddingGrad<typename decltype(on)::Real> a;
+            a.ids = on(ids), a.seq = on(lengths), a.dy = on(dy), a.vocabulary = s.vocabulary;
+            a.word = on.data(word), a.position = on.data(position), a.type = on.data(type);
+            return a;
+          },
+          word, position, type);
+    }
+  }
+};
+
+/// 600 indices, longer than a block's stretch on a GPU, with repetitions and holes.
+inline std::vector<std::int32_t> some_rows(int rows, int count) {
+  std::vector<std::int32_t> index(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < index.size(); ++i)
+    index[i] =
+        i % 11 == 4 ? -1 : static_cast<std::int32_t>(i * i / 3 % static_cast<std::size_t>(rows));
+  return index;
+}
+
+inline void run(Naive&, const primitive::GatherRows<double>& a) {
+  for (int i = 0; i < a.y.rows; ++i)
+    for (int j = 0; j < a.y.cols; ++j)
+      a.y.row(i)[j] = blend(a.index[i] < 0 ? 0 : a.x.row(a.index[i])[j], a.beta, a.y.row(i)[j]);
+}
+template <class T>
+struct PrimitiveCase<primitive::GatherRows<T>> {
+  static void each(const auto& h) {
+    for (const auto [rows, cols, gap] : h.sizes(shapes, base_shape)) {
+      const int n = std::max(600, rows);
+      auto x = Matrix<T>::random(rows, cols, gap);
+      Array<std::int32_t> index(some_rows(rows, n));
+      Matrix<T> y(n, cols, gap);
+      for_betas(y, [&](float beta) {
+        h.template check<T>(
+            beta == 0 ? 0 : tolerance<T>,
+            [&](auto on) {
+              using R = typename decltype(on)::Real;
+              return primitive::GatherRows<R>{on(x), on(index), on(y), on.sum(beta)};
+            },
+            y);
+      });
+    }
+  }
+};
+
+inline void run(Naive&, const primitive::ScatterAddRows<double>& a) {
+  for (int i = 0; i < a.x.rows; ++i)
+    for (int j = 0; j < a.x.cols; ++j)
+      if (a.index[i] >= 0) a.y.row(a.index[i])[j] += a.x.row(i)[j];
+}
+template <class T, class Out>
+struct PrimitiveCase<primitive::ScatterAddRows<T, Out>> {
+  static void each(const auto& h) {
+    for (const auto [rows, cols, gap] : h.sizes(shapes, base_shape)) {
+      const int n = std::max(600, rows);
+      auto x = Matrix<T>::random(n, cols, gap);
+      Array<std::int32_t> index(some_rows(rows, n));
+      auto y = Matrix<Out>::random(rows, cols, gap);
+      h.template check<T>(
+          20 * tolerance<Out>,
+          [&](auto on) {
+            using R = typename decltype(on)::Real;
+            return primitive::ScatterAddRows<R, Element<decltype(on.data(y))>>{on(x), on(index),
+                                                                               on(y)};
+          },
+          y);
+    }
+  }
+};
+
+inline void run(Naive&, const primitive::FirstRows& a) {
+  for (int i = 0; i < a.seq.count; ++i) a.index[i] = a.seq.begin(i);
+}
+inline const std::vector<int> sequence_lengths[] = {{3, 0, 5, 1, 40, 2}};
+template <>
+struct PrimitiveCase<primitive::FirstRows> {
+  static void each(const auto& h) {
+    for (const auto& n : h.sizes(sequence_lengths, std::vector<int>(192, 25))) {
+      Lengths lengths(n);
+      Array<std::int32_t> index(std::vector<std::int32_t>(n.size(), -7));
+      h.template check<float>(
+          0,
+          [&](auto on) {
+            return primitive::FirstRows{on(lengths), on(index)};
+          },
+          index);
+    }
+  }
+};
+
+inline albef::Sequences run(Naive&, const primitive::SelectSequences& a) {
+  a.offsets[0] = 0;
+  std::fill_n(a.rows, a.capacity, -1);
+  for (int i = 0; i < a.n; ++i) {
+    a.offsets[i + 1] = a.offsets[i] + a.seq.length(a.index[i]);
+    for (int t = 0; t < a.seq.length(a.index[i]); ++t)
+      a.rows[a.offsets[i] + t] = a.seq.begin(a.index[i]) + t;
+  }
+  return {
+      .count = a.n, .total = a.offsets[a.n], .longest = a.seq.max_length(), .offsets = a.offsets};
+}
+template <>
+struct PrimitiveCase<primitive::SelectSequences> {
+  static void each(const auto& h) {
+    for (const auto& given : h.sizes(sequence_lengths, std::vector<int>(192, 25))) {
+      Lengths lengths(given);
+      std::vector<std::int32_t> chosen;
+      for (int i = 0; i < 67; ++i) chosen.push_back(i * i % static_cast<int>(given.size()));
+      Array<std::int32_t> index(chosen), offsets(std::vector<std::int32_t>(68, -7));
+      int total = 0;
+      for (const auto s : chosen) total += given[static_cast<std::size_t>(s)];
+      Array<std::int32_t> rows(std::vector<std::int32_t>(static_cast<std::size_t>(total + 5), -1));
+      h.template check<float>(
+          0,
+          [&](auto on) {
+            return primitive::SelectSequences{on(lengths), on(index),   67,
+                                              total + 5,   on(offsets), on(rows)};
+          },
+          offsets, rows);
+    }
+  }
+};
+
+inline void run(Naive&, const primitive::PairIndices& a) {
+  for (int b = 0; b < a.batch; ++b) {
+    a.text[b] = a.image[b] = b;
+    a.text[a.batch + b] = b, a.image[a.batch + b] = a.negative_image[b];
+    a.text[2 * a.batch + b] = a.negative_text[b], a.image[2 * a.batch + b] = b;
+  }
+}
+template <>
+struct PrimitiveCase<primitive::PairIndices> {
+  static void each(const auto& h) {
+    for (const int n : h.sizes({3, 300}, 64)) {
+      std::vector<std::int32_t> a(static_cast<std::size_t>(n)), b = a;
+      for (int i = 0; i < n; ++i) {
+        a[static_cast<std::size_t>(i)] = (i + 1) % n;
+        b[static_cast<std::size_t>(i)] = (i + n - 1) % n;
+      }
+      const std::vector<std::int32_t> none(static_cast<std::size_t>(3 * n));
+      Array<std::int32_t> negative_image(a), negative_text(b), text(none), image(none);
+      h.template check<float>(
+          0,
+          [&](auto on) {
+            return primitive::PairIndices{n, on(negative_image), on(negative_text), on(text),
+                                          on(image)};
+          },
+          text, image);
+    }
+  }
+};
+
+}  // namespace cases
