@@ -45,7 +45,7 @@ def compile_report(nvcc, arch, source):
 def readable(names):
     out = subprocess.run(["c++filt"], input="\n".join(names), capture_output=True, text=True,
                          check=True).stdout.splitlines()
-    return [re.sub(r"\(.*|albef::detail::|albef::|void ", "", n) for n in out]
+    return [re.sub(r"\(.*|albef::detail::|albef::gpu::|albef::|void ", "", n) for n in out]
 
 
 def print_kernels(arch, kind, nvcc, everything):

@@ -2,65 +2,15 @@
 #pragma once
 
 #include "albef/cuda/kernels/elementwise.cuh"
-#include "albef/cuda/launch.cuh"
+#include "albef/cuda/loops.cuh"
 
 namespace albef {
 namespace detail {
-
-/// Calls f(width) with the widest of 16 bytes of T and one value that all of `aligned(n)` allows.
-template <class T, class Aligned, class F>
-void with_width(Aligned&& aligned, F&& f) {
-  if (aligned(vector_width<T>))
-    f(std::integral_constant<int, vector_width<T>>{});
-  else
-    f(std::integral_constant<int, 1>{});
-}
-
-/// f.apply<N>(row, col) over a (rows, cols) grid; `aligned(n)` says whether N = n will do.
-template <class T, class Aligned, class F>
-void for_elements(Cuda& cuda, const char* name, int rows, int cols, Aligned&& aligned, const F& f) {
-  if (rows == 0 || cols == 0) return;
-  constexpr int threads = 256;
-  with_width<T>(aligned, [&](auto width) {
-    constexpr int n = decltype(width)::value;
-    const std::int64_t per_row = cols / n, units = per_row * rows;
-    require(units <= std::int64_t{0xFFFFFFFF}, name, " is limited to ", 0xFFFFFFFFu,
-            " accesses, got ", rows, " rows of ", cols, " values");
-    launch(cuda, name, elements_kernel<n, F>,
-           dim3(static_cast<unsigned>(blocks_for(units, threads))), dim3(threads), 0, units,
-           static_cast<unsigned>(per_row), f);
-  });
-}
 
 /// Blocks of 256 threads for n items: enough to fill the GPU, which then loop.
 inline unsigned flat_blocks(const Cuda& cuda, std::int64_t n) {
   return static_cast<unsigned>(
       std::min<std::int64_t>((n + 255) / 256, std::int64_t{8} * cuda.sm_count()));
-}
-
-/// Blocks of rows a sum over `rows` rows is split into; depends on the number alone.
-inline int row_blocks(int rows) {
-  return static_cast<int>(std::clamp<std::int64_t>(blocks_for(rows, 4 * column_sum_warps), 1, 128));
-}
-
-/// out[j] = sum over rows of f.term<N>(i, j) + beta out[j].
-template <class T, class Aligned, class F, class S>
-void sum_columns(Cuda& cuda, const char* name, int rows, int cols, Aligned&& aligned, const F& f,
-                 S* out, S beta) {
-  const int blocks = row_blocks(rows), per_block = static_cast<int>(blocks_for(rows, blocks));
-  auto* partial = static_cast<S*>(
-      cuda.scratch(sizeof(S) * static_cast<std::size_t>(blocks) * static_cast<std::size_t>(cols)));
-  const dim3 block(warp_size, column_sum_warps);
-  with_width<T>(aligned, [&](auto width) {
-    constexpr int n = decltype(width)::value;
-    const dim3 grid(static_cast<unsigned>(blocks_for(cols, warp_size * n)),
-                    static_cast<unsigned>(blocks));
-    launch(cuda, name, column_partials_kernel<n, S, F>, grid, block, 0, f, rows, cols, per_block,
-           partial);
-  });
-  launch(cuda, name, column_totals_kernel<S, S>,
-         dim3(static_cast<unsigned>(blocks_for(cols, warp_size))), block, 0, partial, blocks, cols,
-         std::int64_t{cols}, out, beta);
 }
 
 }  // namespace detail

@@ -10,7 +10,7 @@
 #include "albef/core/error.hpp"
 #include "albef/cuda/device.cuh"
 
-namespace albef::detail {
+namespace albef::gpu {
 
 /// Enqueues kernel<<<grid, block, shared>>>(args...) on the device's stream; `name` is for error
 /// messages. An empty grid is no launch.
@@ -34,4 +34,4 @@ __device__ __forceinline__ T* dynamic_shared() {
   return reinterpret_cast<T*>(dynamic_shared_bytes);
 }
 
-}  // namespace albef::detail
+}  // namespace albef::gpu

@@ -1,4 +1,4 @@
-// Device code of the element-wise primitives and of sums over rows and over whole matrices.
+// Device code of the element-wise primitives and of sums over whole matrices.
 #pragma once
 
 #include <cmath>
@@ -6,18 +6,9 @@
 #include "albef/core/primitives/elementwise.hpp"
 #include "albef/cuda/kernels/philox.cuh"
 #include "albef/cuda/kernels/reduce.cuh"
+#include "albef/cuda/loops.cuh"
 
 namespace albef::detail {
-
-/// Calls f.template apply<N>(row, col) for every N columns of a (rows, cols) grid, one a thread.
-template <int N, class F>
-__global__ void elements_kernel(std::int64_t units, unsigned units_per_row, F f) {
-  const std::int64_t unit = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (unit >= units) return;
-  const auto u = static_cast<unsigned>(unit);
-  const unsigned row = u / units_per_row;
-  f.template apply<N>(static_cast<int>(row), static_cast<int>((u - row * units_per_row) * N));
-}
 
 template <class T>
 __global__ void fill_kernel(T* x, T value, std::int64_t n) {
@@ -200,10 +191,7 @@ struct DropoutElements {  // y = x * mask / (1 - p) + beta y
   }
 };
 
-// ---- sums over rows: blocks of rows first, then the blocks, each in a fixed order
-// ----------------
-
-inline constexpr int column_sum_warps = 8;
+// ---- terms of sums over rows
 
 template <class X>
 struct ColumnTerm {  // x[i][j]
@@ -227,56 +215,6 @@ struct ProductTerm {  // a[i][j] * b[i][j]
     return v;
   }
 };
-
-/// partial[b][j] = sum of f's terms over the rows of block b. Blocks are (columns / 32 N, b); warp
-/// w takes every 8th row.
-template <int N, class A, class F>
-__global__ void __launch_bounds__(column_sum_warps* warp_size)
-    column_partials_kernel(F f, int rows, int cols, int rows_per_block, A* partial) {
-  __shared__ A sums[column_sum_warps][warp_size * N];
-  const int lane = static_cast<int>(threadIdx.x), warp = static_cast<int>(threadIdx.y);
-  const int j = (static_cast<int>(blockIdx.x) * warp_size + lane) * N;
-  const int begin = static_cast<int>(blockIdx.y) * rows_per_block;
-  const int end = min(rows, begin + rows_per_block);
-  Values<A, N> sum = {};
-  if (j < cols) {
-#pragma unroll 4
-    for (int i = begin + warp; i < end; i += column_sum_warps) {
-      const auto v = f.template term<N>(i, j);
-#pragma unroll
-      for (int k = 0; k < N; ++k) sum[k] += v[k];
-    }
-  }
-#pragma unroll
-  for (int k = 0; k < N; ++k) sums[warp][k * warp_size + lane] = sum[k];
-  __syncthreads();
-  if (warp != 0 || j >= cols) return;
-#pragma unroll
-  for (int k = 0; k < N; ++k) {
-    A total = 0;
-    for (int w = 0; w < column_sum_warps; ++w) total += sums[w][k * warp_size + lane];
-    partial[std::int64_t{blockIdx.y} * cols + j + k] = total;
-  }
-}
-
-/// out[j] = sum over blocks b of partial[b * stride + j] + beta out[j].
-template <class A, class S>
-__global__ void __launch_bounds__(column_sum_warps* warp_size)
-    column_totals_kernel(const A* partial, int blocks, int cols, std::int64_t stride, S* out,
-                         A beta) {
-  __shared__ A sums[column_sum_warps][warp_size];
-  const int lane = static_cast<int>(threadIdx.x), warp = static_cast<int>(threadIdx.y);
-  const int j = static_cast<int>(blockIdx.x) * warp_size + lane;
-  A sum = 0;
-  if (j < cols)
-    for (int b = warp; b < blocks; b += column_sum_warps) sum += partial[b * stride + j];
-  sums[warp][lane] = sum;
-  __syncthreads();
-  if (warp != 0 || j >= cols) return;
-  sum = 0;
-  for (int w = 0; w < column_sum_warps; ++w) sum += sums[w][lane];
-  store_with_beta(out + j, sum, beta);
-}
 
 // ---- sums over a whole matrix
 // ---------------------------------------------------------------------

@@ -44,9 +44,9 @@ struct OnlineSum {
 template <class A>
 __device__ __forceinline__ OnlineSum<A> shuffle_xor(const OnlineSum<A>& x, int distance) {
   OnlineSum<A> y;
-  y.high = shuffle_xor(x.high, distance);
-  y.sum = shuffle_xor(x.sum, distance);
-  y.weighted = shuffle_xor(x.weighted, distance);
+  y.high = gpu::shuffle_xor(x.high, distance);
+  y.sum = gpu::shuffle_xor(x.sum, distance);
+  y.weighted = gpu::shuffle_xor(x.weighted, distance);
   return y;
 }
 struct JoinOnlineSums {

@@ -3,7 +3,7 @@
 
 #include "albef/cuda/kernels/vector.cuh"
 
-namespace albef::detail {
+namespace albef::gpu {
 
 template <class A>
 __device__ __forceinline__ A shuffle_xor(A x, int distance) {
@@ -47,4 +47,4 @@ __device__ __forceinline__ A block_reduce(A x, A none, F combine) {
   return x;
 }
 
-}  // namespace albef::detail
+}  // namespace albef::gpu

@@ -10,7 +10,7 @@
 #include "albef/core/sequences.hpp"
 #include "albef/cuda/device.cuh"
 
-namespace albef::detail {
+namespace albef::gpu {
 
 inline constexpr int warp_size = 32;
 inline constexpr unsigned all_lanes = 0xFFFFFFFFu;
@@ -127,4 +127,8 @@ bool row_aligned(const T* p, int n) {
   return reinterpret_cast<std::uintptr_t>(p) % (bytes < 16 ? bytes : 16) == 0;
 }
 
-}  // namespace albef::detail
+}  // namespace albef::gpu
+
+namespace albef::detail {
+using namespace gpu;  // the kernels of the library
+}

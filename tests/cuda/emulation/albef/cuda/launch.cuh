@@ -8,7 +8,7 @@
 
 #include "albef/cuda/device.cuh"
 
-namespace albef::detail {
+namespace albef::gpu {
 
 template <class... Params, class... Args>
 void launch(Cuda& cuda, const char* name, void (*kernel)(Params...), dim3 grid, dim3 block,
@@ -25,4 +25,4 @@ T* dynamic_shared() {
   return reinterpret_cast<T*>((p + 15) / 16 * 16);
 }
 
-}  // namespace albef::detail
+}  // namespace albef::gpu
