@@ -138,8 +138,6 @@ inline double activation_slope(albef::Activation f, double x) {
   }
   return undefined;
 }
-inline constexpr albef::Activation activations[] = {albef::Activation::relu,
-                                                    albef::Activation::gelu};
 
 inline void run(Naive&, const primitive::Activate<double>& a) {
   naive_elements(a.y, 0, [&](int i, int j) { return activation(a.function, a.x.row(i)[j]); });
@@ -147,7 +145,7 @@ inline void run(Naive&, const primitive::Activate<double>& a) {
 template <class T>
 struct PrimitiveCase<primitive::Activate<T>> {
   static void each(const auto& h) {
-    for (const auto f : activations)
+    for (const auto f : albef::activations)
       for (const auto [rows, cols, gap] : h.sizes(shapes, base_shape)) {
         auto x = Matrix<T>::random(rows, cols, gap, 3);
         Matrix<T> y(rows, cols, gap);
@@ -171,7 +169,7 @@ inline void run(Naive&, const primitive::ActivateGrad<double>& a) {
 template <class T>
 struct PrimitiveCase<primitive::ActivateGrad<T>> {
   static void each(const auto& h) {
-    for (const auto f : activations)
+    for (const auto f : albef::activations)
       each_elementwise<T>(h, tolerance<T>,
                           [f](auto on, auto& x, auto& z, auto&, auto&, auto& y, float beta) {
                             using R = typename decltype(on)::Real;

@@ -1,8 +1,11 @@
 // Values set, converted, added, scaled and masked; activations; plain sums.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <type_traits>
+#include <utility>
 
 #include "albef/core/matrix.hpp"
 #include "albef/core/rng.hpp"
@@ -12,15 +15,18 @@ namespace albef {
 /// Activation functions: relu max(x, 0), NaN where x is; gelu in its exact form x P(Z <= x) of a
 /// standard normal Z (Hendrycks & Gimpel 2016).
 enum class Activation { relu, gelu };
+inline constexpr Activation activations[] = {Activation::relu, Activation::gelu};
 
 /// Calls f(std::integral_constant<Activation, a>), so that kernels branch outside of their loops.
 template <class F>
 void with_activation(Activation a, F&& f) {
-  const auto is = [&]<Activation A> {
-    if (a == A) f(std::integral_constant<Activation, A>{});
-  };
-  is.template operator()<Activation::relu>();
-  is.template operator()<Activation::gelu>();
+  [&]<std::size_t... I>(std::index_sequence<I...>) {
+    const auto call = [&](auto candidate) {
+      if (candidate == a) f(candidate);
+    };
+    (call(std::integral_constant<Activation, activations[I]>{}), ...);
+  }
+  (std::make_index_sequence<std::size(activations)>{});
 }
 
 /// What a scalar s on the device multiplies by: `plain` s, `reciprocal` 1 / s (a temperature) or
