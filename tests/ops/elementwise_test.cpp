@@ -54,6 +54,18 @@ TEST_CASE("relu: values and gradients") {
   CHECK(gradcheck<Cpu>(NoParameters{}, f, sequences<5>(2, 3)));
 }
 
+TEST_CASE("silu: values and gradients") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const auto x = bench.input<3>(Values{-1, 0, 2}, albef::batch_of(1));
+  CHECK(max_difference(ctx.read(albef::silu(ctx, x)),
+                       {-1 / (1 + std::exp(1)), 0, 2 / (1 + std::exp(-2))}) < 1e-15);
+  const auto f = [](auto& c, const auto&, const auto& in) {
+    return add(c, albef::silu(c, in), albef::silu(c, add(c, in, in)));
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, f, sequences<5>(2, 3)));
+}
+
 TEST_CASE("total is the sum of several losses") {
   Bench<NoParameters> bench;
   auto& ctx = bench.ctx;

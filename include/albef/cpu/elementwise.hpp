@@ -73,10 +73,16 @@ void run(Cpu& cpu, const primitive::Dot<T>& d) {
 
 namespace detail {
 
+template <class T>
+Pack<T> sigmoid(Pack<T> x) {
+  return T(1) / (T(1) + exp(-x));
+}
+
 template <Activation F, class T>
 Pack<T> activate(Pack<T> x) {
   if constexpr (F == Activation::relu) return max(x, Pack<T>(T(0)));  // NaN stays NaN
   if constexpr (F == Activation::gelu) return gelu(x);
+  if constexpr (F == Activation::silu) return x * sigmoid(x);
 }
 
 template <Activation F, class T>
@@ -84,6 +90,10 @@ Pack<T> activation_derivative(Pack<T> x) {
   if constexpr (F == Activation::relu)
     return select(x <= Pack<T>(T(0)), Pack<T>(T(0)), Pack<T>(T(1)));
   if constexpr (F == Activation::gelu) return gelu_derivative(x);
+  if constexpr (F == Activation::silu) {
+    const Pack<T> s = sigmoid(x);
+    return s * (T(1) + x * (T(1) - s));
+  }
 }
 
 }  // namespace detail

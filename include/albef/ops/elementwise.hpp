@@ -41,6 +41,12 @@ Tensor<Real, D> relu(Ctx& ctx, const Tensor<Real, D>& x) {
   return activate(ctx, x, Activation::relu);  // (..., D)
 }
 
+/// y = x * sigmoid(x): (..., D) -> (..., D).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> silu(Ctx& ctx, const Tensor<Real, D>& x) {
+  return activate(ctx, x, Activation::silu);  // (..., D)
+}
+
 /// The sum of several losses.
 template <class Ctx, class Real, class... More>
 Tensor<Real, 1> total(Ctx& ctx, const Tensor<Real, 1>& first, const More&... more) {

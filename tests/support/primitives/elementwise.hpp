@@ -119,12 +119,15 @@ struct PrimitiveCase<primitive::MultiplyRow<T>> {
   }
 };
 
+inline double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 inline double activation(albef::Activation f, double x) {
   switch (f) {
     case albef::Activation::relu:
       return std::isnan(x) ? x : std::max(x, 0.0);
     case albef::Activation::gelu:
       return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
+    case albef::Activation::silu:
+      return x * sigmoid(x);
   }
   return undefined;
 }
@@ -135,6 +138,8 @@ inline double activation_slope(albef::Activation f, double x) {
     case albef::Activation::gelu:
       return 0.5 * std::erfc(-x / std::sqrt(2.0)) +
              x * std::exp(-x * x / 2) / std::sqrt(2 * 3.14159265358979323846);
+    case albef::Activation::silu:
+      return sigmoid(x) * (1 + x * sigmoid(-x));
   }
   return undefined;
 }

@@ -13,9 +13,9 @@
 namespace albef {
 
 /// Activation functions: relu max(x, 0), NaN where x is; gelu in its exact form x P(Z <= x) of a
-/// standard normal Z (Hendrycks & Gimpel 2016).
-enum class Activation { relu, gelu };
-inline constexpr Activation activations[] = {Activation::relu, Activation::gelu};
+/// standard normal Z (Hendrycks & Gimpel 2016); silu x * sigmoid(x) (Elfwing et al. 2017).
+enum class Activation { relu, gelu, silu };
+inline constexpr Activation activations[] = {Activation::relu, Activation::gelu, Activation::silu};
 
 /// Calls f(std::integral_constant<Activation, a>), so that kernels branch outside of their loops.
 template <class F>

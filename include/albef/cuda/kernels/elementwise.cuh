@@ -137,16 +137,26 @@ __device__ __forceinline__ A gelu_derivative(A x) {
   return n.cdf + x * n.density;
 }
 
+template <class A>
+__device__ __forceinline__ A sigmoid(A x) {
+  return A(1) / (A(1) + std::exp(-x));
+}
+
 /// Activation functions of one value, and their derivatives.
 template <Activation F, class A>
 __device__ __forceinline__ A activate(A x) {
   if constexpr (F == Activation::relu) return x <= 0 ? A(0) : x;  // NaN stays NaN
   if constexpr (F == Activation::gelu) return gelu(x);
+  if constexpr (F == Activation::silu) return x * sigmoid(x);
 }
 template <Activation F, class A>
 __device__ __forceinline__ A activation_derivative(A x) {
   if constexpr (F == Activation::relu) return x <= 0 ? A(0) : A(1);
   if constexpr (F == Activation::gelu) return gelu_derivative(x);
+  if constexpr (F == Activation::silu) {
+    const A s = sigmoid(x);
+    return s * (A(1) + x * (A(1) - s));
+  }
 }
 
 template <Activation F, class T>
