@@ -38,6 +38,15 @@ const auto fuse_rows = [](auto& ctx, const auto& layer, const auto& x, const aut
 
 }  // namespace
 
+TEST_CASE("Mlp and blocks with other activations: gradients") {
+  using albef::Activation;
+  CHECK(gradcheck<Cpu>(albef::Mlp<6, 20, Activation::quick_gelu>{weight}, ragged<6>({3, 1, 2})));
+  CHECK(gradcheck<Cpu>(albef::VitBlock<8, 2, 12, albef::NormPlace::pre, Activation::silu>{weight},
+                       ragged<8>({3, 2})));
+  CHECK(gradcheck<Cpu>(albef::BertLayer<8, 2, 12, albef::NormPlace::post, Activation::tanh>{weight},
+                       ragged<8>({3, 2})));
+}
+
 TEST_CASE("Linear, LayerNorm and Mlp: gradients") {
   CHECK(gradcheck<Cpu>(plain, albef::Linear<6, 9>{weight}, ragged<6>({3, 1, 2})));
   CHECK(gradcheck<Cpu>(plain, albef::LayerNorm<6>{}, ragged<6>({3, 1, 2})));

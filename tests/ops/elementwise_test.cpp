@@ -66,6 +66,25 @@ TEST_CASE("silu: values and gradients") {
   CHECK(gradcheck<Cpu>(NoParameters{}, f, sequences<5>(2, 3)));
 }
 
+TEST_CASE("activation functions: values by name, gradients of each") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const auto x = bench.input<3>(Values{-1, 0, 2}, albef::batch_of(1));
+  const auto logistic = [](double v) { return 1 / (1 + std::exp(-v)); };
+  CHECK(max_difference(ctx.read(albef::sigmoid(ctx, x)), {logistic(-1), 0.5, logistic(2)}) < 1e-15);
+  CHECK(max_difference(ctx.read(albef::tanh(ctx, x)), {std::tanh(-1), 0, std::tanh(2)}) < 1e-15);
+  CHECK(max_difference(ctx.read(albef::quick_gelu(ctx, x)),
+                       {-logistic(-1.702), 0, 2 * logistic(3.404)}) < 1e-15);
+  CHECK(max_difference(ctx.read(albef::gelu(ctx, x)),
+                       {-0.5 * std::erfc(1 / std::sqrt(2)), 0, std::erfc(-std::sqrt(2))}) < 1e-15);
+  for (const auto f : albef::activations) {
+    const auto twice = [f](auto& c, const auto&, const auto& in) {
+      return add(c, activate(c, in, f), activate(c, add(c, in, in), f));
+    };
+    CHECK(gradcheck<Cpu>(NoParameters{}, twice, sequences<5>(2, 3)));
+  }
+}
+
 TEST_CASE("total is the sum of several losses") {
   Bench<NoParameters> bench;
   auto& ctx = bench.ctx;

@@ -82,7 +82,10 @@ template <Activation F, class T>
 Pack<T> activate(Pack<T> x) {
   if constexpr (F == Activation::relu) return max(x, Pack<T>(T(0)));  // NaN stays NaN
   if constexpr (F == Activation::gelu) return gelu(x);
+  if constexpr (F == Activation::quick_gelu) return x * sigmoid(x * T(quick_gelu_slope));
   if constexpr (F == Activation::silu) return x * sigmoid(x);
+  if constexpr (F == Activation::sigmoid) return sigmoid(x);
+  if constexpr (F == Activation::tanh) return tanh(x);
 }
 
 template <Activation F, class T>
@@ -90,9 +93,21 @@ Pack<T> activation_derivative(Pack<T> x) {
   if constexpr (F == Activation::relu)
     return select(x <= Pack<T>(T(0)), Pack<T>(T(0)), Pack<T>(T(1)));
   if constexpr (F == Activation::gelu) return gelu_derivative(x);
+  if constexpr (F == Activation::quick_gelu) {
+    const Pack<T> z = x * T(quick_gelu_slope), s = sigmoid(z);
+    return s * (T(1) + z * (T(1) - s));
+  }
   if constexpr (F == Activation::silu) {
     const Pack<T> s = sigmoid(x);
     return s * (T(1) + x * (T(1) - s));
+  }
+  if constexpr (F == Activation::sigmoid) {
+    const Pack<T> s = sigmoid(x);
+    return s * (T(1) - s);
+  }
+  if constexpr (F == Activation::tanh) {
+    const Pack<T> y = tanh(x);
+    return T(1) - y * y;
   }
 }
 

@@ -228,6 +228,18 @@ inline Pack<double> exp(Pack<double> x) {
   return detail::per_lane(x, [](double v) { return std::exp(v); });
 }
 
+/// Within 3e-7 in float: below 1/8 by its series, which keeps small values exact, else by exp.
+template <class T>
+Pack<T> tanh(Pack<T> x) {
+  const Pack<T> a = abs(x), z = x * x;
+  const Pack<T> e = exp(a * T(-2));
+  const Pack<T> large = copysign((T(1) - e) / (T(1) + e), x);
+  const Pack<T> small =
+      x * detail::polynomial(z, T(1), T(-1.0 / 3), T(2.0 / 15), T(-17.0 / 315), T(62.0 / 2835),
+                             T(-1382.0 / 155925), T(21844.0 / 6081075), T(-929569.0 / 638512875));
+  return select(a < Pack<T>(T(0.125)), small, large);
+}
+
 /// P(Z > |x|) of a standard normal Z: 2^p(|x|) with p fitted to the logarithm on [0, 9], absolute
 /// error below 7e-8; beyond 9 (probability 1e-19) it keeps falling and ends at 2^-115.
 inline Pack<float> normal_tail(Pack<float> x) {

@@ -21,13 +21,14 @@ constexpr std::array<Layer, N> stack(const Args&... args) {
 
 /// models/vit.py Block: x += attn(norm1(x)); x += mlp(norm2(x)). (B, L, D) -> (B, L, D). With
 /// NormPlace::post, x = norm1(x + attn(x)); x = norm2(x + mlp(x)).
-template <int D, int Heads, int Hidden, NormPlace Place = NormPlace::pre>
+template <int D, int Heads, int Hidden, NormPlace Place = NormPlace::pre,
+          Activation F = Activation::gelu>
 struct VitBlock {
   static constexpr double eps = 1e-6;
   LayerNorm<D> norm1{eps};
   VitAttention<D, Heads> attn;
   LayerNorm<D> norm2{eps};
-  Mlp<D, Hidden> mlp;
+  Mlp<D, Hidden, F> mlp;
 
   constexpr explicit VitBlock(Init weight = init::trunc_normal(0.02f))
       : attn(weight), mlp(weight) {}
@@ -62,8 +63,8 @@ inline constexpr Init bert_weight = init::normal(0.02f);
 
 }  // namespace detail
 
-/// BERT's feed-forward sub-block: LayerNorm(x + dropout(dense2(gelu(dense1(x))))), or pre-norm.
-template <int D, int Hidden, NormPlace Place = NormPlace::post>
+/// BERT's feed-forward sub-block: LayerNorm(x + dropout(dense2(F(dense1(x))))), or pre-norm.
+template <int D, int Hidden, NormPlace Place = NormPlace::post, Activation F = Activation::gelu>
 struct BertFeedForward {
   Linear<D, Hidden> intermediate;
   Linear<Hidden, D> output;
@@ -80,17 +81,19 @@ struct BertFeedForward {
   }
 
   auto operator()(auto& ctx, const auto& x) const {
-    const auto h = intermediate.gelu(ctx, before_sublayer<Place>(ctx, norm, x));  // (B, L, H)
-    return after_sublayer<Place>(ctx, norm, x, output(ctx, h), dropout);          // (B, L, D)
+    const auto h =
+        intermediate.activated(ctx, before_sublayer<Place>(ctx, norm, x), F);  // (B, L, H)
+    return after_sublayer<Place>(ctx, norm, x, output(ctx, h), dropout);       // (B, L, D)
   }
 };
 
 /// A text layer of models/xbert.py: self-attention, feed-forward, each followed by LayerNorm, or
 /// pre-norm.
-template <int D, int Heads, int Hidden, NormPlace Place = NormPlace::post>
+template <int D, int Heads, int Hidden, NormPlace Place = NormPlace::post,
+          Activation F = Activation::gelu>
 struct BertLayer {
   BertAttention<D, D, Heads, Place> attention;
-  BertFeedForward<D, Hidden, Place> feed_forward;
+  BertFeedForward<D, Hidden, Place, F> feed_forward;
 
   constexpr explicit BertLayer(Init weight = detail::bert_weight, float p = 0.1f)
       : attention(weight, detail::bert_eps, p), feed_forward(weight, p) {}

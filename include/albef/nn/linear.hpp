@@ -1,6 +1,7 @@
 // Linear layer: y = x W^T + b.
 #pragma once
 
+#include "albef/ops/elementwise.hpp"
 #include "albef/ops/linear.hpp"
 
 namespace albef {
@@ -38,6 +39,13 @@ struct Linear {
     return linear<Out>(ctx, x, weight, bias);  // (..., Out)
   }
 
+  /// f(x W^T + b); the exact GELU is fused into the product.
+  template <class Ctx, class X>
+  auto activated(Ctx& ctx, const X& x, Activation function) const {
+    static_assert(X::width == In, "Linear: the input's width differs from In");
+    if (function == Activation::gelu) return linear_gelu<Out>(ctx, x, weight, bias);  // (..., Out)
+    return activate(ctx, linear<Out>(ctx, x, weight, bias), function);                // (..., Out)
+  }
   /// gelu(x W^T + b), the activation fused into the product.
   template <class Ctx, class X>
   auto gelu(Ctx& ctx, const X& x) const {

@@ -5,8 +5,8 @@
 
 namespace albef {
 
-/// fc2(gelu(fc1(x))): (..., D) -> (..., Hidden) -> (..., D).
-template <int D, int Hidden>
+/// fc2(F(fc1(x))): (..., D) -> (..., Hidden) -> (..., D).
+template <int D, int Hidden, Activation F = Activation::gelu>
 struct Mlp {
   Linear<D, Hidden> fc1;
   Linear<Hidden, D> fc2;
@@ -18,7 +18,9 @@ struct Mlp {
     f("fc2", m.fc2);
   }
 
-  auto operator()(auto& ctx, const auto& x) const { return fc2(ctx, fc1.gelu(ctx, x)); }
+  auto operator()(auto& ctx, const auto& x) const {
+    return fc2(ctx, fc1.activated(ctx, x, F));  // (..., D)
+  }
 };
 
 }  // namespace albef

@@ -47,6 +47,31 @@ Tensor<Real, D> silu(Ctx& ctx, const Tensor<Real, D>& x) {
   return activate(ctx, x, Activation::silu);  // (..., D)
 }
 
+/// y = x * sigmoid(1.702 x), CLIP's activation: (..., D) -> (..., D).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> quick_gelu(Ctx& ctx, const Tensor<Real, D>& x) {
+  return activate(ctx, x, Activation::quick_gelu);  // (..., D)
+}
+
+/// y = 1 / (1 + exp(-x)): (..., D) -> (..., D).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> sigmoid(Ctx& ctx, const Tensor<Real, D>& x) {
+  return activate(ctx, x, Activation::sigmoid);  // (..., D)
+}
+
+/// y = tanh(x): (..., D) -> (..., D).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> tanh(Ctx& ctx, const Tensor<Real, D>& x) {
+  return activate(ctx, x, Activation::tanh);  // (..., D)
+}
+
+/// y = x P(Z <= x), the exact GELU: (..., D) -> (..., D). Behind a linear layer, linear_gelu()
+/// saves a pass over memory.
+template <class Ctx, class Real, int D>
+Tensor<Real, D> gelu(Ctx& ctx, const Tensor<Real, D>& x) {
+  return activate(ctx, x, Activation::gelu);  // (..., D)
+}
+
 /// The sum of several losses.
 template <class Ctx, class Real, class... More>
 Tensor<Real, 1> total(Ctx& ctx, const Tensor<Real, 1>& first, const More&... more) {

@@ -126,8 +126,14 @@ inline double activation(albef::Activation f, double x) {
       return std::isnan(x) ? x : std::max(x, 0.0);
     case albef::Activation::gelu:
       return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
+    case albef::Activation::quick_gelu:
+      return x * sigmoid(1.702 * x);
     case albef::Activation::silu:
       return x * sigmoid(x);
+    case albef::Activation::sigmoid:
+      return sigmoid(x);
+    case albef::Activation::tanh:
+      return std::tanh(x);
   }
   return undefined;
 }
@@ -138,8 +144,14 @@ inline double activation_slope(albef::Activation f, double x) {
     case albef::Activation::gelu:
       return 0.5 * std::erfc(-x / std::sqrt(2.0)) +
              x * std::exp(-x * x / 2) / std::sqrt(2 * 3.14159265358979323846);
+    case albef::Activation::quick_gelu:
+      return sigmoid(1.702 * x) * (1 + 1.702 * x * sigmoid(-1.702 * x));
     case albef::Activation::silu:
       return sigmoid(x) * (1 + x * sigmoid(-x));
+    case albef::Activation::sigmoid:
+      return sigmoid(x) * sigmoid(-x);
+    case albef::Activation::tanh:
+      return 1 - std::tanh(x) * std::tanh(x);
   }
   return undefined;
 }

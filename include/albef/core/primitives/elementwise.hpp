@@ -13,9 +13,14 @@
 namespace albef {
 
 /// Activation functions: relu max(x, 0), NaN where x is; gelu in its exact form x P(Z <= x) of a
-/// standard normal Z (Hendrycks & Gimpel 2016); silu x * sigmoid(x) (Elfwing et al. 2017).
-enum class Activation { relu, gelu, silu };
-inline constexpr Activation activations[] = {Activation::relu, Activation::gelu, Activation::silu};
+/// standard normal Z (Hendrycks & Gimpel 2016); silu x * sigmoid(x) (Elfwing et al. 2017);
+/// quick_gelu x * sigmoid(1.702 x), the approximation CLIP was trained with.
+enum class Activation { relu, gelu, quick_gelu, silu, sigmoid, tanh };
+inline constexpr Activation activations[] = {Activation::relu,       Activation::gelu,
+                                             Activation::quick_gelu, Activation::silu,
+                                             Activation::sigmoid,    Activation::tanh};
+
+inline constexpr double quick_gelu_slope = 1.702;
 
 /// Calls f(std::integral_constant<Activation, a>), so that kernels branch outside of their loops.
 template <class F>

@@ -147,15 +147,30 @@ template <Activation F, class A>
 __device__ __forceinline__ A activate(A x) {
   if constexpr (F == Activation::relu) return x <= 0 ? A(0) : x;  // NaN stays NaN
   if constexpr (F == Activation::gelu) return gelu(x);
+  if constexpr (F == Activation::quick_gelu) return x * sigmoid(A(quick_gelu_slope) * x);
   if constexpr (F == Activation::silu) return x * sigmoid(x);
+  if constexpr (F == Activation::sigmoid) return sigmoid(x);
+  if constexpr (F == Activation::tanh) return std::tanh(x);
 }
 template <Activation F, class A>
 __device__ __forceinline__ A activation_derivative(A x) {
   if constexpr (F == Activation::relu) return x <= 0 ? A(0) : A(1);
   if constexpr (F == Activation::gelu) return gelu_derivative(x);
+  if constexpr (F == Activation::quick_gelu) {
+    const A z = A(quick_gelu_slope) * x, s = sigmoid(z);
+    return s * (A(1) + z * (A(1) - s));
+  }
   if constexpr (F == Activation::silu) {
     const A s = sigmoid(x);
     return s * (A(1) + x * (A(1) - s));
+  }
+  if constexpr (F == Activation::sigmoid) {
+    const A s = sigmoid(x);
+    return s * (A(1) - s);
+  }
+  if constexpr (F == Activation::tanh) {
+    const A y = std::tanh(x);
+    return A(1) - y * y;
   }
 }
 
