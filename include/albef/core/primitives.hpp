@@ -72,8 +72,9 @@ using Primitives = typename detail::Unique<
     // Values and sums.
     primitive::Fill<T>, primitive::Fill<std::int32_t>, primitive::Convert<T, A>,
     primitive::Convert<A, T>, primitive::Add<T>, primitive::SetRows<T>, primitive::MultiplyRow<T>,
-    primitive::ColumnSum<T>, primitive::DotRows<T>, primitive::Dot<T>, primitive::Activate<T>,
-    primitive::ActivateGrad<T>, primitive::Dropout<T>, primitive::Scale<T>, primitive::ScaleGrad<T>,
+    primitive::Multiply<T>, primitive::ColumnSum<T>, primitive::DotRows<T>, primitive::Dot<T>,
+    primitive::Activate<T>, primitive::ActivateGrad<T>, primitive::Dropout<T>, primitive::Scale<T>,
+    primitive::ScaleGrad<T>,
     // Products and attention.
     primitive::Gemm<T>, primitive::WeightGradient<T>, primitive::Attention<T>,
     primitive::AttentionGrad<T>, primitive::AttentionProbabilities<T>,
@@ -82,10 +83,10 @@ using Primitives = typename detail::Unique<
     primitive::L2NormalizeGrad<T>,
     // Tokens, rows and images.
     primitive::Embedding<T>, primitive::EmbeddingGrad<T>, primitive::GatherRows<T>,
-    primitive::ScatterAddRows<T>, primitive::ScatterAddRows<T, A>, primitive::FirstRows,
-    primitive::SelectSequences, primitive::PairIndices, primitive::NormalizeImages<T>,
-    primitive::Patchify<T>, primitive::Unpatchify<T>, primitive::ResizeGrid<T>,
-    primitive::ResizeGridGrad<T>,
+    primitive::ScatterAddRows<T>, primitive::ScatterAddRows<T, A>, primitive::SumSequences<T>,
+    primitive::SpreadSequences<T>, primitive::FirstRows, primitive::SelectSequences,
+    primitive::PairIndices, primitive::NormalizeImages<T>, primitive::Patchify<T>,
+    primitive::Unpatchify<T>, primitive::ResizeGrid<T>, primitive::ResizeGridGrad<T>,
     // Losses.
     primitive::SoftCrossEntropy<T>, primitive::SoftCrossEntropyGrad<T>,
     primitive::SampleNegatives<T>,

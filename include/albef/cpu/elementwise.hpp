@@ -44,6 +44,14 @@ void run(Cpu& cpu, const primitive::MultiplyRow<T>& a) {
 }
 
 template <class T>
+void run(Cpu& cpu, const primitive::Multiply<T>& m) {
+  for_elements<T>(cpu, m.y.rows, m.y.cols, [&](int i, std::int64_t j, int n) {
+    const auto v = Pack<T>::load_n(m.a.row(i) + j, n) * Pack<T>::load_n(m.b.row(i) + j, n);
+    store_with_beta(v, m.beta, m.y.row(i) + j, n);
+  });
+}
+
+template <class T>
 void run(Cpu& cpu, const primitive::ColumnSum<T>& a) {
   sum_columns(cpu, a.x.rows, a.x.cols, a.sum, a.beta,
               [&](int i, std::int64_t j, int n) { return Pack<T>::load_n(a.x.row(i) + j, n); });

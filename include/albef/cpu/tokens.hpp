@@ -73,6 +73,37 @@ void run(Cpu& cpu, const primitive::ScatterAddRows<T, Out>& a) {
   });
 }
 
+template <class T>
+void run(Cpu& cpu, const primitive::SumSequences<T>& a) {
+  cpu.for_each(a.seq.count, [&](std::int64_t sequence) {
+    const auto s = static_cast<int>(sequence);
+    const int begin = a.seq.begin(s), length = a.seq.length(s);
+    const T factor = a.mean && length > 0 ? 1 / static_cast<T>(length) : T(1);
+    for_packs<T>(a.y.cols, [&](std::int64_t j, int n) {
+      Pack<T> sum(T{0});
+      for (int r = begin; r < begin + length; ++r) sum += Pack<T>::load_n(a.x.row(r) + j, n);
+      store_with_beta(sum * factor, a.beta, a.y.row(s) + j, n);
+    });
+  });
+}
+
+template <class T>
+void run(Cpu& cpu, const primitive::SpreadSequences<T>& a) {
+  const auto write = [&](int r, const T* x, T factor) {
+    for_packs<T>(a.y.cols, [&](std::int64_t j, int n) {
+      const auto v = x ? Pack<T>::load_n(x + j, n) * factor : Pack<T>(T{0});
+      store_with_beta(v, a.beta, a.y.row(r) + j, n);
+    });
+  };
+  cpu.for_each(a.seq.count, [&](std::int64_t sequence) {
+    const auto s = static_cast<int>(sequence);
+    const int begin = a.seq.begin(s), length = a.seq.length(s);
+    const T factor = a.mean ? 1 / static_cast<T>(length) : T(1);
+    for (int r = begin; r < begin + length; ++r) write(r, a.x.row(s), factor);
+  });
+  for (int r = a.seq.begin(a.seq.count); r < a.y.rows; ++r) write(r, nullptr, T(1));
+}
+
 inline void run(Cpu&, const primitive::FirstRows& a) {
   for (int i = 0; i < a.seq.count; ++i) a.index[i] = a.seq.begin(i);
 }

@@ -57,6 +57,15 @@ void run(Cuda& cuda, const primitive::MultiplyRow<T>& a) {
 }
 
 template <class T>
+void run(Cuda& cuda, const primitive::Multiply<T>& m) {
+  using namespace detail;
+  for_elements<T>(
+      cuda, "[multiply]", m.y.rows, m.y.cols,
+      [&](int n) { return rows_aligned(m.a, n) && rows_aligned(m.b, n) && rows_aligned(m.y, n); },
+      MultiplyElements<T>{m});
+}
+
+template <class T>
 void run(Cuda& cuda, const primitive::Scale<T>& a) {
   using namespace detail;
   for_elements<T>(

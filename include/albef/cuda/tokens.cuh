@@ -75,6 +75,27 @@ void run(Cuda& cuda, const primitive::ScatterAddRows<T, Out>& a) {
   detail::scatter_add(cuda, "[scatter_add_rows]", a.x, a.index, nullptr, a.y);
 }
 
+template <class T>
+void run(Cuda& cuda, const primitive::SumSequences<T>& a) {
+  using namespace detail;
+  for_elements<T>(
+      cuda, "[sum_sequences]", a.seq.count, a.y.cols,
+      [&](int n) { return rows_aligned(a.x, n) && rows_aligned(a.y, n); }, SumSequenceRows<T>{a});
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::SpreadSequences<T>& a) {
+  using namespace detail;
+  const dim3 grid(static_cast<unsigned>(a.seq.count + 1),
+                  static_cast<unsigned>(std::max(1, a.seq.max_length())));
+  with_width<T>([&](int n) { return rows_aligned(a.x, n) && rows_aligned(a.y, n); },
+                [&](auto width) {
+                  constexpr int n = decltype(width)::value;
+                  launch(cuda, "[spread_sequences]", spread_sequences_kernel<T, n>, grid,
+                         dim3(token_threads), 0, a);
+                });
+}
+
 inline void run(Cuda& cuda, const primitive::FirstRows& a) {
   using namespace detail;
   launch(cuda, "[first_rows]", first_rows_kernel<>,

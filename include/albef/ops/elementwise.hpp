@@ -20,6 +20,25 @@ Tensor<Real, D> add(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b
   return y;
 }
 
+/// y = a * b, element by element, one shape: gates.
+template <class Ctx, class Real, int D>
+Tensor<Real, D> multiply(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b) {
+  require(a.size() == b.size(), "[multiply] got ", a.rows(), " and ", b.rows(), " rows of width ",
+          D);
+  auto y = ctx.like(a);  // (..., D)
+  run(ctx.device(), primitive::Multiply<Real>{.a = a.mat(), .b = b.mat(), .y = y.mat()});
+  ctx.record(y, ctx.from(a, b), [a, b, y](auto& bwd) {
+    const Mat<const Real> dy = bwd.grad(y);
+    bwd.into(a, [&](Mat<Real> da, auto beta) {
+      run(bwd.device(), primitive::Multiply<Real>{.a = dy, .b = b.mat(), .y = da, .beta = beta});
+    });
+    bwd.into(b, [&](Mat<Real> db, auto beta) {
+      run(bwd.device(), primitive::Multiply<Real>{.a = dy, .b = a.mat(), .y = db, .beta = beta});
+    });
+  });
+  return y;
+}
+
 /// y = f(x) for every value: (..., D) -> (..., D).
 template <class Ctx, class Real, int D>
 Tensor<Real, D> activate(Ctx& ctx, const Tensor<Real, D>& x, Activation function) {

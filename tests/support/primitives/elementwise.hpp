@@ -119,6 +119,20 @@ struct PrimitiveCase<primitive::MultiplyRow<T>> {
   }
 };
 
+inline void run(Naive&, const primitive::Multiply<double>& m) {
+  naive_elements(m.y, m.beta, [&](int i, int j) { return m.a.row(i)[j] * m.b.row(i)[j]; });
+}
+template <class T>
+struct PrimitiveCase<primitive::Multiply<T>> {
+  static void each(const auto& h) {
+    each_elementwise<T>(h, tolerance<T>,
+                        [](auto on, auto& x, auto& z, auto&, auto&, auto& y, float beta) {
+                          using R = typename decltype(on)::Real;
+                          return primitive::Multiply<R>{on(x), on(z), on(y), on.sum(beta)};
+                        });
+  }
+};
+
 inline double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 inline double activation(albef::Activation f, double x) {
   switch (f) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../operands.hpp"
+#include "elementwise.hpp"
 
 namespace cases {
 
@@ -147,6 +148,72 @@ struct PrimitiveCase<primitive::ScatterAddRows<T, Out>> {
           },
           y);
     }
+  }
+};
+
+/// Rows of sequences of the given lengths, with padding behind them.
+struct SequenceShape {
+  std::vector<int> lengths;
+  int padding, cols, gap;
+};
+inline const SequenceShape sequence_shapes[] = {
+    {{3, 0, 5, 1, 40, 2}, 3, 3, 0}, {{3, 0, 5, 1, 40, 2}, 0, 64, 8}, {{7, 30}, 2, 130, 1}};
+inline const SequenceShape base_sequences{std::vector<int>(64, 25), 0, 768, 0};
+
+inline double length_factor(bool mean, int length) {
+  return mean && length > 0 ? 1.0 / length : 1.0;
+}
+inline void run(Naive&, const primitive::SumSequences<double>& a) {
+  for (int s = 0; s < a.seq.count; ++s)
+    for (int j = 0; j < a.y.cols; ++j) {
+      double sum = 0;
+      for (int t = 0; t < a.seq.length(s); ++t) sum += a.x.row(a.seq.begin(s) + t)[j];
+      a.y.row(s)[j] = blend(sum * length_factor(a.mean, a.seq.length(s)), a.beta, a.y.row(s)[j]);
+    }
+}
+inline void run(Naive&, const primitive::SpreadSequences<double>& a) {
+  std::vector<int> owner(static_cast<std::size_t>(a.y.rows), -1);
+  for (int s = 0; s < a.seq.count; ++s)
+    for (int t = 0; t < a.seq.length(s); ++t)
+      owner[static_cast<std::size_t>(a.seq.begin(s) + t)] = s;
+  naive_elements(a.y, a.beta, [&](int r, int j) {
+    const int s = owner[static_cast<std::size_t>(r)];
+    return s < 0 ? 0.0 : a.x.row(s)[j] * length_factor(a.mean, a.seq.length(s));
+  });
+}
+/// Primitives from rows to sequences or back, sums and means.
+template <class T, bool ToSequences, class Make>
+void each_sequences(const auto& h, Make make) {
+  for (const auto& shape : h.sizes(sequence_shapes, base_sequences)) {
+    Lengths lengths(shape.lengths, shape.padding);
+    const int from = ToSequences ? lengths.total : lengths.count;
+    const int to = ToSequences ? lengths.count : lengths.total;
+    auto x = Matrix<T>::random(from, shape.cols, shape.gap);
+    Matrix<T> y(to, shape.cols, shape.gap);
+    for (const bool mean : {false, true})
+      for_betas(y, [&](float beta) {
+        h.template check<T>(
+            20 * tolerance<T>, [&](auto on) { return make(on, x, lengths, mean, y, beta); }, y);
+      });
+  }
+}
+template <class T>
+struct PrimitiveCase<primitive::SumSequences<T>> {
+  static void each(const auto& h) {
+    each_sequences<T, true>(h, [](auto on, auto& x, auto& lengths, bool mean, auto& y, float beta) {
+      using R = typename decltype(on)::Real;
+      return primitive::SumSequences<R>{on(x), on(lengths), mean, on(y), on.sum(beta)};
+    });
+  }
+};
+template <class T>
+struct PrimitiveCase<primitive::SpreadSequences<T>> {
+  static void each(const auto& h) {
+    each_sequences<T, false>(
+        h, [](auto on, auto& x, auto& lengths, bool mean, auto& y, float beta) {
+          using R = typename decltype(on)::Real;
+          return primitive::SpreadSequences<R>{on(x), on(lengths), mean, on(y), on.sum(beta)};
+        });
   }
 };
 

@@ -81,6 +81,14 @@ struct MultiplyRow {
   accumulator_t<T> beta = 0;
 };
 
+/// y = a * b + beta y, element by element
+template <class T>
+struct Multiply {
+  Mat<const T> a, b;
+  Mat<T> y;
+  accumulator_t<T> beta = 0;
+};
+
 /// sum[j] = sum_i x[i][j] + beta sum[j]
 template <class T>
 struct ColumnSum {

@@ -50,6 +50,27 @@ struct ScatterAddRows {
   Mat<Out> y;
 };
 
+/// y[s] = sum of the rows of sequence s, or their mean (0 of an empty sequence), + beta y[s].
+template <class T>
+struct SumSequences {
+  Mat<const T> x;
+  Sequences seq;
+  bool mean = false;
+  Mat<T> y;  ///< (seq.count, columns)
+  accumulator_t<T> beta = 0;
+};
+
+/// y[r] = x[s], or x[s] over the length of s, + beta y[r] for every row r of sequence s; zeros in
+/// the place of x[s] for padding rows. The adjoint of SumSequences.
+template <class T>
+struct SpreadSequences {
+  Mat<const T> x;  ///< (seq.count, columns)
+  Sequences seq;
+  bool mean = false;
+  Mat<T> y;
+  accumulator_t<T> beta = 0;
+};
+
 /// index[i] = first row of sequence i.
 struct FirstRows {
   Sequences seq;

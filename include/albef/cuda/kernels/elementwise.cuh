@@ -81,6 +81,19 @@ struct MulRow {  // y = x * row + beta y
   }
 };
 
+template <class T>
+struct MultiplyElements {  // y = a * b + beta y
+  primitive::Multiply<T> m;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    auto v = load<N>(row_of(m.a, i) + j);
+    const auto b = load<N>(row_of(m.b, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] *= b[k];
+    store_with_beta(row_of(m.y, i) + j, v, m.beta);
+  }
+};
+
 /// The factor a scalar on the device stands for.
 template <class S>
 __device__ __forceinline__ S factor_of(const S* s, ScaleKind kind) {

@@ -131,6 +131,51 @@ struct GatherRowsOnto {  // y[i] = x[index[i]] + beta y[i]
   }
 };
 
+template <class T>
+struct SumSequenceRows {  // y[s] = sum or mean of the rows of s + beta y[s]
+  primitive::SumSequences<T> a;
+  template <int N>
+  __device__ __forceinline__ void apply(int s, int j) const {
+    using A = accumulator_t<T>;
+    const int begin = sequence_begin(a.seq, s), length = sequence_length(a.seq, s);
+    Values<A, N> sum = {};
+#pragma unroll 4
+    for (int r = begin; r < begin + length; ++r) {
+      const auto v = load<N>(row_of(a.x, r) + j);
+#pragma unroll
+      for (int k = 0; k < N; ++k) sum[k] += v[k];
+    }
+    const A factor = a.mean && length > 0 ? A(1) / static_cast<A>(length) : A(1);
+#pragma unroll
+    for (int k = 0; k < N; ++k) sum[k] *= factor;
+    store_with_beta(row_of(a.y, s) + j, sum, a.beta);
+  }
+};
+
+/// Block (s, t) writes row t of sequence s; blocks (count, t) write the padding rows.
+template <class T, int N>
+__global__ void __launch_bounds__(token_threads)
+    spread_sequences_kernel(primitive::SpreadSequences<T> a) {
+  using A = accumulator_t<T>;
+  const int s = static_cast<int>(blockIdx.x), t = static_cast<int>(blockIdx.y), cols = a.y.cols;
+  const int begin = sequence_begin(a.seq, s), first = static_cast<int>(threadIdx.x) * N;
+  if (s == a.seq.count) {
+    for (int r = begin + t; r < a.y.rows; r += static_cast<int>(gridDim.y))
+      for (int j = first; j < cols; j += token_threads * N)
+        store_with_beta(row_of(a.y, r) + j, Values<A, N>{}, a.beta);
+    return;
+  }
+  const int length = sequence_length(a.seq, s);
+  if (t >= length) return;
+  const A factor = a.mean ? A(1) / static_cast<A>(length) : A(1);
+  for (int j = first; j < cols; j += token_threads * N) {
+    auto v = load<N>(row_of(a.x, s) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] *= factor;
+    store_with_beta(row_of(a.y, begin + t) + j, v, a.beta);
+  }
+}
+
 template <class = void>
 __global__ void first_rows_kernel(Sequences seq, std::int32_t* index) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
