@@ -85,8 +85,9 @@ using Primitives = typename detail::Unique<
     primitive::Embedding<T>, primitive::EmbeddingGrad<T>, primitive::GatherRows<T>,
     primitive::ScatterAddRows<T>, primitive::ScatterAddRows<T, A>, primitive::SumSequences<T>,
     primitive::SpreadSequences<T>, primitive::FirstRows, primitive::SelectSequences,
-    primitive::PairIndices, primitive::NormalizeImages<T>, primitive::Patchify<T>,
-    primitive::Unpatchify<T>, primitive::ResizeGrid<T>, primitive::ResizeGridGrad<T>,
+    primitive::ConcatSequences, primitive::PairIndices, primitive::NormalizeImages<T>,
+    primitive::Patchify<T>, primitive::Unpatchify<T>, primitive::ResizeGrid<T>,
+    primitive::ResizeGridGrad<T>,
     // Losses.
     primitive::SoftCrossEntropy<T>, primitive::SoftCrossEntropyGrad<T>,
     primitive::SampleNegatives<T>,

@@ -122,6 +122,27 @@ inline Sequences run(Cpu&, const primitive::SelectSequences& a) {
       .count = a.n, .total = a.offsets[a.n], .longest = a.seq.max_length(), .offsets = a.offsets};
 }
 
+inline Sequences run(Cpu&, const primitive::ConcatSequences& c) {
+  std::fill_n(c.from_a, c.rows(), -1);
+  std::fill_n(c.from_b, c.rows(), -1);
+  if (c.to_a) std::fill_n(c.to_a, c.a.rows(), -1);
+  std::fill_n(c.to_b, c.b.rows(), -1);
+  c.offsets[0] = 0;
+  for (int i = 0; i < c.b.count; ++i) {
+    int row = c.offsets[i];
+    const auto append = [&](const Sequences& seq, int s, std::int32_t* from, std::int32_t* to) {
+      for (int r = seq.begin(s); r < seq.begin(s) + seq.length(s); ++r, ++row) {
+        from[row] = r;
+        if (to) to[r] = row;
+      }
+    };
+    append(c.a, c.shared() ? 0 : i, c.from_a, c.to_a);
+    append(c.b, i, c.from_b, c.to_b);
+    c.offsets[i + 1] = row;
+  }
+  return c.result();
+}
+
 inline void run(Cpu&, const primitive::PairIndices& a) {
   for (int b = 0; b < a.batch; ++b) {
     a.text[b] = a.image[b] = b;

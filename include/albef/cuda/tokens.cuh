@@ -117,6 +117,14 @@ inline Sequences run(Cuda& cuda, const primitive::SelectSequences& a) {
   return selected;
 }
 
+inline Sequences run(Cuda& cuda, const primitive::ConcatSequences& c) {
+  using namespace detail;
+  launch(cuda, "[concat_sequences]", concat_sequences_kernel<>,
+         dim3(static_cast<unsigned>(c.b.count + 1)), dim3(token_threads), 0, c, c.shared(),
+         c.rows(), c.a.rows(), c.b.rows());
+  return c.result();
+}
+
 inline void run(Cuda& cuda, const primitive::PairIndices& a) {
   using namespace detail;
   launch(cuda, "[pair_indices]", pair_indices_kernel<>,

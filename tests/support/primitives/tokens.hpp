@@ -270,6 +270,59 @@ struct PrimitiveCase<primitive::SelectSequences> {
   }
 };
 
+inline albef::Sequences run(Naive&, const primitive::ConcatSequences& c) {
+  std::fill_n(c.from_a, c.rows(), -1), std::fill_n(c.from_b, c.rows(), -1);
+  if (c.to_a) std::fill_n(c.to_a, c.a.rows(), -1);
+  std::fill_n(c.to_b, c.b.rows(), -1);
+  int row = 0;
+  for (int i = 0; i < c.b.count; ++i) {
+    c.offsets[i] = row;
+    const int s = c.a.count == c.b.count ? i : 0;
+    for (int t = 0; t < c.a.length(s); ++t, ++row) {
+      c.from_a[row] = c.a.begin(s) + t;
+      if (c.to_a) c.to_a[c.a.begin(s) + t] = row;
+    }
+    for (int t = 0; t < c.b.length(i); ++t, ++row) {
+      c.from_b[row] = c.b.begin(i) + t;
+      c.to_b[c.b.begin(i) + t] = row;
+    }
+  }
+  c.offsets[c.b.count] = row;
+  return c.result();
+}
+/// Lengths of two batches of sequences, and padding rows behind them.
+struct PairedLengths {
+  std::vector<int> a, b;
+  int padding;
+};
+inline const PairedLengths paired_lengths[] = {
+    {{3, 0, 5}, {1, 4, 200}, 0}, {{3, 0, 5}, {1, 4, 0}, 3}, {{2}, {1, 0, 130}, 2}, {{4}, {3}, 1}};
+template <>
+struct PrimitiveCase<primitive::ConcatSequences> {
+  static void each(const auto& h) {
+    const PairedLengths large{std::vector<int>(64, 257), std::vector<int>(64, 25), 0};
+    for (const auto& shape : h.sizes(paired_lengths, large)) {
+      Lengths a(shape.a, shape.a.size() == 1 ? 0 : shape.padding), b(shape.b, shape.padding);
+      const auto numbers = [](int n) {
+        return std::vector<std::int32_t>(static_cast<std::size_t>(n), -7);
+      };
+      const int copies = shape.a.size() == 1 ? b.count : 1;
+      Array<std::int32_t> offsets(numbers(b.count + 1)),
+          from_a(numbers(copies * a.total + b.total)), from_b(numbers(copies * a.total + b.total)),
+          to_a(numbers(a.total)), to_b(numbers(b.total));
+      for (const bool both : {true, false})
+        h.template check<float>(
+            0,
+            [&](auto on) {
+              return primitive::ConcatSequences{on(a),      on(b),      on(offsets),
+                                                on(from_a), on(from_b), both ? on(to_a) : nullptr,
+                                                on(to_b)};
+            },
+            offsets, from_a, from_b, to_a, to_b);
+    }
+  }
+};
+
 inline void run(Naive&, const primitive::PairIndices& a) {
   for (int b = 0; b < a.batch; ++b) {
     a.text[b] = a.image[b] = b;

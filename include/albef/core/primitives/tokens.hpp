@@ -90,6 +90,29 @@ struct SelectSequences {
   std::int32_t* rows = nullptr;     ///< (capacity)
 };
 
+/// The sequences [a_i ; b_i]: where each begins, where its rows come from and where the rows of a
+/// and b go. a has as many sequences as b, or a single one, which is put in front of every b_i.
+struct ConcatSequences {
+  using Result = Sequences;
+  Sequences a, b;
+  std::int32_t* offsets = nullptr;  ///< (b.count + 1)
+  std::int32_t* from_a = nullptr;   ///< (rows of the result) row of a, or -1
+  std::int32_t* from_b = nullptr;   ///< (rows of the result) row of b, or -1
+  /// (rows of a) or null; -1 for padding; of a single a, the places in the last sequence
+  std::int32_t* to_a = nullptr;
+  std::int32_t* to_b = nullptr;  ///< (rows of b); -1 for padding
+
+  constexpr bool shared() const { return a.count == 1 && b.count != 1; }
+  /// Rows of the result, padding included.
+  constexpr int rows() const { return a.rows() * (shared() ? b.count : 1) + b.rows(); }
+  constexpr Sequences result() const {
+    return {.count = b.count,
+            .total = rows(),
+            .longest = a.max_length() + b.max_length(),
+            .offsets = offsets};
+  }
+};
+
 /// The 3 B image-text pairs of ITM: matching pairs (b, b), then text b with its negative image,
 /// then image b with its negative text.
 struct PairIndices {

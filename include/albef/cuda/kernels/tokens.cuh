@@ -214,6 +214,36 @@ __global__ void select_rows_kernel(Sequences seq, const std::int32_t* index, int
     rows[to + t] = rest ? -1 : from + t;
 }
 
+/// Block i < count lists the rows of a_i and b_i; block `count` marks all padding.
+template <class = void>
+__global__ void __launch_bounds__(token_threads)
+    concat_sequences_kernel(primitive::ConcatSequences c, bool shared, int rows, int a_rows,
+                            int b_rows) {
+  const int i = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
+  const int b_begin = sequence_begin(c.b, i);
+  const int a_begin = shared ? i * sequence_length(c.a, 0) : sequence_begin(c.a, i);
+  const int begin = a_begin + b_begin;
+  if (thread == 0) c.offsets[i] = begin;
+  if (i == c.b.count) {
+    for (int r = begin + thread; r < rows; r += token_threads) c.from_a[r] = c.from_b[r] = -1;
+    if (c.to_a && !shared)
+      for (int r = a_begin + thread; r < a_rows; r += token_threads) c.to_a[r] = -1;
+    for (int r = b_begin + thread; r < b_rows; r += token_threads) c.to_b[r] = -1;
+    return;
+  }
+  const int a_length = sequence_length(c.a, shared ? 0 : i), b_length = sequence_length(c.b, i);
+  for (int t = thread; t < a_length; t += token_threads) {
+    const int r = (shared ? 0 : a_begin) + t;
+    c.from_a[begin + t] = r, c.from_b[begin + t] = -1;
+    if (c.to_a && (!shared || i == c.b.count - 1)) c.to_a[r] = begin + t;  // one of the copies
+  }
+  for (int t = thread; t < b_length; t += token_threads) {
+    const int r = begin + a_length + t;
+    c.from_a[r] = -1, c.from_b[r] = b_begin + t;
+    c.to_b[b_begin + t] = r;
+  }
+}
+
 template <class = void>
 __global__ void pair_indices_kernel(int batch, const std::int32_t* negative_image,
                                     const std::int32_t* negative_text, std::int32_t* text,
