@@ -3,6 +3,8 @@
 
 #include "albef/core/context.hpp"
 #include "albef/models/albef.hpp"
+#include "albef/nn/rms_norm.hpp"
+#include "albef/ops/sequences.hpp"
 #include "albef/optim/adamw.hpp"
 #include "albef/optim/groups.hpp"
 #include "albef/optim/schedule.hpp"

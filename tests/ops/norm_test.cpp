@@ -2,6 +2,7 @@
 #include "albef/ops/norm.hpp"
 
 #include "albef/nn/layer_norm.hpp"
+#include "albef/nn/rms_norm.hpp"
 #include "op_fixture.hpp"
 
 using namespace ops_test;
@@ -51,6 +52,25 @@ TEST_CASE("layer_norm: values, also with a large eps and a mean far from zero") 
     CHECK(max_difference(ctx.read(norm.add(ctx, in, res, 0.5f)),
                          plain_layer_norm(sum, 11, eps, weight, bias)) < 1e-10);
   }
+}
+
+TEST_CASE("rms_norm: values and gradients") {
+  Bench<albef::RMSNorm<3>> bench{};
+  auto& ctx = bench.ctx;
+  const Values x{3, 4, -2, 0, 0.5, 1};
+  Values expected;
+  for (int r = 0; r < 2; ++r) {
+    double square = 0;
+    for (int j = 0; j < 3; ++j)
+      square += x[static_cast<std::size_t>(3 * r + j)] * x[static_cast<std::size_t>(3 * r + j)] / 3;
+    for (int j = 0; j < 3; ++j)
+      expected.push_back(x[static_cast<std::size_t>(3 * r + j)] / std::sqrt(square + 1e-6) *
+                         bench.at(bench.model.weight, j));
+  }
+  CHECK(max_difference(ctx.read(bench.model(ctx, bench.input<3>(x, albef::batch_of(2)))),
+                       expected) < 1e-14);
+  CHECK(gradcheck<Cpu>(albef::RMSNorm<13>{}, sequences<13>(2, 3)));
+  CHECK(gradcheck<Cpu>(albef::RMSNorm<64>{0.1}, ragged<64>({3, 1})));
 }
 
 TEST_CASE("layer_norm: gradients") {

@@ -34,18 +34,19 @@ void run(Cpu& cpu, const primitive::LayerNorm<T>& a) {
       } else {
         for_packs<T>(cols, [&](std::int64_t j, int n) { total += P::load_n(x + j, n); });
       }
-      const T mean = sum(total) / static_cast<T>(cols);
+      const T mean = a.mean ? sum(total) / static_cast<T>(cols) : T(0);
       P square(T{0});
       for_packs<T>(cols, [&](std::int64_t j, int n) {
         const P d = first_lanes(P::load_n(x + j, n) - mean, n);  // zero past the end
         square = fma(d, d, square);
       });
       const T rstd = 1 / std::sqrt(sum(square) / static_cast<T>(cols) + a.eps);
-      a.mean[i] = mean;
+      if (a.mean) a.mean[i] = mean;
       a.rstd[i] = rstd;
       for_packs<T>(cols, [&](std::int64_t j, int n) {
         const P xhat = (P::load_n(x + j, n) - mean) * rstd;
-        fma(xhat, P::load_n(a.weight + j, n), P::load_n(a.bias + j, n)).store_n(a.y.row(i) + j, n);
+        const P bias = a.bias ? P::load_n(a.bias + j, n) : P(T(0));
+        fma(xhat, P::load_n(a.weight + j, n), bias).store_n(a.y.row(i) + j, n);
       });
     }
   });
@@ -58,14 +59,14 @@ void run(Cpu& cpu, const primitive::LayerNormGrad<T>& a) {
   if (a.dx.data)
     for_rows(cpu, rows, cols, [&](int i) {
       const T *x = a.x.row(i), *dy = a.dy.row(i);
-      const T mean = a.mean[i], rstd = a.rstd[i];
+      const T mean = a.mean ? a.mean[i] : T(0), rstd = a.rstd[i];
       P sum_g(T{0}), sum_gx(T{0});
       for_packs<T>(cols, [&](std::int64_t j, int n) {
         const P g = P::load_n(dy + j, n) * P::load_n(a.weight + j, n);  // zero past the end
         sum_g += g;
         sum_gx = fma(g, (P::load_n(x + j, n) - mean) * rstd, sum_gx);
       });
-      const T mean_g = sum(sum_g) / static_cast<T>(cols);
+      const T mean_g = a.mean ? sum(sum_g) / static_cast<T>(cols) : T(0);
       const T mean_gx = sum(sum_gx) / static_cast<T>(cols);
       for_packs<T>(cols, [&](std::int64_t j, int n) {
         const P g = P::load_n(dy + j, n) * P::load_n(a.weight + j, n);
@@ -76,7 +77,7 @@ void run(Cpu& cpu, const primitive::LayerNormGrad<T>& a) {
     });
   if (a.dweight)
     sum_columns(cpu, rows, cols, a.dweight, a.beta_weight, [&](int i, std::int64_t j, int n) {
-      const P xhat = (P::load_n(a.x.row(i) + j, n) - a.mean[i]) * a.rstd[i];
+      const P xhat = (P::load_n(a.x.row(i) + j, n) - (a.mean ? a.mean[i] : T(0))) * a.rstd[i];
       return P::load_n(a.dy.row(i) + j, n) * xhat;
     });
   if (a.dbias) run(cpu, primitive::ColumnSum<T>{.x = a.dy, .sum = a.dbias, .beta = a.beta_bias});

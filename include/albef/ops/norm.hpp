@@ -1,4 +1,4 @@
-// Layer norm, the residual sum in front of it, and L2 normalisation.
+// Layer norm, the residual sum in front of it, RMS norm, and L2 normalisation.
 #pragma once
 
 #include "albef/core/context.hpp"
@@ -41,6 +41,29 @@ Tensor<Real, D> layer_norm(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan weight,
       bwd.into(x, [&](Mat<Real> d, A beta) { args.dx = d, args.beta_x = beta; });
       run(bwd.device(), args);
     });
+  });
+  return y;
+}
+
+/// y = x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang & Sennrich 2019): x (...,
+/// D)
+/// -> (..., D).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> rms_norm(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan weight, double eps) {
+  auto y = ctx.like(x);  // (..., D)
+  using A = accumulator_t<Real>;
+  A* rstd = ctx.template allocate<A>(x.rows());
+  run(ctx.device(), primitive::LayerNorm<Real>{.x = x.mat(),
+                                               .weight = ctx.weight(weight),
+                                               .y = y.mat(),
+                                               .rstd = rstd,
+                                               .eps = static_cast<A>(eps)});
+  ctx.record(y, ctx.from(x, weight), [x, y, weight, rstd](auto& bwd) {
+    primitive::LayerNormGrad<Real> args{
+        .dy = bwd.grad(y), .x = x.mat(), .weight = bwd.weight(weight), .rstd = rstd};
+    bwd.into(weight, [&](A* d, A beta) { args.dweight = d, args.beta_weight = beta; });
+    bwd.into(x, [&](Mat<Real> d, A beta) { args.dx = d, args.beta_x = beta; });
+    run(bwd.device(), args);
   });
   return y;
 }

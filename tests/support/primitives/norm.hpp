@@ -24,11 +24,12 @@ inline void run(Naive&, const primitive::LayerNorm<double>& a) {
       x = a.sum.row(i);
     }
     double mean = 0, square = 0;
-    for (int j = 0; j < cols; ++j) mean += x[j] / cols;
+    for (int j = 0; j < cols && a.mean; ++j) mean += x[j] / cols;
     for (int j = 0; j < cols; ++j) square += (x[j] - mean) * (x[j] - mean) / cols;
-    a.mean[i] = mean, a.rstd[i] = 1 / std::sqrt(square + a.eps);
+    if (a.mean) a.mean[i] = mean;
+    a.rstd[i] = 1 / std::sqrt(square + a.eps);
     for (int j = 0; j < cols; ++j)
-      a.y.row(i)[j] = (x[j] - mean) * a.rstd[i] * a.weight[j] + a.bias[j];
+      a.y.row(i)[j] = (x[j] - mean) * a.rstd[i] * a.weight[j] + (a.bias ? a.bias[j] : 0);
   }
 }
 template <class T>
@@ -40,7 +41,7 @@ struct PrimitiveCase<primitive::LayerNorm<T>> {
       auto weight = Matrix<T>::random(1, cols), bias = Matrix<T>::random(1, cols);
       Matrix<T> y(rows, cols, gap), sum(rows, cols, gap);
       Matrix<A> mean(1, rows), rstd(1, rows);
-      for (const float p : {-1.0f, 0.0f, 0.25f})  // -1: no residual
+      for (const float p : {-1.0f, 0.0f, 0.25f, -2.0f})  // -1: no residual; -2: RMS norm
         h.template check<T>(
             4 * tolerance<T>,
             [&](auto on) {
@@ -53,6 +54,7 @@ struct PrimitiveCase<primitive::LayerNorm<T>> {
                 a.residual = on(residual), a.sum = on(sum);
                 a.dropout = p, a.philox = {3}, a.stream = 4;
               }
+              if (p == -2) a.mean = nullptr, a.bias = nullptr;
               return a;
             },
             y, sum, mean, rstd);
@@ -62,11 +64,13 @@ struct PrimitiveCase<primitive::LayerNorm<T>> {
 
 inline void run(Naive&, const primitive::LayerNormGrad<double>& a) {
   const int cols = a.x.cols;
-  const auto xhat = [&](int i, int j) { return (a.x.row(i)[j] - a.mean[i]) * a.rstd[i]; };
+  const auto xhat = [&](int i, int j) {
+    return (a.x.row(i)[j] - (a.mean ? a.mean[i] : 0)) * a.rstd[i];
+  };
   for (int i = 0; a.dx.data && i < a.x.rows; ++i) {
     double g = 0, gx = 0;
     for (int j = 0; j < cols; ++j) {
-      g += a.dy.row(i)[j] * a.weight[j] / cols;
+      if (a.mean) g += a.dy.row(i)[j] * a.weight[j] / cols;
       gx += a.dy.row(i)[j] * a.weight[j] * xhat(i, j) / cols;
     }
     for (int j = 0; j < cols; ++j)
@@ -95,7 +99,7 @@ struct PrimitiveCase<primitive::LayerNormGrad<T>> {
       mean.set([n](int, int i) { return 0.1 * i / n; });
       rstd.set([n](int, int i) { return 0.5 + 0.1 * i / n; });
       Matrix<T> dx(rows, cols, gap);
-      for (const int parts : {7, 1, 2, 4})  // dx, dweight, dbias
+      for (const int parts : {7, 1, 2, 4, 11})  // dx, dweight, dbias, RMS norm
         for (const float beta : {0.0f, 0.5f}) {
           const double old = beta == 0 ? undefined : 1.5;
           dx.set(old), dweight.set(old), dbias.set(old);
@@ -109,6 +113,7 @@ struct PrimitiveCase<primitive::LayerNormGrad<T>> {
                 if (parts & 1) a.dx = on(dx);
                 if (parts & 2) a.dweight = on.data(dweight);
                 if (parts & 4) a.dbias = on.data(dbias);
+                if (parts & 8) a.mean = nullptr;
                 return a;
               },
               dx, dweight, dbias);

@@ -10,15 +10,16 @@ namespace albef::primitive {
 
 /// y = (x - mean(x)) * rstd * weight + bias over each row, rstd = 1 / sqrt(var(x) + eps); with
 /// `residual`, x is first replaced by residual + dropout(x) and that sum is written to `sum`.
+/// Without `mean` rows are not centred (RMS norm: mean(x) is 0, rstd = 1 / sqrt(mean(x^2) + eps)).
 template <class T>
 struct LayerNorm {
   Mat<const T> x;
   Mat<const T> residual = {};
   Mat<T> sum = {};
   const T* weight = nullptr;
-  const T* bias = nullptr;
+  const T* bias = nullptr;  ///< null: 0
   Mat<T> y;
-  accumulator_t<T>* mean = nullptr;  ///< (rows)
+  accumulator_t<T>* mean = nullptr;  ///< (rows), or null
   accumulator_t<T>* rstd = nullptr;  ///< (rows)
   accumulator_t<T> eps = 0;
   float dropout = 0;
@@ -29,6 +30,7 @@ struct LayerNorm {
 /// Gradient of a layer norm over `x` (the sum, where there was a residual):
 /// dx = rstd * (g - mean(g) - xhat * mean(g * xhat)) + beta_x * dx, g = dy * weight;
 /// dweight = sum(dy * xhat) + beta_weight * dweight; dbias likewise. Null outputs are skipped.
+/// Without `mean`, as forward: no mean(g).
 template <class T>
 struct LayerNormGrad {
   Mat<const T> dy, x;

@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(norm_warps* warp_size)
     else
       return load<N>(source + j);
   };
-  const A mean = warp_sum(total) / static_cast<A>(cols);
+  const A mean = a.mean ? warp_sum(total) / static_cast<A>(cols) : A(0);
   A square = 0;
   for_row_pieces<N, Pieces>(cols, [&](int c, int j) {
     const auto v = x(c, j);
@@ -77,12 +77,14 @@ __global__ void __launch_bounds__(norm_warps* warp_size)
   });
   const A rstd = A(1) / std::sqrt(warp_sum(square) / static_cast<A>(cols) + a.eps);
   if (threadIdx.x % warp_size == 0) {
-    a.mean[i] = mean;
+    if (a.mean) a.mean[i] = mean;
     a.rstd[i] = rstd;
   }
   for_row_pieces<N, Pieces>(cols, [&](int c, int j) {
     auto v = x(c, j);
-    const auto w = load<N>(a.weight + j), b = load<N>(a.bias + j);
+    const auto w = load<N>(a.weight + j);
+    Values<A, N> b = {};
+    if (a.bias) b = load<N>(a.bias + j);
 #pragma unroll
     for (int k = 0; k < N; ++k) v[k] = (v[k] - mean) * rstd * w[k] + b[k];
     store(row_of(a.y, i) + j, v);
@@ -95,7 +97,7 @@ __device__ __forceinline__ void layer_norm_row_gradient(const primitive::LayerNo
                                                         X x, Dy dy) {
   using A = accumulator_t<T>;
   const int cols = a.x.cols;
-  const A mean = a.mean[i], rstd = a.rstd[i];
+  const A mean = a.mean ? a.mean[i] : A(0), rstd = a.rstd[i];
   A sum_g = 0, sum_gx = 0;
   for_row_pieces<N, Pieces>(cols, [&](int c, int j) {
     const auto v = x(c, j), d = dy(c, j), w = load<N>(a.weight + j);
@@ -106,7 +108,7 @@ __device__ __forceinline__ void layer_norm_row_gradient(const primitive::LayerNo
       sum_gx += g * ((v[k] - mean) * rstd);
     }
   });
-  const A mean_g = warp_sum(sum_g) / static_cast<A>(cols);
+  const A mean_g = a.mean ? warp_sum(sum_g) / static_cast<A>(cols) : A(0);
   const A mean_gx = warp_sum(sum_gx) / static_cast<A>(cols);
   for_row_pieces<N, Pieces>(cols, [&](int c, int j) {
     auto v = x(c, j);
@@ -138,7 +140,7 @@ struct LayerNormWeightTerm {
     auto v = load<N>(row_of(a.x, i) + j);
     const auto d = load<N>(row_of(a.dy, i) + j);
 #pragma unroll
-    for (int k = 0; k < N; ++k) v[k] = d[k] * ((v[k] - a.mean[i]) * a.rstd[i]);
+    for (int k = 0; k < N; ++k) v[k] = d[k] * ((v[k] - (a.mean ? a.mean[i] : 0)) * a.rstd[i]);
     return v;
   }
 };
@@ -163,7 +165,7 @@ __global__ void __launch_bounds__(norm_warps* warp_size)
       x[c] = Raw<T, N>::read(row_of(a.x, i) + j);
       dy[c] = Raw<T, N>::read(row_of(a.dy, i) + j);
     });
-    const A mean = a.mean[i], rstd = a.rstd[i];
+    const A mean = a.mean ? a.mean[i] : A(0), rstd = a.rstd[i];
     for_row_pieces<N, pieces>(cols, [&](int c, int) {
       const auto v = x[c].values(), d = dy[c].values();
 #pragma unroll
