@@ -2,6 +2,7 @@
 #pragma once
 
 #include "albef/core/context.hpp"
+#include "albef/loss/sigmoid.hpp"
 #include "albef/models/albef.hpp"
 #include "albef/nn/rms_norm.hpp"
 #include "albef/ops/sequences.hpp"

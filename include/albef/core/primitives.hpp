@@ -90,6 +90,7 @@ using Primitives = typename detail::Unique<
     primitive::ResizeGridGrad<T>,
     // Losses.
     primitive::SoftCrossEntropy<T>, primitive::SoftCrossEntropyGrad<T>,
+    primitive::SigmoidCrossEntropy<T>, primitive::SigmoidCrossEntropyGrad<T>,
     primitive::SampleNegatives<T>,
     // Optimizer, on the master type.
     primitive::AdamW<A, T>, primitive::EmaUpdate<A>, primitive::SquaredNorm<A>,

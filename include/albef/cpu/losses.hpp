@@ -109,6 +109,75 @@ void run(Cpu& cpu, const primitive::SoftCrossEntropyGrad<T>& g) {
   });
 }
 
+namespace detail {
+
+/// Calls f(j, n, u, z) for the packs of row i: u = logits + bias, z = 1 for pairs, else -1.
+template <class T, class F>
+void for_sigmoid_packs(const primitive::SigmoidCrossEntropy<T>& a, int i, F&& f) {
+  const T bias = a.bias ? *a.bias : T(0);
+  for_packs<T>(a.logits.cols, [&](std::int64_t j, int n) {
+    T z[Pack<T>::width];
+    for (int k = 0; k < Pack<T>::width; ++k) z[k] = T(-1);
+    for (int k = 0; k < n; ++k)
+      if (a.row_identities ? a.column_identities[j + k] == a.row_identities[i] : j + k == i)
+        z[k] = T(1);
+    f(j, n, Pack<T>::load_n(a.logits.row(i) + j, n) + bias, Pack<T>::load(z));
+  });
+}
+
+/// The sum over the rows of term(i), in a fixed order.
+template <class T, class F>
+double sum_rows(Cpu& cpu, int rows, int cols, F&& term) {
+  T* partial = cpu.shared_scratch<T>(static_cast<std::size_t>(rows));
+  for_rows(cpu, rows, cols, [&](int i) { partial[i] = term(i); });
+  double total = 0;
+  for (int i = 0; i < rows; ++i) total += static_cast<double>(partial[i]);
+  return total;
+}
+
+}  // namespace detail
+
+template <class T>
+void run(Cpu& cpu, const primitive::SigmoidCrossEntropy<T>& a) {
+  using P = Pack<T>;
+  const double total = detail::sum_rows<T>(cpu, a.logits.rows, a.logits.cols, [&](int i) {
+    P added(T{0});
+    detail::for_sigmoid_packs(a, i, [&](std::int64_t, int n, P u, P z) {
+      const P v = -(z * u);  // log(1 + exp(v)) = max(v, 0) + log(1 + exp(-|v|))
+      const P tail = detail::per_lane(exp(-abs(v)), [](T x) { return std::log1p(x); });
+      added += first_lanes(max(v, P(T{0})) + tail, n);
+    });
+    return sum(added);
+  });
+  *a.loss = static_cast<T>(static_cast<double>(a.scale) * total);
+}
+
+template <class T>
+void run(Cpu& cpu, const primitive::SigmoidCrossEntropyGrad<T>& g) {
+  using P = Pack<T>;
+  const auto& a = g.forward;
+  const T scale = a.scale * *g.dloss;
+  const auto slope = [&](P u, P z) {  // sigmoid(u) - [z = 1]
+    const P s = T(1) / (T(1) + exp(-u));
+    return select(z > P(T(0)), s - T(1), s) * scale;
+  };
+  if (g.dbias) {
+    const double total = detail::sum_rows<T>(cpu, a.logits.rows, a.logits.cols, [&](int i) {
+      P added(T{0});
+      detail::for_sigmoid_packs(
+          a, i, [&](std::int64_t, int n, P u, P z) { added += first_lanes(slope(u, z), n); });
+      return sum(added);
+    });
+    *g.dbias = static_cast<T>(total) + (g.beta_bias == 0 ? T(0) : g.beta_bias * *g.dbias);
+  }
+  if (g.d.data)
+    for_rows(cpu, g.d.rows, g.d.cols, [&](int i) {
+      detail::for_sigmoid_packs(a, i, [&](std::int64_t j, int n, P u, P z) {
+        store_with_beta(slope(u, z), g.beta, g.d.row(i) + j, n);
+      });
+    });
+}
+
 template <class T>
 void run(Cpu& cpu, const primitive::SampleNegatives<T>& a) {
   const int n = a.n;

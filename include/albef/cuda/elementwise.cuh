@@ -93,36 +93,45 @@ void run(Cuda& cuda, const primitive::DotRows<T>& d) {
 
 namespace detail {
 
-template <class T, class S>
-void dot_scaled(Cuda& cuda, Mat<const T> a, Mat<const T> b, const S* scalar, ScaleKind kind,
-                S alpha, S beta, S* out) {
-  with_width<T>([&](int n) { return rows_aligned(a, n) && rows_aligned(b, n); },
-                [&](auto width) {
-                  constexpr int n = decltype(width)::value;
-                  const int per_row = a.cols / n;
-                  const auto blocks = static_cast<int>(std::clamp<std::int64_t>(
-                      blocks_for(std::int64_t{per_row} * a.rows, 4 * dot_threads), 1, 512));
-                  auto* partial = static_cast<double*>(
-                      cuda.scratch(sizeof(double) * static_cast<std::size_t>(blocks)));
-                  launch(cuda, "[dot]", dot_partials_kernel<n, const T, const T>,
-                         dim3(static_cast<unsigned>(blocks)), dim3(dot_threads), 0, a, b,
-                         static_cast<unsigned>(per_row), partial);
-                  launch(cuda, "[dot]", dot_total_kernel<S>, dim3(1), dim3(dot_threads), 0, partial,
-                         blocks, scalar, kind, alpha, beta, out);
-                });
+/// out = alpha * factor * sum of f.term<N>(i, j) over all elements + beta out, where `factor` is
+/// what ScaleGrad wants of a scalar, or 1 where that is null.
+template <class T, class Aligned, class F, class S>
+void sum_elements(Cuda& cuda, const char* name, int rows, int cols, Aligned&& aligned, const F& f,
+                  const S* scalar, ScaleKind kind, S alpha, S beta, S* out) {
+  with_width<T>(aligned, [&](auto width) {
+    constexpr int n = decltype(width)::value;
+    const int per_row = cols / n;
+    const auto blocks = static_cast<int>(std::clamp<std::int64_t>(
+        blocks_for(std::int64_t{per_row} * rows, 4 * dot_threads), 1, 512));
+    auto* partial =
+        static_cast<double*>(cuda.scratch(sizeof(double) * static_cast<std::size_t>(blocks)));
+    launch(cuda, name, sum_partials_kernel<n, accumulator_t<T>, F>,
+           dim3(static_cast<unsigned>(blocks)), dim3(dot_threads), 0, f, rows,
+           static_cast<unsigned>(per_row), partial);
+    launch(cuda, name, dot_total_kernel<S>, dim3(1), dim3(dot_threads), 0, partial, blocks, scalar,
+           kind, alpha, beta, out);
+  });
 }
 
 }  // namespace detail
 
 template <class T>
 void run(Cuda& cuda, const primitive::Dot<T>& d) {
-  detail::dot_scaled(cuda, d.a, d.b, static_cast<const accumulator_t<T>*>(nullptr),
-                     ScaleKind::plain, d.alpha, d.beta, d.out);
+  using namespace detail;
+  sum_elements<T>(
+      cuda, "[dot]", d.a.rows, d.a.cols,
+      [&](int n) { return rows_aligned(d.a, n) && rows_aligned(d.b, n); },
+      ProductTerm<const T, const T>{d.a, d.b}, static_cast<const accumulator_t<T>*>(nullptr),
+      ScaleKind::plain, d.alpha, d.beta, d.out);
 }
 
 template <class T>
 void run(Cuda& cuda, const primitive::ScaleGrad<T>& a) {
-  detail::dot_scaled(cuda, a.dy, a.x, a.s, a.kind, accumulator_t<T>(1), a.beta, a.ds);
+  using namespace detail;
+  sum_elements<T>(
+      cuda, "[scale_grad]", a.dy.rows, a.dy.cols,
+      [&](int n) { return rows_aligned(a.dy, n) && rows_aligned(a.x, n); },
+      ProductTerm<const T, const T>{a.dy, a.x}, a.s, a.kind, accumulator_t<T>(1), a.beta, a.ds);
 }
 
 template <class T>

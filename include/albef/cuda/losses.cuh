@@ -42,6 +42,33 @@ void run(Cuda& cuda, const primitive::SoftCrossEntropyGrad<T>& g) {
 }
 
 template <class T>
+void run(Cuda& cuda, const primitive::SigmoidCrossEntropy<T>& a) {
+  using namespace detail;
+  using A = accumulator_t<T>;
+  sum_elements<T>(
+      cuda, "[sigmoid_cross_entropy]", a.logits.rows, a.logits.cols,
+      [&](int n) { return rows_aligned(a.logits, n); }, SigmoidLossTerm<T>{a},
+      static_cast<const A*>(nullptr), ScaleKind::plain, a.scale, A(0), a.loss);
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::SigmoidCrossEntropyGrad<T>& g) {
+  using namespace detail;
+  using A = accumulator_t<T>;
+  const Mat<const T> logits = g.forward.logits;
+  const SigmoidSlope<T> slope{g};
+  if (g.dbias)
+    sum_elements<T>(
+        cuda, "[sigmoid_cross_entropy_grad]", logits.rows, logits.cols,
+        [&](int n) { return rows_aligned(logits, n); }, slope, static_cast<const A*>(nullptr),
+        ScaleKind::plain, A(1), g.beta_bias, g.dbias);
+  if (g.d.data)
+    for_elements<T>(
+        cuda, "[sigmoid_cross_entropy_grad]", g.d.rows, g.d.cols,
+        [&](int n) { return rows_aligned(logits, n) && rows_aligned(g.d, n); }, slope);
+}
+
+template <class T>
 void run(Cuda& cuda, const primitive::SampleNegatives<T>& a) {
   using namespace detail;
   launch(cuda, "[sample_negatives]", sample_negatives_kernel<T>,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../operands.hpp"
+#include "elementwise.hpp"
 
 namespace cases {
 
@@ -160,6 +161,86 @@ struct PrimitiveCase<primitive::SoftCrossEntropyGrad<T>> {
               },
               d);
         });
+    }
+  }
+};
+
+inline bool is_pair(const primitive::SigmoidCrossEntropy<double>& a, int i, int j) {
+  return a.row_identities ? a.column_identities[j] == a.row_identities[i] : i == j;
+}
+inline void run(Naive&, const primitive::SigmoidCrossEntropy<double>& a) {
+  double total = 0;
+  for (int i = 0; i < a.logits.rows; ++i)
+    for (int j = 0; j < a.logits.cols; ++j) {
+      const double u = a.logits.row(i)[j] + (a.bias ? *a.bias : 0);
+      total += std::log1p(std::exp(is_pair(a, i, j) ? -u : u));
+    }
+  *a.loss = a.scale * total;
+}
+inline void run(Naive&, const primitive::SigmoidCrossEntropyGrad<double>& g) {
+  const auto& a = g.forward;
+  const auto slope = [&](int i, int j) {
+    const double u = a.logits.row(i)[j] + (a.bias ? *a.bias : 0);
+    return a.scale * *g.dloss * (1 / (1 + std::exp(-u)) - is_pair(a, i, j));
+  };
+  if (g.d.data) naive_elements(g.d, g.beta, slope);
+  if (!g.dbias) return;
+  double total = 0;
+  for (int i = 0; i < a.logits.rows; ++i)
+    for (int j = 0; j < a.logits.cols; ++j) total += slope(i, j);
+  *g.dbias = blend(total, g.beta_bias, *g.dbias);
+}
+template <class T>
+struct SigmoidOperands {
+  using A = accumulator_t<T>;
+  LossOperands<T> o;
+  Matrix<A> bias{1, 1}, dbias{1, 1};
+  explicit SigmoidOperands(Shape s) : o(s) { bias.set(-1.5); }
+  /// the diagonal, with bias, identities with bias
+  auto args(auto on, int kind) {
+    primitive::SigmoidCrossEntropy<typename decltype(on)::Real> a;
+    a.logits = on(o.logits), a.loss = on.data(o.loss);
+    if (kind > 0) a.bias = on.data(bias);
+    if (kind > 1) a.row_identities = on(o.row_identities);
+    if (kind > 1) a.column_identities = on(o.column_identities);
+    a.scale = on.sum(1.0f / static_cast<float>(o.rows));
+    return a;
+  }
+};
+template <class T>
+struct PrimitiveCase<primitive::SigmoidCrossEntropy<T>> {
+  static void each(const auto& h) {
+    for (const auto& s : h.sizes(logit_shapes, {256, 4096, 0})) {
+      SigmoidOperands<T> operands(s);
+      for (const int kind : {0, 1, 2})
+        h.template check<T>(
+            20 * tolerance<accumulator_t<T>>, [&](auto on) { return operands.args(on, kind); },
+            operands.o.loss);
+    }
+  }
+};
+template <class T>
+struct PrimitiveCase<primitive::SigmoidCrossEntropyGrad<T>> {
+  static void each(const auto& h) {
+    for (const auto& s : h.sizes(logit_shapes, {256, 4096, 0})) {
+      SigmoidOperands<T> operands(s);
+      Matrix<T> d(s.rows, s.cols, s.gap);
+      for (const int kind : {0, 1, 2})
+        for (const int parts : {3, 1, 2})  // d, dbias
+          for_betas(d, [&](float beta) {
+            operands.dbias.set(beta == 0 ? undefined : 1.5);
+            h.template check<T>(
+                20 * tolerance<T>,
+                [&](auto on) {
+                  primitive::SigmoidCrossEntropyGrad<typename decltype(on)::Real> g;
+                  g.forward = operands.args(on, kind), g.dloss = on.data(operands.o.dloss);
+                  g.beta = g.beta_bias = on.sum(beta);
+                  if (parts & 1) g.d = on(d);
+                  if (parts & 2) g.dbias = on.data(operands.dbias);
+                  return g;
+                },
+                d, operands.dbias);
+          });
     }
   }
 };

@@ -41,6 +41,31 @@ struct SoftCrossEntropyGrad {
   accumulator_t<T> beta = 0;
 };
 
+/// Every pair of a row and a column as a yes-or-no question (SigLIP, Zhai et al. 2023): z_ij = 1
+/// where they belong together, which is on the diagonal or, with identities, where these are equal;
+/// else -1. loss = scale * sum_ij -log sigmoid(z_ij (logits_ij + bias))
+template <class T>
+struct SigmoidCrossEntropy {
+  Mat<const T> logits;
+  const accumulator_t<T>* bias = nullptr;           ///< a scalar on the device; null: 0
+  const std::int64_t* row_identities = nullptr;     ///< (rows) or null
+  const std::int64_t* column_identities = nullptr;  ///< (columns), with row_identities
+  accumulator_t<T> scale = 1;
+  accumulator_t<T>* loss = nullptr;  ///< the result
+};
+
+/// d = scale * dloss * (sigmoid(logits + bias) - [z = 1]) + beta d, and dbias = the sum of the same
+/// + beta_bias dbias. Null outputs are skipped.
+template <class T>
+struct SigmoidCrossEntropyGrad {
+  SigmoidCrossEntropy<T> forward;
+  const accumulator_t<T>* dloss = nullptr;
+  Mat<T> d = {};
+  accumulator_t<T> beta = 0;
+  accumulator_t<T>* dbias = nullptr;
+  accumulator_t<T> beta_bias = 0;
+};
+
 /// Draws one negative column per row: weights softmax(logits[r, :n]) (all equal when `uniform`),
 /// zero on the diagonal and where identities agree, plus `epsilon` elsewhere. A row all of whose
 /// candidates are excluded falls back to any column off the diagonal.

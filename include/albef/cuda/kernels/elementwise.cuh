@@ -259,18 +259,17 @@ struct ProductTerm {  // a[i][j] * b[i][j]
 
 inline constexpr int dot_threads = 256;
 
-/// partial[block] = sum of a * b over its elements.
-template <int N, class X, class Y>
+/// partial[block] = sum of f's terms over its elements.
+template <int N, class A, class F>
 __global__ void __launch_bounds__(dot_threads)
-    dot_partials_kernel(Mat<X> a, Mat<Y> b, unsigned units_per_row, double* partial) {
-  const std::int64_t units = std::int64_t{a.rows} * units_per_row;
-  const ProductTerm<X, Y> product{a, b};
-  accumulator_t<std::remove_const_t<X>> sum = 0;
+    sum_partials_kernel(F f, int rows, unsigned units_per_row, double* partial) {
+  const std::int64_t units = std::int64_t{rows} * units_per_row;
+  A sum = 0;
   for (std::int64_t u = std::int64_t{blockIdx.x} * dot_threads + threadIdx.x; u < units;
        u += std::int64_t{gridDim.x} * dot_threads) {
     const std::int64_t row = u / units_per_row;
-    const auto v = product.template term<N>(static_cast<int>(row),
-                                            static_cast<int>(u - row * units_per_row) * N);
+    const auto v =
+        f.template term<N>(static_cast<int>(row), static_cast<int>(u - row * units_per_row) * N);
 #pragma unroll
     for (int k = 0; k < N; ++k) sum += v[k];
   }

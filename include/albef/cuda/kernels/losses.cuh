@@ -248,4 +248,47 @@ __global__ void __launch_bounds__(sample_warps* warp_size)
   if (lane == 0) a.index[i] = chosen < n ? chosen : last >= 0 ? last : i;
 }
 
+/// Whether row i and column j of a pairwise loss belong together.
+template <class T>
+__device__ __forceinline__ bool is_pair(const primitive::SigmoidCrossEntropy<T>& a, int i, int j) {
+  return a.row_identities ? a.column_identities[j] == a.row_identities[i] : i == j;
+}
+
+template <class T>
+struct SigmoidLossTerm {  // -log sigmoid(z (logits + bias))
+  primitive::SigmoidCrossEntropy<T> a;
+  template <int N>
+  __device__ __forceinline__ auto term(int i, int j) const {
+    using A = accumulator_t<T>;
+    const A bias = a.bias ? *a.bias : A(0);
+    auto v = load<N>(row_of(a.logits, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+      const A u = is_pair(a, i, j + k) ? -(v[k] + bias) : v[k] + bias;
+      v[k] = (u > 0 ? u : A(0)) + std::log1p(std::exp(u > 0 ? -u : u));
+    }
+    return v;
+  }
+};
+
+template <class T>
+struct SigmoidSlope {  // scale * dloss * (sigmoid(logits + bias) - [pair])
+  primitive::SigmoidCrossEntropyGrad<T> g;
+  template <int N>
+  __device__ __forceinline__ auto term(int i, int j) const {
+    using A = accumulator_t<T>;
+    const auto& a = g.forward;
+    const A bias = a.bias ? *a.bias : A(0), scale = a.scale * *g.dloss;
+    auto v = load<N>(row_of(a.logits, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k)
+      v[k] = scale * (A(1) / (A(1) + std::exp(-(v[k] + bias))) - (is_pair(a, i, j + k) ? 1 : 0));
+    return v;
+  }
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    store_with_beta(row_of(g.d, i) + j, term<N>(i, j), g.beta);
+  }
+};
+
 }  // namespace albef::detail
