@@ -30,7 +30,7 @@ template <int In, int D, int E>
 struct Tower {
   albef::Linear<In, D> embed;
   albef::Param<1, 1, D> cls{albef::init::normal(0.02f)};
-  albef::VitBlock<D, 2, 2 * D, albef::Activation::quick_gelu> block{
+  albef::VitBlock<D, 2, 2 * D, albef::NormPlace::pre, albef::Activation::quick_gelu> block{
       albef::init::trunc_normal(0.02f)};
   albef::Linear<D, E> head;
 

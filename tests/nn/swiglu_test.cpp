@@ -55,7 +55,7 @@ TEST_CASE("a block of RMS norm and SwiGLU: gradients, also with checkpointing") 
   CHECK(albef::gradcheck<Cpu>(few, SwiGluBlock<8, 2, 12>{}, albef::sequences<8>(2, 5)));
   CHECK(albef::gradcheck<Cpu>(few, SwiGluBlock<8, 2, 12>{}, albef::ragged<8>({3, 1, 4})));
   const auto twice = [](auto& ctx, const auto& block, const auto& x) {
-    const auto f = [&ctx, block = &block](const auto& t) { return (*block)(ctx, t); };
+    const auto f = [c = &ctx, b = &block](const auto& t) { return (*b)(*c, t); };
     return ctx.checkpoint(ctx.checkpoint(x, f), f);
   };
   CHECK(albef::gradcheck<Cpu>(albef::GradcheckOptions{.entries = 8, .checkpointing = true},

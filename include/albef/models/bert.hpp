@@ -52,7 +52,8 @@ struct Bert {
   static_assert(detail::CheckBertConfig<C>::ok);
   static constexpr int width = C::hidden_size;
   static constexpr int fusion_depth = C::num_hidden_layers - C::fusion_layer;
-  using TextLayer = BertLayer<width, C::num_attention_heads, C::intermediate_size, text_norm<C>()>;
+  using TextLayer = BertLayer<width, C::num_attention_heads, C::intermediate_size, text_norm<C>(),
+                              text_activation<C>()>;
   using FusionLayer =
       BertFusionLayer<width, C::vision_width, C::num_attention_heads, C::intermediate_size>;
   template <class Real>

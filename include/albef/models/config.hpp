@@ -5,14 +5,15 @@
 #include <vector>
 
 #include "albef/core/image_statistics.hpp"
+#include "albef/core/primitives/elementwise.hpp"
 #include "albef/nn/norm_place.hpp"
 
 namespace albef {
 
 /// ALBEF as published: ViT-B/16 at 256 pixels and BERT-base split into 6 text and 6 fusion layers.
 /// Derive from a configuration and replace what differs. What a configuration may say besides is
-/// listed below: image_channels, image_mean and image_std, vision_norm, vision_final_norm,
-/// text_norm.
+/// listed below: image_channels, image_mean and image_std, vision_norm, vision_activation,
+/// vision_final_norm, text_activation, text_norm.
 struct Base {
   static constexpr int image_res = 256, patch_size = 16;
   static constexpr int vision_width = 768, vision_depth = 12, vision_heads = 12, mlp_ratio = 4;
@@ -112,6 +113,15 @@ constexpr NormPlace vision_norm() {
     return NormPlace::pre;
 }
 
+/// The activation in the image encoder's blocks: `vision_activation` of configuration C, or GELU.
+template <class C>
+constexpr Activation vision_activation() {
+  if constexpr (requires { C::vision_activation; })
+    return C::vision_activation;
+  else
+    return Activation::gelu;
+}
+
 /// Whether the image encoder ends in a norm: `vision_final_norm` of configuration C, or yes.
 template <class C>
 constexpr bool vision_final_norm() {
@@ -128,6 +138,15 @@ constexpr NormPlace text_norm() {
     return C::text_norm;
   else
     return NormPlace::post;
+}
+
+/// The activation in the text encoder's layers: `text_activation` of configuration C, or GELU.
+template <class C>
+constexpr Activation text_activation() {
+  if constexpr (requires { C::text_activation; })
+    return C::text_activation;
+  else
+    return Activation::gelu;
 }
 
 /// The fields of configuration C that decide what its parameters are, by name, as far as it

@@ -37,8 +37,8 @@ namespace detail {
 template <class C>
 struct VitBlockOf {
   static_assert(CheckVitConfig<C>::ok);
-  using Type =
-      VitBlock<C::vision_width, C::vision_heads, C::mlp_ratio * C::vision_width, vision_norm<C>()>;
+  using Type = VitBlock<C::vision_width, C::vision_heads, C::mlp_ratio * C::vision_width,
+                        vision_norm<C>(), vision_activation<C>()>;
 };
 
 }  // namespace detail

@@ -23,6 +23,7 @@ Tensor<Real, D> add(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b
 /// y = a * b, element by element, one shape: gates.
 template <class Ctx, class Real, int D>
 Tensor<Real, D> multiply(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b) {
+  ctx.check(b);
   require(a.size() == b.size(), "[multiply] got ", a.rows(), " and ", b.rows(), " rows of width ",
           D);
   auto y = ctx.like(a);  // (..., D)

@@ -50,6 +50,8 @@ Tensor<Real, D> layer_norm(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan weight,
 /// -> (..., D).
 template <class Ctx, class Real, int D>
 Tensor<Real, D> rms_norm(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan weight, double eps) {
+  require(weight.size == x.cols, "[rms_norm] weight has ", weight.size, " values, expected ",
+          x.cols);
   auto y = ctx.like(x);  // (..., D)
   using A = accumulator_t<Real>;
   A* rstd = ctx.template allocate<A>(x.rows());

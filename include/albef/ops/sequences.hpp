@@ -8,6 +8,7 @@ namespace albef {
 /// The mean of the rows of every sequence, 0 of an empty one: (B, L, D) -> (B, D).
 template <class Ctx, class Real, int D>
 Tensor<Real, D> mean(Ctx& ctx, const Tensor<Real, D>& x) {
+  ctx.check(x);
   auto y = ctx.template tensor<D>(batch_of(x.seq.count), x.cols);  // (B, D)
   run(ctx.device(),
       primitive::SumSequences<Real>{.x = x.mat(), .seq = x.seq, .mean = true, .y = y.mat()});
@@ -23,6 +24,7 @@ Tensor<Real, D> mean(Ctx& ctx, const Tensor<Real, D>& x) {
 /// y = x + row of its sequence: x (B, L, D), rows (B, D), one a sequence -> (B, L, D).
 template <class Ctx, class Real, int D>
 Tensor<Real, D> add_to_sequences(Ctx& ctx, const Tensor<Real, D>& x, const Tensor<Real, D>& rows) {
+  ctx.check(rows);
   require(rows.rows() == x.seq.count, "[add_to_sequences] got ", rows.rows(), " rows for ",
           x.seq.count, " sequences");
   auto y = ctx.like(x);  // (B, L, D)
@@ -82,6 +84,7 @@ primitive::ConcatSequences concat_indices(Ctx& ctx, const Sequences& a, const Se
 /// where both are.
 template <class Ctx, class Real, int D>
 Tensor<Real, D> concat_sequences(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b) {
+  ctx.check(a, b);
   require(a.seq.count == b.seq.count, "[concat_sequences] got ", a.seq.count, " and ", b.seq.count,
           " sequences");
   if (!a.seq.offsets && !b.seq.offsets) {
@@ -130,6 +133,7 @@ Tensor<Real, D> concat_sequences(Ctx& ctx, const Tensor<Real, D>& a, const Tenso
 /// x (B, L, D) -> (B, n + L, D).
 template <class Ctx, class Real, int D>
 Tensor<Real, D> prepend(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan rows) {
+  ctx.check(x);
   require(rows.size > 0 && rows.size % x.cols == 0, "[prepend] got ", rows.size,
           " values, expected rows of ", x.cols);
   const int n = static_cast<int>(rows.size / x.cols);
@@ -183,6 +187,7 @@ Tensor<Real, D> prepend(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan rows) {
 template <int First, int N, class Ctx, class Real, int D>
 Tensor<Real, N> columns(Ctx& ctx, const Tensor<Real, D>& x) {
   static_assert(First >= 0 && N > 0 && First + N <= D, "columns: not within the tensor's width");
+  ctx.check(x);
   auto y = ctx.template tensor<N>(x.seq);  // (..., N)
   run(ctx.device(), primitive::Add<Real>{.x = x.columns(First, N), .y = y.mat()});
   ctx.record(y, ctx.from(x), [x, y](auto& bwd) {

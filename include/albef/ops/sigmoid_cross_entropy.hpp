@@ -18,6 +18,7 @@ Tensor<accumulator_t<Real>, 1> sigmoid_cross_entropy(Ctx& ctx, const Tensor<Real
                                                      ParamSpan bias = {}, PairIdentities pairs = {},
                                                      double weight = 1) {
   using A = accumulator_t<Real>;
+  ctx.check(logits);
   auto loss = ctx.scalar();
   const primitive::SigmoidCrossEntropy<Real> args{
       .logits = logits.mat(),
