@@ -2,7 +2,7 @@
 
 # In order of dependency.
 set(albef_components core native cpu cpu_compiled cpu_compiled_native cuda cuda_compiled text
-                     checkpoint xtensor data data_compiled data_compiled_native train tasks viz testing
+                     checkpoint xtensor data train data_compiled data_compiled_native tasks viz testing
                      all)
 # What a project gets that asks for nothing in particular.
 set(albef_components_by_default cpu)
@@ -17,10 +17,10 @@ set(albef_needs_text core)
 set(albef_needs_checkpoint core)
 set(albef_needs_xtensor core)
 set(albef_needs_data text)
-set(albef_needs_data_compiled data checkpoint)
-set(albef_needs_data_compiled_native data checkpoint native)
 set(albef_needs_viz tasks)
 set(albef_needs_train text checkpoint)
+set(albef_needs_data_compiled data train)
+set(albef_needs_data_compiled_native data train native)
 set(albef_needs_tasks data train)
 set(albef_needs_testing cpu)
 set(albef_needs_all cpu text checkpoint xtensor data viz train tasks testing)

@@ -38,7 +38,7 @@ function(albef_add_compiled_cuda target)
 endfunction()
 
 # The definitions of a component compiled once: the kernels for float and double (cpu_compiled), or text/,
-# data/ and the files of checkpoint/ (data_compiled). A program links the one built for its own
+# data/, the files of checkpoint/ and the loop of train/ (data_compiled). A program links the one built for its own
 # instruction set, `..._native` together with albef::native, or CMake and then the linker refuse it.
 function(albef_add_compiled component target)
   string(REGEX MATCH "^(cpu|data)_compiled(_native)?$" matched "${component}")

@@ -1,6 +1,7 @@
-// The definitions of text/, data/ and the files of checkpoint/, compiled once: one file, because
-// most of the time goes into the headers they share.
+// The definitions of text/, data/, the files of checkpoint/ and the loop of train/, compiled once:
+// one file, because most of the time goes into the headers they share.
 #define ALBEF_DATA_SOURCE
+#include "albef/checkpoint/info.hpp"
 #include "albef/checkpoint/safetensors.hpp"
 #include "albef/data/annotations.hpp"
 #include "albef/data/answers.hpp"
@@ -34,6 +35,13 @@
 #include "albef/text/vocabulary.hpp"
 #include "albef/text/word_splitter.hpp"
 #include "albef/text/wordpiece.hpp"
+#include "albef/train/metrics.hpp"
+#include "albef/train/plateau.hpp"
+#include "albef/train/progress.hpp"
+#include "albef/train/run_folder.hpp"
+#include "albef/train/tokenizer_info.hpp"
+#include "albef/train/training_loop.hpp"
+#include "albef/train/validation.hpp"
 
 ALBEF_IS_LIBRARY(albef_data_compiled)
 

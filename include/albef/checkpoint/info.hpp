@@ -5,6 +5,7 @@
 #include <string>
 #include <type_traits>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 
 namespace albef {
@@ -14,12 +15,8 @@ namespace albef {
 using CheckpointInfo = std::map<std::string, std::string>;
 
 /// The entry `name`; Error naming the file if there is none.
-inline const std::string& info_entry(const std::string& path, const CheckpointInfo& info,
-                                     const std::string& name) {
-  const auto found = info.find(name);
-  require(found != info.end(), path, ": no entry '", name, "'");
-  return found->second;
-}
+const std::string& info_entry(const std::string& path, const CheckpointInfo& info,
+                              const std::string& name);
 
 /// The entries of CheckpointInfo that describe configuration C, after config_fields(C), which is
 /// found beside C; none for a configuration that has none, as for `void`.
@@ -66,3 +63,17 @@ template <class M>
 using config_of = typename detail::ConfigOf<M>::type;
 
 }  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef {
+
+ALBEF_DATA_INLINE const std::string& info_entry(const std::string& path, const CheckpointInfo& info,
+                                                const std::string& name) {
+  const auto found = info.find(name);
+  require(found != info.end(), path, ": no entry '", name, "'");
+  return found->second;
+}
+
+}  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 
 namespace albef {
@@ -24,20 +25,11 @@ struct PlateauRule {
 /// too noisy to judge) and reports a loss whose average is within the tolerance of its plateau.
 class PlateauDetector {
  public:
-  PlateauDetector(const std::vector<PlateauRule>& rules, std::int64_t warmup, int steps)
-      : warmup_(warmup), steps_(steps) {
-    require(steps > 0, "PlateauDetector: blocks of ", steps, " steps, expected at least 1");
-    for (const auto& rule : rules) watched_.push_back({rule});
-  }
+  PlateauDetector(const std::vector<PlateauRule>& rules, std::int64_t warmup, int steps);
 
   /// Takes a loss of a step. Returns a warning, once each time the loss enters its plateau,
   /// otherwise an empty text. Losses without a rule are ignored.
-  std::string observe(std::int64_t step, std::string_view loss, double value) {
-    if (step < warmup_) return "";
-    for (auto& w : watched_)
-      if (w.rule.loss == loss) return observe(w, step, value);
-    return "";
-  }
+  std::string observe(std::int64_t step, std::string_view loss, double value);
 
  private:
   struct Watched {
@@ -47,21 +39,7 @@ class PlateauDetector {
     bool stuck = false;
   };
 
-  std::string observe(Watched& w, std::int64_t step, double value) const {
-    w.sum += value;
-    if (++w.count < steps_) return "";
-    const double mean = w.sum / w.count;
-    w.sum = 0, w.count = 0;
-    const bool was_stuck = std::exchange(
-        w.stuck, std::abs(mean - w.rule.value) <= w.rule.tolerance * std::abs(w.rule.value));
-    if (!w.stuck || was_stuck) return "";
-    char text[256];
-    std::snprintf(text, sizeof text,
-                  "warning: step %lld: loss %s was %.4f on average over the last %d steps; a model "
-                  "that learns nothing has %.4f",
-                  static_cast<long long>(step), w.rule.loss.c_str(), mean, steps_, w.rule.value);
-    return text;
-  }
+  std::string observe(Watched& w, std::int64_t step, double value) const;
 
   std::int64_t warmup_;
   int steps_;
@@ -69,3 +47,42 @@ class PlateauDetector {
 };
 
 }  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef {
+
+ALBEF_DATA_INLINE PlateauDetector::PlateauDetector(const std::vector<PlateauRule>& rules,
+                                                   std::int64_t warmup, int steps)
+    : warmup_(warmup), steps_(steps) {
+  require(steps > 0, "PlateauDetector: blocks of ", steps, " steps, expected at least 1");
+  for (const auto& rule : rules) watched_.push_back({rule});
+}
+
+ALBEF_DATA_INLINE std::string PlateauDetector::observe(std::int64_t step, std::string_view loss,
+                                                       double value) {
+  if (step < warmup_) return "";
+  for (auto& w : watched_)
+    if (w.rule.loss == loss) return observe(w, step, value);
+  return "";
+}
+
+ALBEF_DATA_INLINE std::string PlateauDetector::observe(Watched& w, std::int64_t step,
+                                                       double value) const {
+  w.sum += value;
+  if (++w.count < steps_) return "";
+  const double mean = w.sum / w.count;
+  w.sum = 0, w.count = 0;
+  const bool was_stuck = std::exchange(
+      w.stuck, std::abs(mean - w.rule.value) <= w.rule.tolerance * std::abs(w.rule.value));
+  if (!w.stuck || was_stuck) return "";
+  char text[256];
+  std::snprintf(text, sizeof text,
+                "warning: step %lld: loss %s was %.4f on average over the last %d steps; a model "
+                "that learns nothing has %.4f",
+                static_cast<long long>(step), w.rule.loss.c_str(), mean, steps_, w.rule.value);
+  return text;
+}
+
+}  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

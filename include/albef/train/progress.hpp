@@ -15,6 +15,8 @@
 #include <string_view>
 #include <utility>
 
+#include "albef/core/compiled.hpp"
+
 namespace albef {
 
 /// A named number, e.g. {"itm", 0.43}.
@@ -40,59 +42,23 @@ struct ProgressOptions {
 namespace detail {
 
 /// "1:02:03", or "2d 03:04:05" from a day on.
-inline std::string duration_text(double seconds) {
-  if (!(seconds >= 0 && seconds < 1e9)) return "?";
-  const auto s = static_cast<long long>(seconds + 0.5);
-  char text[48];
-  if (s >= 86400)
-    std::snprintf(text, sizeof text, "%lldd %02lld:%02lld:%02lld", s / 86400, s / 3600 % 24,
-                  s / 60 % 60, s % 60);
-  else
-    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
-  return text;
-}
+std::string duration_text(double seconds);
 
 }  // namespace detail
 
 /// Shows step, epoch, pairs a second, remaining time, each loss and the learning rate.
 class Progress {
  public:
-  explicit Progress(ProgressOptions options = {}) : options_(options) {
-    using Style = ProgressOptions::Style;
-    terminal_ = options.style == Style::terminal ||
-                (options.style == Style::automatic && ::isatty(::fileno(options.out)));
-    if (options_.seconds < 0) options_.seconds = terminal_ ? 0.1 : 10;
-  }
+  explicit Progress(ProgressOptions options = {});
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() { end_line(); }
 
   /// Call after every step; prints if enough time has passed or this was the last step.
-  void update(const ProgressState& state) {
-    const auto now = Clock::now();
-    const double since = seconds(now - last_time_);
-    const bool last = state.total_steps > 0 && state.step >= state.total_steps;
-    if (printed_ && since < options_.seconds && !last) return;
-    if (measured_ && since > 0) {
-      // The new interval counts a third: steady to read, yet it follows a change of speed.
-      const auto blend = [](double& mean, double value) {
-        mean = mean > 0 ? mean + (value - mean) / 3 : value;
-      };
-      blend(pairs_rate_, static_cast<double>(state.pairs - last_pairs_) / since);
-      blend(step_rate_, static_cast<double>(state.step - last_step_) / since);
-    }
-    measured_ = printed_ = true;
-    last_time_ = now, last_pairs_ = state.pairs, last_step_ = state.step;
-    show(line(state));
-  }
+  void update(const ProgressState& state);
 
   /// Prints a line of its own (a warning, a result) without damage to the progress line.
-  void message(std::string_view text) {
-    if (open_line_) std::fputs("\r\033[K", options_.out);
-    open_line_ = false;
-    std::fprintf(options_.out, "%.*s\n", static_cast<int>(text.size()), text.data());
-    std::fflush(options_.out);
-  }
+  void message(std::string_view text);
 
   /// Runs f (an evaluation, saving) and leaves its time out of the speed.
   template <class F>
@@ -113,39 +79,11 @@ class Progress {
     out += text;
   }
 
-  std::string line(const ProgressState& state) const {
-    std::string out;
-    if (state.epochs > 0) append(out, "epoch %d/%d  ", state.epoch, state.epochs);
-    append(out, "step %lld", static_cast<long long>(state.step));
-    if (state.total_steps > 0) append(out, "/%lld", static_cast<long long>(state.total_steps));
-    if (pairs_rate_ > 0) append(out, "  %.1f pairs/s", pairs_rate_);
-    if (step_rate_ > 0 && state.total_steps > 0)
-      out += "  ETA " + detail::duration_text(static_cast<double>(state.total_steps - state.step) /
-                                              step_rate_);
-    for (const auto& [name, value] : state.losses)
-      append(out, "  %.*s %.4g", static_cast<int>(name.size()), name.data(), value);
-    append(out, "  lr %.3g", state.lr);
-    return out;
-  }
+  std::string line(const ProgressState& state) const;
 
-  void show(std::string text) {
-    if (terminal_) {
-      struct winsize size {};
-      // A line that wraps could not be rewritten.
-      if (::ioctl(::fileno(options_.out), TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
-        text.resize(std::min<std::size_t>(text.size(), size.ws_col - 1u));
-      std::fprintf(options_.out, "\r%s\033[K", text.c_str());
-      open_line_ = true;
-    } else {
-      std::fprintf(options_.out, "%s\n", text.c_str());
-    }
-    std::fflush(options_.out);
-  }
+  void show(std::string text);
 
-  void end_line() {
-    if (open_line_) std::fputc('\n', options_.out);
-    open_line_ = false;
-  }
+  void end_line();
 
   ProgressOptions options_;
   bool terminal_ = false, printed_ = false, measured_ = false, open_line_ = false;
@@ -155,3 +93,92 @@ class Progress {
 };
 
 }  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef::detail {
+
+ALBEF_DATA_INLINE std::string duration_text(double seconds) {
+  if (!(seconds >= 0 && seconds < 1e9)) return "?";
+  const auto s = static_cast<long long>(seconds + 0.5);
+  char text[48];
+  if (s >= 86400)
+    std::snprintf(text, sizeof text, "%lldd %02lld:%02lld:%02lld", s / 86400, s / 3600 % 24,
+                  s / 60 % 60, s % 60);
+  else
+    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
+  return text;
+}
+
+}  // namespace albef::detail
+
+namespace albef {
+
+ALBEF_DATA_INLINE Progress::Progress(ProgressOptions options) : options_(options) {
+  using Style = ProgressOptions::Style;
+  terminal_ = options.style == Style::terminal ||
+              (options.style == Style::automatic && ::isatty(::fileno(options.out)));
+  if (options_.seconds < 0) options_.seconds = terminal_ ? 0.1 : 10;
+}
+
+ALBEF_DATA_INLINE void Progress::update(const ProgressState& state) {
+  const auto now = Clock::now();
+  const double since = seconds(now - last_time_);
+  const bool last = state.total_steps > 0 && state.step >= state.total_steps;
+  if (printed_ && since < options_.seconds && !last) return;
+  if (measured_ && since > 0) {
+    // The new interval counts a third: steady to read, yet it follows a change of speed.
+    const auto blend = [](double& mean, double value) {
+      mean = mean > 0 ? mean + (value - mean) / 3 : value;
+    };
+    blend(pairs_rate_, static_cast<double>(state.pairs - last_pairs_) / since);
+    blend(step_rate_, static_cast<double>(state.step - last_step_) / since);
+  }
+  measured_ = printed_ = true;
+  last_time_ = now, last_pairs_ = state.pairs, last_step_ = state.step;
+  show(line(state));
+}
+
+ALBEF_DATA_INLINE void Progress::message(std::string_view text) {
+  if (open_line_) std::fputs("\r\033[K", options_.out);
+  open_line_ = false;
+  std::fprintf(options_.out, "%.*s\n", static_cast<int>(text.size()), text.data());
+  std::fflush(options_.out);
+}
+
+ALBEF_DATA_INLINE std::string Progress::line(const ProgressState& state) const {
+  std::string out;
+  if (state.epochs > 0) append(out, "epoch %d/%d  ", state.epoch, state.epochs);
+  append(out, "step %lld", static_cast<long long>(state.step));
+  if (state.total_steps > 0) append(out, "/%lld", static_cast<long long>(state.total_steps));
+  if (pairs_rate_ > 0) append(out, "  %.1f pairs/s", pairs_rate_);
+  if (step_rate_ > 0 && state.total_steps > 0)
+    out += "  ETA " +
+           detail::duration_text(static_cast<double>(state.total_steps - state.step) / step_rate_);
+  for (const auto& [name, value] : state.losses)
+    append(out, "  %.*s %.4g", static_cast<int>(name.size()), name.data(), value);
+  append(out, "  lr %.3g", state.lr);
+  return out;
+}
+
+ALBEF_DATA_INLINE void Progress::show(std::string text) {
+  if (terminal_) {
+    struct winsize size {};
+    // A line that wraps could not be rewritten.
+    if (::ioctl(::fileno(options_.out), TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
+      text.resize(std::min<std::size_t>(text.size(), size.ws_col - 1u));
+    std::fprintf(options_.out, "\r%s\033[K", text.c_str());
+    open_line_ = true;
+  } else {
+    std::fprintf(options_.out, "%s\n", text.c_str());
+  }
+  std::fflush(options_.out);
+}
+
+ALBEF_DATA_INLINE void Progress::end_line() {
+  if (open_line_) std::fputc('\n', options_.out);
+  open_line_ = false;
+}
+
+}  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

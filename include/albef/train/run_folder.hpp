@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/core/file.hpp"
 
@@ -28,30 +29,7 @@ class RunFolder {
   explicit RunFolder(std::string path) : path_(std::move(path)) {}
 
   /// Makes the folder and prepares it for a new run or one that goes on.
-  void open(Existing existing) const {
-    namespace fs = std::filesystem;
-    std::error_code error;
-    fs::create_directories(path_, error);
-    require(!error, path_, ": ", error.message());
-    require(::access(path_.c_str(), W_OK) == 0, path_, ": the folder is not writable");
-    if (existing == Existing::resume) {
-      require(has(checkpoint), file(checkpoint), ": there is nothing to resume from");
-    } else {
-      const bool marked = has(mark);
-      for (const char* name : files) {
-        if (!has(name)) continue;
-        require(existing == Existing::overwrite || name != std::string(checkpoint), path_,
-                ": there is a run already; resume or overwrite it, or choose another folder");
-        require(existing == Existing::overwrite || marked, file(name),
-                ": the file is there, and not of a run; overwrite it or choose another folder");
-      }
-      for (const char* name : files) {
-        fs::remove(file(name), error);
-        require(!error, file(name), ": ", error.message());
-      }
-    }
-    if (!has(mark)) write_file(file(mark), "{\"format\": 1}\n");
-  }
+  void open(Existing existing) const;
 
   const std::string& path() const { return path_; }
   std::string file(const std::string& name) const { return path_ + "/" + name; }
@@ -69,3 +47,35 @@ class RunFolder {
 };
 
 }  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+
+namespace albef {
+
+ALBEF_DATA_INLINE void RunFolder::open(Existing existing) const {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  fs::create_directories(path_, error);
+  require(!error, path_, ": ", error.message());
+  require(::access(path_.c_str(), W_OK) == 0, path_, ": the folder is not writable");
+  if (existing == Existing::resume) {
+    require(has(checkpoint), file(checkpoint), ": there is nothing to resume from");
+  } else {
+    const bool marked = has(mark);
+    for (const char* name : files) {
+      if (!has(name)) continue;
+      require(existing == Existing::overwrite || name != std::string(checkpoint), path_,
+              ": there is a run already; resume or overwrite it, or choose another folder");
+      require(existing == Existing::overwrite || marked, file(name),
+              ": the file is there, and not of a run; overwrite it or choose another folder");
+    }
+    for (const char* name : files) {
+      fs::remove(file(name), error);
+      require(!error, file(name), ": ", error.message());
+    }
+  }
+  if (!has(mark)) write_file(file(mark), "{\"format\": 1}\n");
+}
+
+}  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

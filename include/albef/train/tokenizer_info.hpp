@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "albef/checkpoint/info.hpp"
+#include "albef/core/compiled.hpp"
 #include "albef/text/tokenizer_json.hpp"
 #include "albef/text/wordpiece.hpp"
 
@@ -17,7 +17,33 @@ namespace albef {
 
 /// The entries vocab (one token a line), tokenizer (options, where they are not BERT uncased's) and
 /// max_text_length.
-inline CheckpointInfo tokenizer_info(const WordPiece& tokenizer, int max_text_length) {
+CheckpointInfo tokenizer_info(const WordPiece& tokenizer, int max_text_length);
+
+/// The whole number that entry `name` says, or `otherwise`.
+int info_number(const std::string& path, const CheckpointInfo& info, const char* name,
+                int otherwise);
+
+namespace detail {
+
+/// The tokenizer in a checkpoint's metadata.
+WordPiece own_tokenizer(const std::string& path, const CheckpointInfo& info);
+
+}  // namespace detail
+
+/// The tokenizer for a checkpoint: its own, or that of the file `given` (vocab.txt or
+/// tokenizer.json), which may have more or fewer tokens at its end. Throws Error naming the first
+/// token that differs.
+WordPiece tokenizer_for(const std::string& path, const CheckpointInfo& info,
+                        const std::string& given);
+
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+#include <nlohmann/json.hpp>
+
+namespace albef {
+
+ALBEF_DATA_INLINE CheckpointInfo tokenizer_info(const WordPiece& tokenizer, int max_text_length) {
   std::string tokens;
   for (int i = 0; i < tokenizer.size(); ++i) tokens += (i ? "\n" : "") + tokenizer.token(i);
   const WordPieceOptions& o = tokenizer.options();
@@ -35,9 +61,8 @@ inline CheckpointInfo tokenizer_info(const WordPiece& tokenizer, int max_text_le
   return info;
 }
 
-/// The whole number that entry `name` says, or `otherwise`.
-inline int info_number(const std::string& path, const CheckpointInfo& info, const char* name,
-                       int otherwise) {
+ALBEF_DATA_INLINE int info_number(const std::string& path, const CheckpointInfo& info,
+                                  const char* name, int otherwise) {
   const auto found = info.find(name);
   if (found == info.end()) return otherwise;
   int value = 0;
@@ -48,10 +73,11 @@ inline int info_number(const std::string& path, const CheckpointInfo& info, cons
   return value;
 }
 
-namespace detail {
+}  // namespace albef
 
-/// The tokenizer in a checkpoint's metadata.
-inline WordPiece own_tokenizer(const std::string& path, const CheckpointInfo& info) {
+namespace albef::detail {
+
+ALBEF_DATA_INLINE WordPiece own_tokenizer(const std::string& path, const CheckpointInfo& info) {
   const auto found = info.find("vocab");
   require(found != info.end(), path,
           ": the checkpoint has no vocabulary; give its vocab.txt or tokenizer.json");
@@ -77,13 +103,12 @@ inline WordPiece own_tokenizer(const std::string& path, const CheckpointInfo& in
   return WordPiece::from_vocab(std::move(tokens), path + " (vocab)", std::move(options));
 }
 
-}  // namespace detail
+}  // namespace albef::detail
 
-/// The tokenizer for a checkpoint: its own, or that of the file `given` (vocab.txt or
-/// tokenizer.json), which may have more or fewer tokens at its end. Throws Error naming the first
-/// token that differs.
-inline WordPiece tokenizer_for(const std::string& path, const CheckpointInfo& info,
-                               const std::string& given) {
+namespace albef {
+
+ALBEF_DATA_INLINE WordPiece tokenizer_for(const std::string& path, const CheckpointInfo& info,
+                                          const std::string& given) {
   if (given.empty()) return detail::own_tokenizer(path, info);
   WordPiece tokenizer = load_wordpiece(given);
   if (!info.contains("vocab")) return tokenizer;
@@ -96,3 +121,4 @@ inline WordPiece tokenizer_for(const std::string& path, const CheckpointInfo& in
 }
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "albef/checkpoint/info.hpp"
+#include "albef/core/compiled.hpp"
 #include "albef/core/file.hpp"
 #include "albef/optim/schedule.hpp"
 #include "albef/train/metrics.hpp"
@@ -202,7 +203,12 @@ class TrainingLoop {
   double last_score_ = std::nan("");  // of the last validation
 };
 
-inline TrainingLoop::TrainingLoop(TrainOptions options, CheckpointInfo extra, Data data)
+}  // namespace albef
+
+#if ALBEF_DATA_DEFINITIONS
+namespace albef {
+
+ALBEF_DATA_INLINE TrainingLoop::TrainingLoop(TrainOptions options, CheckpointInfo extra, Data data)
     : options_(std::move(options)),
       folder_(options_.output),
       extra_(std::move(extra)),
@@ -213,7 +219,7 @@ inline TrainingLoop::TrainingLoop(TrainOptions options, CheckpointInfo extra, Da
           " batches, fewer than accumulate = ", options_.accumulate);
 }
 
-inline double TrainingLoop::lr(std::int64_t step) const {
+ALBEF_DATA_INLINE double TrainingLoop::lr(std::int64_t step) const {
   if (options_.official_schedule)
     return OfficialSchedule{{.lr = options_.lr,
                              .min_lr = options_.min_lr,
@@ -227,7 +233,7 @@ inline double TrainingLoop::lr(std::int64_t step) const {
       .lr(step);
 }
 
-inline bool TrainingLoop::resume() {
+ALBEF_DATA_INLINE bool TrainingLoop::resume() {
   if (!folder_.has(RunFolder::checkpoint)) return false;
   const std::string path = checkpoint_path();
   const CheckpointInfo found = SafeTensors::open(path).metadata();
@@ -270,7 +276,7 @@ inline bool TrainingLoop::resume() {
   return true;
 }
 
-inline TrainSummary TrainingLoop::run() {
+ALBEF_DATA_INLINE TrainSummary TrainingLoop::run() {
   StopGuard stop;
   MetricsLog log(folder_.file(RunFolder::metrics), step_);
   Progress progress(options_.progress);
@@ -307,7 +313,7 @@ inline TrainSummary TrainingLoop::run() {
   return summary_;
 }
 
-inline void TrainingLoop::one_step(StepReport& s) {
+ALBEF_DATA_INLINE void TrainingLoop::one_step(StepReport& s) {
   s.open = true;
   s.number = step_;
   s.lr = lr(step_), s.alpha = alpha(step_);
@@ -330,7 +336,7 @@ inline void TrainingLoop::one_step(StepReport& s) {
   ++step_;
 }
 
-inline void TrainingLoop::add_losses(StepReport& s) {
+ALBEF_DATA_INLINE void TrainingLoop::add_losses(StepReport& s) {
   finish_pass(losses_);
   check_finite(s, s.places[s.finished++]);
   const auto add = [&](std::vector<double>& sums, const auto& values) {
@@ -341,8 +347,8 @@ inline void TrainingLoop::add_losses(StepReport& s) {
   add(s.metrics, losses_.metrics);
 }
 
-inline void TrainingLoop::report(StepReport& s, MetricsLog& log, Progress& progress,
-                                 PlateauDetector& plateau, std::int64_t pairs_before) {
+ALBEF_DATA_INLINE void TrainingLoop::report(StepReport& s, MetricsLog& log, Progress& progress,
+                                            PlateauDetector& plateau, std::int64_t pairs_before) {
   if (!s.open) return;
   while (s.finished < s.places.size()) add_losses(s);
   s.open = false;
@@ -372,7 +378,7 @@ inline void TrainingLoop::report(StepReport& s, MetricsLog& log, Progress& progr
                    .lr = s.lr});
 }
 
-inline void TrainingLoop::check_finite(const StepReport& s, const Place& place) const {
+ALBEF_DATA_INLINE void TrainingLoop::check_finite(const StepReport& s, const Place& place) const {
   for (const auto& [name, value] : losses_.losses) {
     if (std::isfinite(value)) continue;
     std::string records;
@@ -386,14 +392,14 @@ inline void TrainingLoop::check_finite(const StepReport& s, const Place& place) 
   }
 }
 
-inline bool TrainingLoop::validation_is_due(const MetricHistory& history) const {
+ALBEF_DATA_INLINE bool TrainingLoop::validation_is_due(const MetricHistory& history) const {
   if (!validate_ || step_ == 0 || (step_ % steps_per_epoch() != 0 && step_ != total_steps()))
     return false;
   const MetricSeries* scores = history.find("val.score");
   return !scores || scores->steps.back() != static_cast<double>(step_ - 1);
 }
 
-inline void TrainingLoop::run_validation(MetricsLog& log, Progress& progress) {
+ALBEF_DATA_INLINE void TrainingLoop::run_validation(MetricsLog& log, Progress& progress) {
   const auto before = Clock::now();
   const Validation validation = validate_();
   after_validation();
@@ -412,7 +418,7 @@ inline void TrainingLoop::run_validation(MetricsLog& log, Progress& progress) {
   started_ += Clock::now() - before;
 }
 
-inline CheckpointInfo TrainingLoop::course() const {
+ALBEF_DATA_INLINE CheckpointInfo TrainingLoop::course() const {
   CheckpointInfo course = training_course();
   course.merge(
       CheckpointInfo{{"train.batch_size", concat(data_.batch_size)},
@@ -429,7 +435,7 @@ inline CheckpointInfo TrainingLoop::course() const {
   return course;
 }
 
-inline void TrainingLoop::save() {
+ALBEF_DATA_INLINE void TrainingLoop::save() {
   const auto now = Clock::now();
   summary_.seconds += std::chrono::duration<double>(now - started_).count();
   CheckpointInfo info = this->info();
@@ -445,7 +451,7 @@ inline void TrainingLoop::save() {
   started_ = Clock::now();
 }
 
-inline void TrainingLoop::keep(std::int64_t epoch) const {
+ALBEF_DATA_INLINE void TrainingLoop::keep(std::int64_t epoch) const {
   char name[64];
   std::snprintf(name, sizeof name, "checkpoint_%02lld.safetensors", static_cast<long long>(epoch));
   const std::string kept = folder_.file(name), part = kept + ".part";
@@ -456,7 +462,7 @@ inline void TrainingLoop::keep(std::int64_t epoch) const {
   require(!error, kept, ": ", error.message());
 }
 
-inline void TrainingLoop::write_summary() const {
+ALBEF_DATA_INLINE void TrainingLoop::write_summary() const {
   const nlohmann::ordered_json json = {{"train_seconds", summary_.seconds},
                                        {"pairs_per_second", summary_.pairs_per_second()},
                                        {"steps", summary_.steps},
@@ -466,3 +472,4 @@ inline void TrainingLoop::write_summary() const {
 }
 
 }  // namespace albef
+#endif  // ALBEF_DATA_DEFINITIONS
