@@ -15,7 +15,7 @@ set(room_data core text)
 set(room_checkpoint core)
 set(room_optim core)
 set(room_train core optim text checkpoint)
-set(room_viz core)
+set(room_viz core data models tasks text train) # what it draws
 set(room_cpu core)
 set(room_cuda core)
 set(room_testing core ops optim)
