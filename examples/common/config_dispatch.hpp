@@ -6,11 +6,14 @@
 #include "albef/checkpoint/checkpoint.hpp"
 #include "albef/core/error.hpp"
 #include "albef/models/config.hpp"
+#ifdef ALBEF_EXAMPLE_CONFIGS
+#include "json_configs.hpp"
+#endif
 
 namespace examples {
 
-/// The configurations the programs are compiled for, as the build's ALBEF_EXAMPLE_CONFIGS says; for
-/// one of your own add its name below and in examples/CMakeLists.txt.
+/// The configurations the programs are compiled for, as the build's ALBEF_EXAMPLE_CONFIGS says:
+/// names of those below, or JSON files.
 template <class... C>
 struct ConfigList {};
 #ifdef ALBEF_EXAMPLE_CONFIGS
@@ -20,7 +23,7 @@ using Configs = ConfigList<albef::Tiny, albef::Tiny96, albef::Small, albef::Base
 #endif
 
 template <class C>
-inline constexpr const char* config_name = "?";
+inline constexpr const char* config_name = C::name;
 template <>
 inline constexpr const char* config_name<albef::Tiny> = "tiny";
 template <>
