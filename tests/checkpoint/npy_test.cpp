@@ -8,6 +8,8 @@
 #include <xtensor/xview.hpp>
 
 #include "albef/checkpoint/xtensor.hpp"
+#include "albef/cpu.hpp"
+#include "albef/ops/similarity.hpp"
 
 namespace npy_test {
 
@@ -27,6 +29,11 @@ struct Picture {
   Picture(int w, int h) : width(w), height(h), rgb(static_cast<std::size_t>(w * h * 3)) {}
   int width, height;
   std::vector<std::uint8_t> rgb;
+};
+
+struct Scale {
+  albef::Param<> scale{albef::init::constant(0)};
+  static constexpr void fields(auto& m, auto&& f) { f("scale", m.scale); }
 };
 
 }  // namespace
@@ -128,6 +135,45 @@ TEST_CASE("xtensor: arrays handed in") {
   CHECK(albef::as_span(matrix).size() == 6);
   const xt::xarray<float> vector{1, 2};
   CHECK_THROWS_WITH_AS(albef::as_mat(vector), doctest::Contains("two dimensions"), Error);
+}
+
+TEST_CASE("xtensor: tensors of a context from arrays and back, with gradient") {
+  static constexpr auto scale = albef::laid_out<Scale>();
+  albef::Cpu cpu(1);
+  albef::ParamStore store(cpu, scale, albef::Storage::training);
+  albef::Context ctx(cpu, store);
+  ctx.begin_step(0);
+
+  const xt::xtensor<double, 2> a{{1, 2, 3}, {4, 5, 6}}, b{{1, 0, 2}, {0, 1, 1}};
+  const auto x = albef::variable_from_xtensor<3>(ctx, a);
+  const auto product = albef::matmul_nt(ctx, x, albef::constant_from_xtensor<3>(ctx, b));  // (2, 2)
+  CHECK(albef::read_xtensor<double>(ctx, product) == xt::xarray<double>{{7, 5}, {16, 11}});
+  const auto loss = albef::cross_entropy(ctx, product, albef::SoftTargets<float>{});
+  ctx.backward(loss);
+  // Row i has label i: the gradient is (softmax - identity) / 2 times b.
+  const double p = 1 / (1 + std::exp(-2.0)), q = 1 / (1 + std::exp(-5.0));
+  const xt::xarray<double> expected{{(p - 1) / 2, (1 - p) / 2, (p - 1) / 2},
+                                    {q / 2, -q / 2, q / 2}};
+  CHECK(xt::allclose(albef::read_xtensor_gradient<double>(ctx, x), expected, 1e-5, 1e-6));
+
+  xt::xarray<float> tokens = xt::arange<float>(24);
+  tokens.reshape({2, 3, 4});
+  const auto t = albef::constant_from_xtensor<4>(ctx, tokens);  // (2, 3, 4)
+  CHECK(t.seq.count == 2);
+  CHECK(t.seq.length(1) == 3);
+  CHECK(albef::read_xtensor(ctx, t) == tokens);
+  CHECK_THROWS_WITH_AS(albef::constant_from_xtensor<5>(ctx, tokens),
+                       doctest::Contains("got shape (2, 3, 4), expected"), Error);
+}
+
+TEST_CASE("xtensor: .npy files") {
+  TemporaryFile file;
+  xt::xarray<float> array = xt::arange<float>(6);
+  array.reshape({1, 2, 3});
+  albef::write_xtensor(file.path, array);
+  CHECK(albef::read_xtensor<float>(file.path) == array);
+  CHECK(xt::load_npy<float>(file.path) == array);
+  CHECK_THROWS_WITH_AS(albef::read_xtensor<double>(file.path), doctest::Contains("'<f8'"), Error);
 }
 
 }  // namespace npy_test

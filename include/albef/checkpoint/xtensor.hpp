@@ -1,5 +1,5 @@
-// Between the library's buffers and xtensor arrays, without copies: token ids, pictures, embedding
-// and score matrices that programs hand in and get out.
+// Between the library and xtensor arrays: token ids, pictures, embedding and score matrices as
+// views without copies, tensors of a context from arrays and back, and .npy files.
 #pragma once
 
 #include <algorithm>
@@ -8,12 +8,15 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 #include <xtensor/xadapt.hpp>
 #include <xtensor/xarray.hpp>
 #include <xtensor/xtensor.hpp>
 
+#include "albef/checkpoint/npy.hpp"
 #include "albef/core/error.hpp"
 #include "albef/core/matrix.hpp"
+#include "albef/core/tensor.hpp"
 
 namespace albef {
 namespace detail {
@@ -91,6 +94,92 @@ auto as_mat(Array& array) {
   require(array.dimension() == 2, "as_mat: got shape ", detail::xtensor_shape_text(array),
           ", expected two dimensions");
   return mat(array.data(), static_cast<int>(array.shape(0)), static_cast<int>(array.shape(1)));
+}
+
+namespace detail {
+
+/// What an array says of rows and sequences: (N, W) are N sequences of one row, (B, L, W) B
+/// sequences of L rows.
+template <int W, class Array>
+Sequences xtensor_sequences(const char* what, const Array& array) {
+  check_row_major<Array>();
+  const auto size = [&](std::size_t axis) { return static_cast<int>(array.shape(axis)); };
+  const std::size_t n = array.dimension();
+  require((n == 2 || n == 3) && (W == dynamic_width || size(n - 1) == W), what, ": got shape ",
+          xtensor_shape_text(array), ", expected (rows, width) or (sequences, length, width)",
+          W == dynamic_width ? "" : concat(" of width ", W));
+  return n == 2 ? batch_of(size(0)) : uniform_sequences(size(0), size(1));
+}
+
+}  // namespace detail
+
+/// A tensor that takes no gradient with a copy of an array's values, valid until the next
+/// begin_step: (N, W) is a batch of N vectors, (B, L, W) holds B sequences of L rows. Values are
+/// converted to the context's activations. Error for other shapes.
+///   const auto x = constant_from_xtensor<128>(ctx, features);  // (N, 128)
+template <int W, class Ctx, class Array>
+auto constant_from_xtensor(Ctx& ctx, const Array& array) {
+  using Real = typename Ctx::Real;
+  const Sequences seq = detail::xtensor_sequences<W>("constant_from_xtensor", array);
+  const std::vector<Real> host(array.data(), array.data() + array.size());
+  auto t = ctx.template constant<W>(ctx.upload(host), seq,
+                                    static_cast<int>(array.shape(array.dimension() - 1)));
+  t.stamp = ctx.stamp();
+  return t;
+}
+
+/// The same as a variable, which takes a gradient: see Context::variable().
+template <int W, class Ctx, class Array>
+auto variable_from_xtensor(Ctx& ctx, const Array& array) {
+  using Real = typename Ctx::Real;
+  const Sequences seq = detail::xtensor_sequences<W>("variable_from_xtensor", array);
+  const std::vector<Real> host(array.data(), array.data() + array.size());
+  return ctx.template variable<W>(std::span<const Real>(host), seq,
+                                  static_cast<int>(array.shape(array.dimension() - 1)));
+}
+
+namespace detail {
+
+template <class T, class From, int W>
+xt::xarray<T> tensor_as_xtensor(const std::vector<From>& host, const Tensor<From, W>& t) {
+  const auto size = [](int n) { return static_cast<std::size_t>(n); };
+  std::vector<std::size_t> shape{size(t.rows()), size(t.cols)};
+  if (!t.seq.offsets && t.seq.uniform != 1)
+    shape = {size(t.seq.count), size(t.seq.uniform), size(t.cols)};
+  xt::xarray<T> out(shape);
+  std::transform(host.begin(), host.end(), out.data(), [](From v) { return static_cast<T>(v); });
+  return out;
+}
+
+}  // namespace detail
+
+/// A copy of a tensor's values: (rows, cols), or (sequences, length, cols) where all sequences have
+/// the same length, other than 1.
+template <class T = float, class Ctx, class From, int W>
+xt::xarray<T> read_xtensor(const Ctx& ctx, const Tensor<From, W>& t) {
+  return detail::tensor_as_xtensor<T>(ctx.read(t), t);
+}
+
+/// The same of a variable's gradient after backward(): see Context::gradient().
+template <class T = float, class Ctx, class From, int W>
+xt::xarray<T> read_xtensor_gradient(const Ctx& ctx, const Tensor<From, W>& t) {
+  return detail::tensor_as_xtensor<T>(ctx.gradient(t), t);
+}
+
+/// Writes a row-major array as .npy; see write_npy.
+template <class Array>
+void write_xtensor(const std::string& path, const Array& array) {
+  const std::vector<std::int64_t> shape(array.shape().begin(), array.shape().end());
+  write_npy(path, std::span<const typename Array::value_type>(as_span(array)), shape);
+}
+
+/// Reads a .npy file of element type T into an array; see read_npy.
+template <class T>
+xt::xarray<T> read_xtensor(const std::string& path) {
+  const NpyArray<T> file = read_npy<T>(path);
+  xt::xarray<T> out(std::vector<std::size_t>(file.shape.begin(), file.shape.end()));
+  std::copy(file.values.begin(), file.values.end(), out.data());
+  return out;
 }
 
 }  // namespace albef
