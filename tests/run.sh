@@ -25,7 +25,7 @@ done
 
 # Areas run again under each sanitizer: what handles memory and files, what shares data between
 # threads. (All tests: cmake --preset asan && cmake --build --preset asan && ctest --preset asan)
-asan_areas=(core cpu ops text data checkpoint)
+asan_areas=(core cpu ops text data checkpoint models tasks train viz)
 tsan_areas=(cpu data)
 
 bash cmake/install_dependencies.sh all
