@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "albef/cpu.hpp"
+#include "albef/models/vit.hpp"
 #include "albef/nn/block.hpp"
 #include "albef/nn/rms_norm.hpp"
 #include "albef/ops/sequences.hpp"
@@ -14,7 +15,7 @@ struct SwiGlu {
   albef::Linear<D, 2 * Hidden> gate_up;  // w12 of DINOv2, gate_proj and up_proj of Llama
   albef::Linear<Hidden, D> down;
 
-  constexpr explicit SwiGlu(albef::Init weight) : gate_up(weight), down(weight) {}
+  constexpr explicit SwiGlu(albef::Init w) : gate_up(w), down(w) {}
   static constexpr void fields(auto& m, auto&& f) {
     f("w12", m.gate_up);
     f("w3", m.down);
@@ -33,8 +34,8 @@ struct SwiGluBlock {
   albef::VitAttention<D, Heads> attn;
   SwiGlu<D, Hidden> mlp;
 
-  constexpr explicit SwiGluBlock(albef::Init weight = albef::init::trunc_normal(0.02f))
-      : attn(weight), mlp(weight) {}
+  constexpr explicit SwiGluBlock(albef::Init w = albef::init::trunc_normal(0.02f))
+      : attn(w), mlp(w) {}
   static constexpr void fields(auto& m, auto&& f) {
     f("norm1", m.norm1);
     f("attn", m.attn);
@@ -45,6 +46,11 @@ struct SwiGluBlock {
     const auto y = add(ctx, x, attn(ctx, norm1(ctx, x)));  // (B, L, D)
     return add(ctx, y, mlp(ctx, norm2(ctx, y)));           // (B, L, D)
   }
+};
+
+struct SwiGluConfig : albef::Nano {
+  static constexpr int image_res = 4, patch_size = 2, vision_width = 8, vision_depth = 2;
+  static constexpr int vision_heads = 2;
 };
 
 }  // namespace
@@ -60,4 +66,10 @@ TEST_CASE("a block of RMS norm and SwiGLU: gradients, also with checkpointing") 
   };
   CHECK(albef::gradcheck<Cpu>(albef::GradcheckOptions{.entries = 8, .checkpointing = true},
                               SwiGluBlock<8, 2, 12>{}, twice, albef::ragged<8>({3, 2})));
+}
+
+TEST_CASE("a block of RMS norm and SwiGLU inside a vision transformer") {
+  using Encoder = albef::Vit<SwiGluConfig, SwiGluBlock<8, 2, 12>>;
+  CHECK(albef::gradcheck<albef::Cpu>(albef::GradcheckOptions{.entries = 6}, Encoder{},
+                                     albef::vectors<3 * 4 * 4>(2)));
 }
