@@ -1,41 +1,71 @@
 // albef_nlvr: natural language for visual reasoning (NLVR2). Is a statement true of two pictures?
 // Pre-trains the encoder of pairs by text assignment, trains, evaluates and asks the model.
-#include "common/open_data.hpp"
-#include "common/program.hpp"
-#include "common/statement_task.hpp"
+#include "albef/tasks/nlvr.hpp"
+#include "albef/tasks/statement_settings.hpp"
+#include "albef/tasks/text_assignment.hpp"
+#include "albef/viz/statement_sheet.hpp"
+#include "common/run.hpp"
 
 namespace {
 
-const examples::StatementTask task{.name = "nlvr",
-                                   .title = "Statements about two pictures",
-                                   .data_help =
-                                       "JSON files: lists of {\"images\": [left, right], "
-                                       "\"sentence\", \"label\"}, where the label is "
-                                       "True or False",
-                                   .format = albef::reasoning_format(),
-                                   .paper = {.epochs = 10, .batch_size = 16}};
-const examples::RunDefaults assign_tiny{.epochs = 10,
-                                        .batch_size = 64,
-                                        .lr = 2e-4,
-                                        .min_lr = 1e-5,
-                                        .new_model_lr = 1e-3,
-                                        .max_text_length = 25,
-                                        .crop_low = 0.9f};
-const examples::RunDefaults assign_paper{
-    .epochs = 1, .batch_size = 64, .min_lr = 1e-5, .max_text_length = 25, .crop_low = 0.2f};
+using namespace albef;
+using Assigning = examples::Run<TaskSettings>;
+using Reasoning = examples::Run<StatementSettings>;
 
 /// Learns which of two pictures a caption belongs to, if any.
 template <class C, class Precision>
-int assign(examples::TaskArguments args, auto& device) {
-  using namespace albef;
-  using Device = std::remove_reference_t<decltype(device)>;
-  args.complete<C>(assign_tiny, assign_paper);
-  const SourcePtr source = examples::open_data(args.data, args.image_root);
-  const WordPiece tokenizer = args.tokenizer(examples::clean_captions(*source), C::vocab_size);
-  Loader loader(source, tokenizer, args.transform(C::image_res), args.loader());
-  TextAssignmentTask<C, Device, Precision> trained(device, args.train.seed);
-  return examples::run_training("text assignment", args, trained, loader, tokenizer);
+int assign(Assigning run, auto& device) {
+  run.complete<C>(assignment_tiny, assignment_paper);
+  const SourcePtr source = open_data(run.data, run.image_root);
+  const WordPiece tokenizer = run.tokenizer(clean_captions(*source), C::vocab_size);
+  Loader loader(source, tokenizer, run.transform(C::image_res), run.loader());
+  return examples::train<Precision>("text assignment", run, device, TextAssignmentTraining<C>{},
+                                    loader, tokenizer);
 }
+
+template <class C, class Precision>
+int train(Reasoning run, auto& device) {
+  run.complete<C>(statements_tiny, reasoning_paper);
+  const auto set = run.statements(reasoning_format());
+  const auto val = run.validation_statements(reasoning_format());
+  const WordPiece tokenizer = run.tokenizer(clean_sentences(*set), C::vocab_size);
+  StatementLoader loader(set, tokenizer, run.transform(C::image_res), run.loader());
+  const NlvrReasoning<C> objective{run.distills()};
+  if (!val) return examples::train<Precision>("nlvr", run, device, objective, loader, tokenizer);
+  statement_loader(val, tokenizer, C::image_res, C::max_position_embeddings).next();  // errors now
+  const auto validate = [&](auto& s) { return validate_statements(s, val, run.loader()); };
+  return examples::train<Precision>("nlvr", run, device, objective, loader, tokenizer, {},
+                                    validate);
+}
+
+template <class S>
+int evaluate(const examples::EvaluateArguments& args, S& session) {
+  nlohmann::ordered_json results;
+  for (const std::string& file : args.data) {
+    const auto set = open_statements({file}, reasoning_format(), args.annotations());
+    const auto r = evaluate_statements(session, set, args.by, args.loader());
+    r.print(stdout, file);
+    if (!args.sheet.empty() && results.empty())
+      write_statement_sheet(args.sheet, "Statements about two pictures, " + file, *set, r,
+                            args.sheet_entries);
+    results[file] = r.json();
+  }
+  if (!args.output.empty()) write_file(args.output, results.dump(2) + '\n');
+  return 0;
+}
+
+template <class S>
+int predict(const examples::PredictArguments& args, S& session) {
+  const auto said = judge_statements(session, args.images, args.texts, reasoning_format());
+  print_answers(stdout, args.texts, said);
+  if (!args.output.empty())
+    write_answer_sheet(args.output, "Statements about two pictures", args.images, args.texts, said);
+  return 0;
+}
+
+const char* const data_help =
+    "JSON files: lists of {\"images\": [left, right], \"sentence\", \"label\"}, where the label is "
+    "True or False";
 
 }  // namespace
 
@@ -54,19 +84,36 @@ int main(int argc, char** argv) {
       "  albef_nlvr predict -m nlvr/checkpoint_best.safetensors --images left.jpg right.jpg \\\n"
       "    --text 'both images contain a cat'");
 
-  examples::TaskArguments assigning;
+  Assigning assigning;
+  Reasoning run;
+  examples::EvaluateArguments test;
+  examples::PredictArguments ask;
   examples::Command assign_command = app.add_subcommand(
       "assign",
       "pre-train with captions, before `train`: which of two pictures does a caption belong to, or "
       "neither?");
-  assigning.add_to(assign_command, {.data = examples::data_help, .distills = false}, false);
+  add_options(
+      assign_command, assigning,
+      examples::RunHelp{.data = examples::data_help, .distills = false, .validates = false});
+  examples::Command training = app.add_subcommand("train", examples::training_help);
+  add_options(training, run, examples::RunHelp{.data = data_help});
+  examples::Command evaluating =
+      app.add_subcommand("evaluate", "accuracy, by label, of a trained model");
+  test.add_to(evaluating, data_help);
+  examples::Command asking =
+      app.add_subcommand("predict", "what the model says about pictures of yours");
+  ask.add_to(asking, 2, "-t,--text", "statements");
 
-  examples::StatementCommands commands(app, task);
   return app.run(argc, argv, [&] {
     if (assign_command)
       return examples::with_training(assigning, [&]<class C, class P>(auto& device) {
         return assign<C, P>(assigning, device);
       });
-    return commands.run<albef::AlbefNlvr>();
+    if (training)
+      return examples::with_training(
+          run, [&]<class C, class P>(auto& device) { return train<C, P>(run, device); });
+    if (evaluating)
+      return examples::with_model<AlbefNlvr>(test, [&](auto& s) { return evaluate(test, s); });
+    return examples::with_model<AlbefNlvr>(ask, [&](auto& s) { return predict(ask, s); });
   });
 }

@@ -1,18 +1,56 @@
 // albef_ve: visual entailment (SNLI-VE). Does a picture entail a hypothesis, contradict it, or
 // neither? Trains, evaluates and asks the model.
-#include "common/program.hpp"
-#include "common/statement_task.hpp"
+#include "albef/tasks/statement_settings.hpp"
+#include "albef/tasks/ve.hpp"
+#include "albef/viz/statement_sheet.hpp"
+#include "common/run.hpp"
 
 namespace {
 
-const examples::StatementTask task{.name = "ve",
-                                   .title = "Visual entailment",
-                                   .data_help =
-                                       "JSON files: lists of {\"image\", \"sentence\", \"label\"}, "
-                                       "where the label is contradiction, "
-                                       "neutral or entailment",
-                                   .format = albef::entailment_format(),
-                                   .paper = {.epochs = 5, .alpha_epochs = 0}};
+using namespace albef;
+using Entailing = examples::Run<StatementSettings>;
+
+template <class C, class Precision>
+int train(Entailing run, auto& device) {
+  run.complete<C>(statements_tiny, entailment_paper);
+  const auto set = run.statements(entailment_format());
+  const auto val = run.validation_statements(entailment_format());
+  const WordPiece tokenizer = run.tokenizer(clean_sentences(*set), C::vocab_size);
+  StatementLoader loader(set, tokenizer, run.transform(C::image_res), run.loader());
+  const VisualEntailment<C> objective{run.distills()};
+  if (!val) return examples::train<Precision>("ve", run, device, objective, loader, tokenizer);
+  statement_loader(val, tokenizer, C::image_res, C::max_position_embeddings).next();  // errors now
+  const auto validate = [&](auto& s) { return validate_statements(s, val, run.loader()); };
+  return examples::train<Precision>("ve", run, device, objective, loader, tokenizer, {}, validate);
+}
+
+template <class S>
+int evaluate(const examples::EvaluateArguments& args, S& session) {
+  nlohmann::ordered_json results;
+  for (const std::string& file : args.data) {
+    const auto set = open_statements({file}, entailment_format(), args.annotations());
+    const auto r = evaluate_statements(session, set, args.by, args.loader());
+    r.print(stdout, file);
+    if (!args.sheet.empty() && results.empty())
+      write_statement_sheet(args.sheet, "Visual entailment, " + file, *set, r, args.sheet_entries);
+    results[file] = r.json();
+  }
+  if (!args.output.empty()) write_file(args.output, results.dump(2) + '\n');
+  return 0;
+}
+
+template <class S>
+int predict(const examples::PredictArguments& args, S& session) {
+  const auto said = judge_statements(session, args.images, args.texts, entailment_format());
+  print_answers(stdout, args.texts, said);
+  if (!args.output.empty())
+    write_answer_sheet(args.output, "Visual entailment", args.images, args.texts, said);
+  return 0;
+}
+
+const char* const data_help =
+    "JSON files: lists of {\"image\", \"sentence\", \"label\"}, where the label is contradiction, "
+    "neutral or entailment";
 
 }  // namespace
 
@@ -30,6 +68,24 @@ int main(int argc, char** argv) {
       "  albef_ve predict -m ve/checkpoint_best.safetensors --image cat.jpg \\\n"
       "    --text 'there is a cat' 'there is no animal'");
 
-  examples::StatementCommands commands(app, task);
-  return app.run(argc, argv, [&] { return commands.run<albef::AlbefVe>(); });
+  Entailing run;
+  examples::EvaluateArguments test;
+  examples::PredictArguments ask;
+  examples::Command training = app.add_subcommand("train", examples::training_help);
+  add_options(training, run, examples::RunHelp{.data = data_help});
+  examples::Command evaluating =
+      app.add_subcommand("evaluate", "accuracy, by label, of a trained model");
+  test.add_to(evaluating, data_help);
+  examples::Command asking =
+      app.add_subcommand("predict", "what the model says about pictures of yours");
+  ask.add_to(asking, 1, "-t,--text", "statements");
+
+  return app.run(argc, argv, [&] {
+    if (training)
+      return examples::with_training(
+          run, [&]<class C, class P>(auto& device) { return train<C, P>(run, device); });
+    if (evaluating)
+      return examples::with_model<AlbefVe>(test, [&](auto& s) { return evaluate(test, s); });
+    return examples::with_model<AlbefVe>(ask, [&](auto& s) { return predict(ask, s); });
+  });
 }

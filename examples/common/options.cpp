@@ -1,5 +1,6 @@
 #include "common/options.hpp"
 
+#include "albef/tasks/vqa_settings.hpp"
 #include "common/config_dispatch.hpp"
 
 namespace examples {
@@ -187,12 +188,13 @@ void add_options(Command& app, albef::PairSettings& s, DeviceArguments& compute,
       .non_negative()
       .group(run);
   app.add_flag("--official", s.official,
-               s.finetunes ? "repeat the official code's oddities: teacher dropout, negatives drawn "
-                             "by similarity alone, a temperature without limits, stairs of the "
-                             "schedule (--warmup then counts hundreds)"
-                           : "repeat the official code's oddities: teacher dropout, negatives that "
-                             "may be true matches, stairs of the schedule (--warmup then counts "
-                             "hundreds)")
+               s.finetunes
+                   ? "repeat the official code's oddities: teacher dropout, negatives drawn "
+                     "by similarity alone, a temperature without limits, stairs of the "
+                     "schedule (--warmup then counts hundreds)"
+                   : "repeat the official code's oddities: teacher dropout, negatives that "
+                     "may be true matches, stairs of the schedule (--warmup then counts "
+                     "hundreds)")
       .group(run);
 }
 
@@ -243,12 +245,42 @@ albef::AnnotationOptions EvaluateArguments::annotations() const {
   options.strict = true;
   return options;
 }
-albef::LoaderOptions EvaluateArguments::loader(int model_positions) const {
-  auto options = albef::evaluation_options(
-      {.batch_size = encoding.batch_size, .workers = encoding.workers});
-  options.encode.max_length = model_positions;
-  options.on_bad_record = nullptr;
-  return options;
+albef::LoaderOptions EvaluateArguments::loader() const {
+  return {.batch_size = encoding.batch_size, .workers = encoding.workers};
+}
+
+void PredictArguments::add_to(Command& app, int pictures, const char* text, const char* help) {
+  ModelArguments::add_to(app);
+  const bool one = pictures == 1;
+  app.add_option(one ? "-i,--image" : "-i,--images", images,
+                 one ? "picture file (PNG or JPEG)" : "picture files (PNG or JPEG)")
+      .required()
+      .expected(pictures);
+  app.add_option(text, texts, help).required();
+  app.add_option("-o,--output", output, "write pictures and answers to this PNG").output_file();
+}
+
+void add_options(Command& app, albef::AnswerSettings& answers, Use use) {
+  app.add_option("-a,--answers", answers.file,
+                 std::string("answer_list.json, the answers to rank; default: ") +
+                     (use == Use::train ? "all answers of the training data"
+                                        : "those the checkpoint was trained with"));
+  app.add_option("-k,--k", answers.k, "answers of the list that are scored as a whole")
+      .positive()
+      .capture_default_str();
+  if (use != Use::predict)
+    app.add_flag("--allow-unlisted", answers.allow_unlisted,
+                 "questions whose right answers are all missing in the list count as wrong instead "
+                 "of being an error");
+  if (use == Use::train) return;
+  app.add_flag("--generate", answers.generate,
+               "let the model write its answers instead of ranking the list");
+  app.add_option("--beams", answers.beams, "of the search with --generate")
+      .range(1, 64)
+      .capture_default_str();
+  if (use == Use::evaluate)
+    app.add_flag("--official-ranking", answers.official_ranking,
+                 "count the first word of an answer twice, as the official code does");
 }
 
 }  // namespace examples

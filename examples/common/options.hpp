@@ -11,6 +11,10 @@
 #include "common/device.hpp"
 #include "common/program.hpp"
 
+namespace albef {
+struct AnswerSettings;
+}
+
 namespace examples {
 
 inline constexpr const char* data_help =
@@ -52,6 +56,10 @@ void add_options(Command& app, Run<Settings>& run, const Help& help) {
   add_options(app, static_cast<Settings&>(run), run.compute, help);
 }
 
+/// Which answers are chosen from, and how.
+enum class Use { train, evaluate, predict };
+void add_options(Command& app, albef::AnswerSettings& answers, Use use);
+
 /// A trained model, and how it is used.
 struct ModelArguments {
   std::string checkpoint, config;
@@ -75,7 +83,16 @@ struct EvaluateArguments : ModelArguments {
 
   void add_to(Command& app, const std::string& data_what);
   albef::AnnotationOptions annotations() const;
-  albef::LoaderOptions loader(int model_positions) const;
+  albef::LoaderOptions loader() const;
+};
+
+/// The options of `predict`: questions or statements about pictures of the user's.
+struct PredictArguments : ModelArguments {
+  std::vector<std::string> images, texts;
+  std::string output;
+
+  /// `text` is the option of the texts with its help.
+  void add_to(Command& app, int pictures, const char* text, const char* help);
 };
 
 }  // namespace examples

@@ -63,6 +63,15 @@ inline LoaderOptions evaluation_options(LoaderOptions options = {}) {
   return options;
 }
 
+/// The same of a model with a limited number of positions, where longer texts are cut; an unusable
+/// record needs no message beside the Error.
+inline LoaderOptions whole_set_options(LoaderOptions options, int model_positions) {
+  options = evaluation_options(std::move(options));
+  options.encode.max_length = model_positions;
+  options.on_bad_record = nullptr;
+  return options;
+}
+
 /// A place in a run, to be saved with a checkpoint: the batch that next() returns next.
 struct LoaderPosition {
   std::int64_t epoch = 0;

@@ -77,6 +77,9 @@ class StatementSet {
   JsonRecords<StatementRecord> records_;
 };
 
+/// The cleaned sentences of a set, without those a loader will report.
+std::vector<std::string> clean_sentences(const StatementSet& set);
+
 /// The records of a StatementSet as rows of batches. Records of a batch that show the same picture
 /// share it, transformed once. The tokenizer must outlive the feed.
 class StatementFeed : public Feed<ClassBatch> {
@@ -192,6 +195,14 @@ ALBEF_DATA_INLINE int StatementSet::label_of(const std::string& name) const {
     known += concat(i == 0 ? "'" : ", '", labels[i], "'");
   }
   fail("field 'label' is '", name, "', expected one of ", known);
+}
+
+ALBEF_DATA_INLINE std::vector<std::string> clean_sentences(const StatementSet& set) {
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < set.size(); ++i) try {
+      if (set[i].error.empty()) texts.push_back(clean_caption(set[i].sentence));
+    } catch (const Error&) {}
+  return texts;
 }
 
 ALBEF_DATA_INLINE std::vector<std::uint32_t> StatementFeed::epoch_order(std::uint64_t seed,

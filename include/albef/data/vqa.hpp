@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -57,6 +58,12 @@ class VqaSet {
 
   JsonRecords<VqaRecord> records_;
 };
+
+/// All answers of a set, the most frequent first. Error if there are none.
+AnswerList answers_of(const VqaSet& set);
+
+/// The cleaned questions of a set, without those a loader will report, and its answers.
+std::vector<std::string> clean_questions(const VqaSet& set);
 
 /// The records of a VqaSet as rows of batches. Questions of a batch about the same picture share
 /// it, transformed once. The tokenizer must outlive the feed.
@@ -160,6 +167,27 @@ ALBEF_DATA_INLINE void VqaSet::parse(const detail::JsonFields& fields, VqaRecord
       record.weights[static_cast<std::size_t>(known - record.answers.begin())] += share;
     }
   }
+}
+
+ALBEF_DATA_INLINE AnswerList answers_of(const VqaSet& set) {
+  std::map<std::string, int> counts;
+  for (std::size_t i = 0; i < set.size(); ++i)
+    for (const std::string& answer : set[i].answers) ++counts[answer];
+  require(!counts.empty(), set.describe(0), ": field 'answer' is missing, here and everywhere");
+  std::vector<std::string> answers;
+  for (const auto& [answer, count] : counts) answers.push_back(answer);
+  std::stable_sort(answers.begin(), answers.end(),
+                   [&](const auto& a, const auto& b) { return counts.at(a) > counts.at(b); });
+  return AnswerList(answers, "the training data");
+}
+
+ALBEF_DATA_INLINE std::vector<std::string> clean_questions(const VqaSet& set) {
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < set.size(); ++i) try {
+      texts.push_back(pre_question(set[i].question));
+      texts.insert(texts.end(), set[i].answers.begin(), set[i].answers.end());
+    } catch (const Error&) {}
+  return texts;
 }
 
 ALBEF_DATA_INLINE std::vector<std::uint32_t> VqaFeed::epoch_order(std::uint64_t seed,

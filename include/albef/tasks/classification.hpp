@@ -92,6 +92,16 @@ class ConfusionMatrix {
     for (const auto n : counts_) sum += n;
     return sum;
   }
+  /// Examples of class `label`, and the share of them that was recognised; 0 without examples.
+  std::int64_t count(int label) const {
+    std::int64_t sum = 0;
+    for (int p = 0; p < classes_; ++p) sum += count(label, p);
+    return sum;
+  }
+  double accuracy(int label) const {
+    const auto of = count(label);
+    return of ? static_cast<double>(count(label, label)) / static_cast<double>(of) : 0;
+  }
   /// Share of right predictions; 0 without examples.
   double accuracy() const {
     std::int64_t right = 0;

@@ -194,10 +194,7 @@ struct TaskSettings : RunSettings {
   /// Of a validation set: every record in order, one that is unusable is an Error; texts are cut
   /// where the model has no more positions.
   LoaderOptions validation_loader(int model_positions) const {
-    auto options = evaluation_options(loader());
-    options.encode.max_length = model_positions;
-    options.on_bad_record = nullptr;
-    return options;
+    return whole_set_options(loader(), model_positions);
   }
   CheckpointInfo metadata(const WordPiece& tokenizer) const override {
     auto info = RunSettings::metadata(tokenizer);

@@ -1,0 +1,34 @@
+// Sheets of statements about pictures and a model's verdicts.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "albef/tasks/statements.hpp"
+#include "albef/viz/task_sheet.hpp"
+
+namespace albef {
+
+/// Writes a PNG with `entries` pictures of the set, or groups of them, and up to three statements
+/// about each with what was said; the title goes on with the accuracy.
+inline void write_statement_sheet(const std::string& path, const std::string& title,
+                                  const StatementSet& set, const StatementResults& results,
+                                  int entries) {
+  std::vector<SheetExample> examples;
+  for (std::size_t i = 0; i < set.size(); ++i) {
+    const StatementRecord& record = set[i];
+    const int said = results.predictions[i];
+    examples.push_back({record.key,
+                        {.question = record.sentence,
+                         .answer = results.labels[static_cast<std::size_t>(said)],
+                         .truth = results.labels[static_cast<std::size_t>(record.label)],
+                         .score = results.certainty[i],
+                         .mark = said == record.label ? Mark::right : Mark::wrong}});
+  }
+  write_task_sheet(path, concat(title, ": ", percent(results.accuracy())), examples, entries,
+                   set.format().pictures,
+                   [&](std::size_t i, std::size_t p, auto& bytes) { set.read_image(i, p, bytes); });
+}
+
+}  // namespace albef
