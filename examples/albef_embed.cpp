@@ -3,10 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "albef/checkpoint/npy.hpp"
-#include "common/load_model.hpp"
-#include "common/open_data.hpp"
-#include "common/program.hpp"
+#include "albef/data/open.hpp"
+#include "albef/tasks/features.hpp"
+#include "common/run.hpp"
 
 namespace {
 
@@ -17,30 +16,17 @@ struct Arguments : examples::ModelArguments {
   std::string image_root, output, what = "both";
 };
 
-/// Writes PREFIX.npy, float32 of shape (names, width), and PREFIX.txt with a name per row.
-void write_features(const std::string& prefix, const std::vector<float>& features, int width,
-                    const std::vector<std::string>& names) {
-  std::string lines;
-  for (const std::string& name : names) lines += name + '\n';
-  write_npy<float>(prefix + ".npy", features, {static_cast<std::int64_t>(names.size()), width});
-  write_file(prefix + ".txt", lines);
-  std::printf("%s.npy: %zu x %d\n", prefix.c_str(), names.size(), width);
-}
-
-template <class Model>
-int embed(Model& model, const Arguments& args) {
-  constexpr int width = Model::Config::embed_dim;
-  const SourcePtr source = examples::open_data(args.data, args.image_root);
+int embed(auto& session, const Arguments& args) {
+  const SourcePtr source = open_data(args.data, args.image_root);
   const RetrievalSet set = retrieval_set(*source);
-  if (args.what != "text") {
-    std::vector<std::string> keys;
-    for (const auto record : set.images) keys.push_back(source->record(record).key);
-    write_features(args.output + ".image",
-                   image_features(model, *source, set.images, args.encoding), width, keys);
-  }
+  const auto save = [&](const std::string& prefix, const NamedFeatures& features) {
+    features.save(prefix);
+    std::printf("%s.npy: %zu x %d\n", prefix.c_str(), features.names.size(), features.width);
+  };
+  if (args.what != "text")
+    save(args.output + ".image", named_image_features(session, *source, set, args.encoding));
   if (args.what != "image")
-    write_features(args.output + ".text", text_features(model, set.texts, args.encoding), width,
-                   set.texts);
+    save(args.output + ".text", named_text_features(session, set, args.encoding));
   return 0;
 }
 
@@ -67,6 +53,6 @@ int main(int argc, char** argv) {
       .one_of({"image", "text", "both"})
       .capture_default_str();
   return app.run(argc, argv, [&] {
-    return examples::with_model(args, [&](auto& model) { return embed(model, args); });
+    return examples::with_model<Albef>(args, [&](auto& session) { return embed(session, args); });
   });
 }

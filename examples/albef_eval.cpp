@@ -1,8 +1,5 @@
 // albef_eval: image-text retrieval of a trained model, by similarity alone (ITC) and re-ranked by
 // the matching head (ITM). Prints a table; writes the numbers as JSON and examples as a picture.
-#include <string>
-
-#include "common/program.hpp"
 #include "common/retrieval_commands.hpp"
 
 int main(int argc, char** argv) {
@@ -12,9 +9,7 @@ int main(int argc, char** argv) {
       "Example:\n"
       "  albef_eval --checkpoint run/checkpoint.safetensors --output results.json \\\n"
       "    --data test_comp=examples/data/emoji/emoji-test_comp.tar --sheet retrieval.png");
-  examples::RecallArguments args;
-  args.add_to(app);
-  return app.run(argc, argv, [&] {
-    return examples::with_model(args, [&](auto& model) { return examples::evaluate(model, args); });
-  });
+  examples::RecallCommand command;
+  command.add_to(app);
+  return app.run(argc, argv, [&] { return command.run(); });
 }

@@ -3,42 +3,36 @@
 #include <algorithm>
 #include <string>
 
-#include "albef/tasks/retrieval.hpp"
-#include "common/pair_training.hpp"
-#include "common/program.hpp"
 #include "common/retrieval_commands.hpp"
 
 namespace {
 
 using namespace albef;
 
-struct TrainArguments : examples::PairTrainArguments {
-  std::string val, val_image_root;
+struct Finetuning : examples::Run<PairSettings> {
   int k = 0;
 };
 
 template <class C, class Precision>
-int train(TrainArguments args, auto& device) {
-  args.complete<C>(examples::pairs_tiny, examples::pairs_paper);
-  SourcePtr val;
+int train(Finetuning run, auto& device) {
+  run.complete<C>(pairs_tiny, pairs_paper);
+  const SourcePtr source = run.source(), val = run.validation_source();
   RetrievalSet pool;
-  if (!args.val.empty()) {
-    val = examples::open_source(
-        args.val, args.val_image_root.empty() ? args.image_root : args.val_image_root);
-    pool = retrieval_set(*val);
-    examples::check_pictures(*val);
-  }
-  const auto validate = [&](auto& model) {
-    const auto r = evaluate_retrieval(model, *val, pool, examples::candidates<C>(args.k), 0,
-                                      {.batch_size = args.batch_size, .workers = args.workers});
-    examples::Validation found{r.itm.mean() / 100, examples::to_json(r.itm)};
-    found.results["itc_mean"] = r.itc.mean();
-    return found;
-  };
+  if (val) pool = retrieval_set(*val), check_pictures(*val);
+  const WordPiece tokenizer = run.tokenizer(clean_captions(*source), C::vocab_size);
+  Loader loader = run.loader(source, tokenizer, C::image_res);
+  const RetrievalTraining<C> objective{run.queue_size, run.objective_options()};
   // The official evaluation cuts texts, the training does not (Retrieval.py).
-  const int evaluated_length = std::min(30, args.max_text_length);
-  return examples::train_pairs<C, Precision>("retrieval", args, device, args.source(),
-                                             val != nullptr, evaluated_length, validate);
+  const int length = std::min(30, run.max_text_length);
+  const auto train = [&](auto&& validate) {
+    return examples::train<Precision>("retrieval", run, device, objective, loader, tokenizer,
+                                      {{"max_text_length", concat(length)}}, validate, length);
+  };
+  if (!val) return train(nullptr);
+  return train([&](auto& session) {
+    return validate_retrieval(session, *val, pool, candidates<C>(run.k),
+                              {.batch_size = run.batch_size, .workers = run.workers});
+  });
 }
 
 }  // namespace
@@ -50,33 +44,26 @@ int main(int argc, char** argv) {
       "albef_retrieval"};
   app.require_subcommand(1);
 
-  TrainArguments train_args;
+  Finetuning train_args;
   examples::Command train_command = app.add_subcommand(
       "train",
       "Fine-tunes for retrieval. Captions of the same picture (equal image_id or path) are right "
       "answers of each other. Writes to the output folder: checkpoint.safetensors (the last state, "
       "to resume), checkpoint_best.safetensors and results.json (of the best epoch by mean recall "
-      "on --val), metrics.jsonl, validation.jsonl, losses.png, summary.json, vocab.txt.");
+      "on --val), metrics.jsonl, losses.png, summary.json, vocab.txt.");
   train_command.footer(
       "Example:\n"
       "  make_scenes --easy --scenes 2000 --output scenes\n"
       "  albef_retrieval train --init pretrained/checkpoint.safetensors \\\n"
       "    --data scenes/retrieval_train.json --image-root scenes/train.tar \\\n"
       "    --val scenes/retrieval_val.json --val-image-root scenes/val.tar --output retrieval");
-  train_args.add_to(train_command);
-  train_command
-      .add_option("--val", train_args.val,
-                  "data set evaluated after each epoch to keep the best weights")
-      .group("Validation");
-  train_command
-      .add_option("--val-image-root", train_args.val_image_root,
-                  "where its pictures are; default: --image-root")
-      .group("Validation");
+  train_args.finetunes = true;
+  add_options(train_command, train_args, examples::data_help);
   train_command.add_option("-k,--k", train_args.k, examples::candidates_help)
       .positive()
       .group("Validation");
 
-  examples::RecallArguments evaluate_args;
+  examples::RecallCommand evaluate;
   examples::Command evaluate_command = app.add_subcommand(
       "evaluate", std::string("Evaluates a trained model. ") + examples::evaluate_help);
   evaluate_command.footer(
@@ -84,9 +71,9 @@ int main(int argc, char** argv) {
       "  albef_retrieval evaluate -m retrieval/checkpoint_best.safetensors -d "
       "scenes/retrieval_test.json \\\n"
       "    --image-root scenes/test.tar --output results.json --sheet retrieval.png");
-  evaluate_args.add_to(evaluate_command);
+  evaluate.add_to(evaluate_command);
 
-  examples::SearchArguments search_args;
+  examples::SearchCommand predict;
   examples::Command predict_command =
       app.add_subcommand("predict", std::string("Searches a data set. ") + examples::search_help);
   predict_command.footer(
@@ -97,17 +84,13 @@ int main(int argc, char** argv) {
       "found.png\n"
       "  albef_retrieval predict -m retrieval/checkpoint_best.safetensors -d captions.json --image "
       "cat.jpg");
-  search_args.add_to(predict_command);
+  predict.add_to(predict_command);
 
   return app.run(argc, argv, [&] {
     if (train_command)
       return examples::with_training(train_args, [&]<class C, class P>(auto& device) {
         return train<C, P>(train_args, device);
       });
-    if (evaluate_command)
-      return examples::with_model(
-          evaluate_args, [&](auto& model) { return examples::evaluate(model, evaluate_args); });
-    return examples::with_model(search_args,
-                                [&](auto& model) { return examples::search(model, search_args); });
+    return evaluate_command ? evaluate.run() : predict.run();
   });
 }

@@ -1,7 +1,4 @@
 // albef_search: finds the pictures that fit a sentence, and the sentences that fit a picture.
-#include <string>
-
-#include "common/program.hpp"
 #include "common/retrieval_commands.hpp"
 
 int main(int argc, char** argv) {
@@ -14,9 +11,7 @@ int main(int argc, char** argv) {
       "    --text \"woman farmer medium skin tone\" --sheet found.png\n"
       "  albef_search -m run/checkpoint.safetensors -d captions.json --image cat.jpg\n"
       "  cat sentences.txt | albef_search -m run/checkpoint.safetensors -d captions.json --text -");
-  examples::SearchArguments args;
-  args.add_to(app);
-  return app.run(argc, argv, [&] {
-    return examples::with_model(args, [&](auto& model) { return examples::search(model, args); });
-  });
+  examples::SearchCommand command;
+  command.add_to(app);
+  return app.run(argc, argv, [&] { return command.run(); });
 }

@@ -1,145 +1,122 @@
-// Evaluation of image-text retrieval, and search: what albef_eval, albef_search and albef_retrieval
-// do with a trained model.
+// Evaluation of retrieval and search, which several programs have: options, and what is printed.
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
+#include <cstdio>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <type_traits>
-#include <utility>
 #include <vector>
 
-#include "albef/data/sources.hpp"
-#include "albef/tasks/retrieval.hpp"
-#include "common/load_model.hpp"
-#include "common/open_data.hpp"
-#include "common/program.hpp"
-#include "common/retrieval_sheet.hpp"
+#include "albef/viz/retrieval_sheet.hpp"
+#include "common/run.hpp"
 
 namespace examples {
-
-struct RecallArguments : ModelArguments {
-  std::vector<std::string> data;
-  std::string image_root, output, summary, sheet;
-  int k = 0, sheet_rows = 4;
-  double similarity_weight = 0;
-
-  void add_to(Command& app);
-};
-
-struct SearchArguments : ModelArguments {
-  std::vector<std::string> data, texts, images;
-  std::string image_root, sheet;
-  int top = 5, k = 32;
-
-  void add_to(Command& app);
-};
 
 inline constexpr const char* candidates_help =
     "candidates of each query that ITM re-ranks; default: 32 for the tiny models, else 128 "
     "(the paper: 256 on COCO, 128 on Flickr30k)";
-/// The number asked for, or the default of a configuration.
-template <class C>
-constexpr int candidates(int k) {
-  return k > 0 ? k : std::is_base_of_v<albef::Tiny, C> ? 32 : 128;
-}
-
 inline constexpr const char* evaluate_help =
     "For every picture the texts of the data set are ranked (TR) and for every text its pictures "
     "(IR); R@k is the share of queries with a right answer among the first k, in percent. ITC "
-    "ranks "
-    "by the similarity of features; ITM re-ranks the most similar candidates by looking at picture "
-    "and text together.";
-
+    "ranks by the similarity of features; ITM re-ranks the most similar candidates by looking at "
+    "picture and text together.";
 inline constexpr const char* search_help =
     "A sentence finds its best pictures, a picture (PNG or JPEG) its best sentences. The -k most "
     "similar candidates by features are ordered by how well the matching head finds that picture "
     "and text fit.";
 
-nlohmann::ordered_json to_json(const albef::Recall& recall);
+struct RecallCommand : ModelArguments {
+  std::vector<std::string> data;
+  std::string output, summary, sheet;
+  int sheet_rows = 4;
+  albef::RetrievalEvaluation evaluation;
 
-/// Splits `NAME=PATH`; without a name it is the file's, up to its extension.
-std::pair<std::string, std::string> named(const std::string& argument);
-
-/// What an evaluation found: a row of a table for each data set, and the files asked for.
-class RecallReport {
- public:
-  explicit RecallReport(const RecallArguments& args);
-  void add(const std::string& name, const albef::Source& source, const albef::RetrievalSet& set,
-           const albef::RetrievalResult& result);
-  void write() const;
-
- private:
-  const RecallArguments& args_;
-  nlohmann::ordered_json summary_, results_;
-};
-
-/// What a search is about: the sentences and pictures asked for, and the data set.
-struct SearchQueries {
-  std::vector<std::string> texts;
-  albef::MemorySource pictures;
-  albef::RetrievalSet wanted;  ///< the pictures asked for
-  albef::SourcePtr source;
-  albef::RetrievalSet set;
-
-  explicit SearchQueries(const SearchArguments& args);
-};
-/// What a search finds: printed, and on a sheet where asked for.
-class SearchReport {
- public:
-  SearchReport(const SearchArguments& args, const SearchQueries& queries);
-  /// Pictures for sentence `q`, and texts for picture `q`, the best first.
-  void add_text(std::size_t q, std::vector<albef::Answer> answers);
-  void add_picture(std::size_t q, std::vector<albef::Answer> answers);
-  void write() const;
-
- private:
-  const SearchArguments& args_;
-  const SearchQueries& queries_;
-  PoolItems items_, pictures_;
-  albef::SheetSection by_text_{"Text to image", {}}, by_picture_{"Image to text", {}};
-};
-
-/// Evaluates every data set on its own.
-template <class Model>
-int evaluate(Model& model, const RecallArguments& args) {
-  RecallReport report(args);
-  for (const std::string& argument : args.data) {
-    const auto [name, path] = named(argument);
-    const albef::SourcePtr source = open_source(path, args.image_root);
-    const albef::RetrievalSet set = albef::retrieval_set(*source);
-    report.add(
-        name, *source, set,
-        albef::evaluate_retrieval(model, *source, set, candidates<typename Model::Config>(args.k),
-                                  args.similarity_weight, args.encoding));
+  void add_to(Command& app) {
+    ModelArguments::add_to(app);
+    add_encoding_options(app);
+    app.add_option(
+           "-d,--data", data,
+           "data sets, each evaluated on its own: PATH or NAME=PATH. " + std::string(data_help))
+        .required();
+    app.add_option("--image-root", evaluation.image_root, image_root_help);
+    app.add_option("-k,--k", evaluation.k, candidates_help).positive();
+    app.add_option("--similarity-weight", evaluation.similarity_weight,
+                   "add this multiple of the similarity to the matching score (ALBEF: 0, BLIP: 1; "
+                   "1 over the temperature weighs both as log-probabilities)")
+        .capture_default_str();
+    app.add_option("-o,--output", output, "write the results to this JSON file").output_file();
+    app.add_option("--summary", summary,
+                   "JSON file whose members are added to the results (a run's summary.json)");
+    app.add_option("--sheet", sheet,
+                   "write a PNG with queries of the first data set and their five best answers")
+        .output_file();
+    app.add_option("--sheet-rows", sheet_rows, "queries per direction on the sheet")
+        .range(1, 100)
+        .capture_default_str();
   }
-  report.write();
-  return 0;
-}
+  int run() {
+    using namespace albef;
+    evaluation.encoding = encoding;
+    const auto added = summary.empty() ? nlohmann::ordered_json::object() : read_results(summary);
+    return with_model<Albef>(*this, [&](auto& model) {
+      std::string file = sheet;
+      std::fputs(retrieval_head().c_str(), stdout);
+      auto results = evaluate_retrieval(
+          model, data, evaluation,
+          [&](const std::string& name, const auto& source, const auto& set, const auto& found) {
+            std::fputs(retrieval_rows(name, found).c_str(), stdout);
+            std::fflush(stdout);
+            if (!file.empty()) write_retrieval_sheet(file, name, source, set, found, sheet_rows);
+            file.clear();
+          });
+      results.update(added);
+      if (!output.empty()) write_file(output, results.dump(2) + '\n');
+      return 0;
+    });
+  }
+};
 
-/// Answers every query.
-template <class Model>
-int search(Model& model, const SearchArguments& args) {
-  using namespace albef;
-  const SearchQueries queries(args);
-  // The pool: pictures for sentences and texts for pictures, where asked for; then the queries.
-  const bool by_text = !queries.texts.empty(), by_picture = !queries.wanted.images.empty();
-  auto pool = retrieval_pool(model);
-  if (by_text) add_images(model, pool, *queries.source, queries.set.images, args.encoding);
-  if (by_picture) add_texts(model, pool, queries.set.texts, args.encoding);
-  const int images = pool.images(), texts = pool.texts();
-  if (by_picture) add_images(model, pool, queries.pictures, queries.wanted.images, args.encoding);
-  if (by_text) add_texts(model, pool, queries.texts, args.encoding);
+struct SearchCommand : ModelArguments {
+  std::vector<std::string> data, texts, images;
+  std::string image_root, sheet;
+  albef::SearchOptions options;
 
-  SearchReport report(args, queries);
-  const int k = std::max(args.k, args.top);
-  for (int q = texts; q < pool.texts(); ++q)
-    report.add_text(static_cast<std::size_t>(q - texts), search_images(pool, q, images, k));
-  for (int q = images; q < pool.images(); ++q)
-    report.add_picture(static_cast<std::size_t>(q - images), search_texts(pool, q, texts, k));
-  report.write();
-  return 0;
-}
+  void add_to(Command& app) {
+    ModelArguments::add_to(app);
+    add_encoding_options(app);
+    app.add_option("-d,--data", data, data_help).required();
+    app.add_option("--image-root", image_root, image_root_help);
+    app.add_option("-t,--text", texts, "sentences; - reads them from the standard input");
+    app.add_option("-i,--image", images, "picture files");
+    app.add_option("--top", options.top, "answers shown per query")
+        .range(1, 100)
+        .capture_default_str();
+    app.add_option("-k,--k", options.k, "candidates that the matching head orders, at least --top")
+        .positive()
+        .capture_default_str();
+    app.add_option("--sheet", sheet, "write queries and answers to this PNG").output_file();
+  }
+  int run() {
+    using namespace albef;
+    options.encoding = encoding;
+    SearchQueries queries{{}, picture_files(images)};
+    for (const std::string& text : texts)
+      if (text != "-")
+        queries.texts.push_back(clean_caption(text));
+      else
+        for (std::string line; std::getline(std::cin, line);)
+          if (!line.empty()) queries.texts.push_back(clean_caption(line));
+    require(!queries.texts.empty() || !images.empty(),
+            "nothing to search for: give --text or --image");
+    return with_model<Albef>(*this, [&](auto& model) {
+      const SourcePtr source = open_data(data, image_root);
+      const RetrievalSet set = retrieval_set(*source);
+      const SearchResults found = search_data(model, *source, set, queries, options);
+      std::fputs(search_text(*source, set, queries, found).c_str(), stdout);
+      if (!sheet.empty()) write_search_sheet(sheet, *source, set, queries, found);
+      return 0;
+    });
+  }
+};
 
 }  // namespace examples

@@ -7,9 +7,12 @@
 #include <vector>
 
 #include "../train/nano_training.hpp"
+#include "albef/checkpoint/npy.hpp"
 #include "albef/core/file.hpp"
 #include "albef/models/gradcam.hpp"
+#include "albef/tasks/features.hpp"
 #include "albef/tasks/retrieval.hpp"
+#include "albef/tasks/search.hpp"
 #include "albef/tasks/ve.hpp"
 #include "albef/train/session.hpp"
 
@@ -253,6 +256,128 @@ TEST_CASE("a search finds what an evaluation ranks first") {
   };
   same(albef::search_images(pool, 6, 6, 3), std::span(result.itm_t2i).subspan(2 * 6, 6));
   same(albef::search_texts(pool, 6, 6, 3), std::span(result.itm_i2t).subspan(4 * 6, 6));
+}
+
+TEST_CASE("queries are answered as an evaluation ranks, and printed with names") {
+  train_test::TemporaryFolder folder;
+  const std::string path = folder / "c.safetensors";
+  save(path, {{"vocab", vocabulary()}});
+  Cpu cpu(1);
+  Model model(cpu, path);
+  const auto source = train_test::pictures(6);
+  const auto set = albef::retrieval_set(*source);
+  const auto result = albef::evaluate_retrieval(model, *source, set, 4);
+  std::vector<std::uint8_t> picture;
+  source->read_image(4, picture);
+  albef::write_file(folder / "q.png",
+                    {reinterpret_cast<const char*>(picture.data()), picture.size()});
+
+  const std::string files[] = {folder / "q.png"};
+  const albef::SearchQueries queries{{set.texts[2], set.texts[5]}, albef::picture_files(files)};
+  const auto found = albef::search_data(model, *source, set, queries, {.top = 2, .k = 4});
+  REQUIRE(found.by_text.size() == 2);
+  REQUIRE(found.by_picture.size() == 1);
+  const auto same = [&](const std::vector<albef::Answer>& got, std::span<const float> scores) {
+    const auto expected = albef::best_answers(scores, 2);
+    REQUIRE(got.size() == 2);
+    for (std::size_t i = 0; i < 2; ++i) CHECK(got[i].index == expected[i].index);
+  };
+  same(found.by_text[0], std::span(result.itm_t2i).subspan(2 * 6, 6));
+  same(found.by_text[1], std::span(result.itm_t2i).subspan(5 * 6, 6));
+  same(found.by_picture[0], std::span(result.itm_i2t).subspan(4 * 6, 6));
+  // `top` counts for `k` as well.
+  CHECK(albef::search_data(model, *source, set, queries, {.top = 5, .k = 1}).by_text[0].size() ==
+        5);
+
+  const std::string text = albef::search_text(*source, set, queries, found);
+  const int first = found.by_text[0][0].index;
+  CHECK(text.starts_with(set.texts[2] + "\n  1. match "));
+  CHECK(text.find("  p" + std::to_string(first) + "  pic " + std::to_string(first)) !=
+        std::string::npos);
+  CHECK(text.find(files[0] + "\n  1. match ") != std::string::npos);
+  CHECK(std::count(text.begin(), text.end(), '\n') == 3 * (1 + 2));
+
+  CHECK_THROWS_WITH_AS(albef::search_data(model, *source, set, {}),
+                       "nothing to search for: neither a sentence nor a picture", Error);
+  CHECK_THROWS_AS(albef::search_data(model, *source, set, queries, {.top = 0}), Error);
+}
+
+TEST_CASE("data sets are evaluated by name, with results as JSON") {
+  train_test::TemporaryFolder folder;
+  const std::string path = folder / "c.safetensors";
+  save(path, {{"vocab", vocabulary()}});
+  Cpu cpu(1);
+  Model model(cpu, path);
+  const auto write = [&](const std::string& name, int count) {
+    const auto source = train_test::pictures(count);
+    auto list = nlohmann::json::array();
+    for (std::size_t i = 0; i < source->size(); ++i) {
+      const std::string file = source->record(i).key + ".png";
+      std::vector<std::uint8_t> bytes;
+      source->read_image(i, bytes);
+      albef::write_file(folder / file, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+      list.push_back({{"image", file}, {"caption", source->record(i).captions.front()}});
+    }
+    albef::write_file(folder / name, list.dump());
+  };
+  write("a.json", 5);
+  write("b=c.json", 7);
+  const std::vector<std::string> data{"one=" + (folder / "a.json"), folder / "b=c.json"};
+  std::vector<std::string> seen;
+  std::string rows;
+  const auto results = albef::evaluate_retrieval(
+      model, data, {.k = 3, .similarity_weight = 2},
+      [&](const std::string& name, const auto& source, const auto& set, const auto& found) {
+        CHECK(source.size() == set.images.size());
+        CHECK(found.images == static_cast<int>(set.images.size()));
+        seen.push_back(name);
+        rows += albef::retrieval_rows(name, found);
+      });
+  CHECK(seen == std::vector<std::string>{"one", "b=c"});
+  const auto source = train_test::pictures(5);
+  const auto alone = albef::evaluate_retrieval(model, *source, albef::retrieval_set(*source), 3, 2);
+  REQUIRE(results.size() == 2);
+  auto one = results.at("one"), expected = alone.json();
+  one.erase("seconds"), expected.erase("seconds");
+  CHECK(one == expected);
+  CHECK(one.at("pool") == 5);
+  CHECK(one.at("texts") == 5);
+  CHECK(one.at("k") == 3);
+  CHECK(one.at("similarity_weight") == 2);
+  CHECK(one.at("itm").at("ir10") == alone.itm.ir10);
+  CHECK(results.at("b=c").at("pool") == 7);
+  CHECK(rows.starts_with("one                   5  ITC "));
+  CHECK(std::count(rows.begin(), rows.end(), '\n') == 4);
+
+  // Without a number of candidates that of the configuration; the same with nobody watching.
+  CHECK(albef::evaluate_retrieval(model, std::span(data).first(1)).at("one").at("k") ==
+        albef::candidates<Nano>(0));
+  const std::vector<std::string> twice{data[0], "one=" + data[1]};
+  CHECK_THROWS_WITH_AS(albef::evaluate_retrieval(model, twice),
+                       doctest::Contains("two data sets are called 'one': "), Error);
+}
+
+TEST_CASE("features are written with the names of their rows") {
+  train_test::TemporaryFolder folder;
+  const std::string path = folder / "c.safetensors";
+  save(path, {{"vocab", vocabulary()}});
+  Cpu cpu(1);
+  Model model(cpu, path);
+  const auto source = train_test::pictures(4);
+  const auto set = albef::retrieval_set(*source);
+  const auto images = albef::named_image_features(model, *source, set, {.batch_size = 3});
+  const auto texts = albef::named_text_features(model, set);
+  CHECK(images.names == std::vector<std::string>{"p0", "p1", "p2", "p3"});
+  CHECK(texts.names == set.texts);
+  images.save(folder / "f.image");
+  const auto read = albef::read_npy<float>(folder / "f.image.npy");
+  CHECK(read.shape == std::vector<std::int64_t>{4, Nano::embed_dim});
+  CHECK(read.values == albef::image_features(model, *source, set.images));
+  CHECK(albef::read_file(folder / "f.image.txt") == "p0\np1\np2\np3\n");
+  CHECK(texts.values == albef::text_features(model, set.texts));
+  const albef::NamedFeatures none{.width = 3};
+  none.save(folder / "none");
+  CHECK(albef::read_npy<float>(folder / "none.npy").shape == std::vector<std::int64_t>{0, 3});
 }
 
 TEST_CASE("best answers") {

@@ -4,12 +4,14 @@
 #include <charconv>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "albef/core/error.hpp"
+#include "albef/core/file.hpp"
 #include "albef/data/annotations.hpp"
 #include "albef/data/captions.hpp"
 #include "albef/data/image_store.hpp"
@@ -65,6 +67,40 @@ inline SourcePtr open_data(const std::vector<std::string>& names,
   }
   if (parts.size() == 1) return parts.front().source;
   return std::make_shared<Mixture>(std::move(parts));
+}
+
+/// A data set and what it is called in results.
+struct NamedPath {
+  std::string name, path;
+};
+
+/// Splits `NAME=PATH` each; one without a name, or where a file of the whole name exists, is called
+/// as its file is up to the extension. Error if two have the same name.
+inline std::vector<NamedPath> named_paths(std::span<const std::string> arguments) {
+  namespace fs = std::filesystem;
+  std::vector<NamedPath> out;
+  for (const std::string& argument : arguments) {
+    const auto at = argument.find('=');
+    std::error_code none;
+    if (at == std::string::npos || fs::exists(argument, none))
+      out.push_back({fs::path(argument).stem().string(), argument});
+    else
+      out.push_back({argument.substr(0, at), argument.substr(at + 1)});
+    for (std::size_t i = 0; i + 1 < out.size(); ++i)
+      require(out[i].name != out.back().name, "two data sets are called '", out.back().name, "': '",
+              out[i].path, "' and '", out.back().path, "'; name them: NAME=PATH");
+  }
+  return out;
+}
+
+/// Picture files as a source; each is called by its path.
+inline MemorySource picture_files(std::span<const std::string> paths) {
+  MemorySource source;
+  for (const std::string& path : paths) {
+    const std::string bytes = read_file(path);
+    source.add({.key = path}, {bytes.begin(), bytes.end()});
+  }
+  return source;
 }
 
 /// The cleaned captions of a source, without those a loader will report.

@@ -35,6 +35,14 @@ struct RetrievalSet {
 /// smaller pool would be another task) and one that has the image_id of another picture.
 RetrievalSet retrieval_set(const Source& source, int max_words = 30);
 
+/// The first text of each image (I), empty for one without.
+inline std::vector<std::string> first_texts(const RetrievalSet& set) {
+  std::vector<std::string> texts(set.images.size());
+  for (std::size_t t = set.texts.size(); t-- > 0;)
+    texts[static_cast<std::size_t>(set.text_image[t])] = set.texts[t];
+  return texts;
+}
+
 /// Token ids of texts. The default length is that of the official retrieval evaluation.
 TextBatch encode_texts(const WordPiece& tokenizer, std::span<const std::string> texts,
                        const EncodeOptions& options = {.max_length = 30, .add_sep = false});

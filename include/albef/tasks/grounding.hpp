@@ -3,10 +3,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <nlohmann/json.hpp>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "albef/core/error.hpp"
 #include "albef/core/interpolate_pos_embed.hpp"
 #include "albef/core/scores.hpp"
 #include "albef/data/real_box.hpp"
@@ -71,6 +76,19 @@ inline void check_box(const RealBox& b, int width, int height) {
 
 }  // namespace detail
 
+/// "x,y,width,height" in a picture of `width` x `height`. Error if it is anything else.
+inline RealBox parse_box(const std::string& text, int width, int height) {
+  RealBox box;
+  char rest;
+  require(std::sscanf(text.c_str(), "%lf,%lf,%lf,%lf%c", &box.x, &box.y, &box.width, &box.height,
+                      &rest) == 4,
+          "box '", text, "': expected x,y,width,height in pixels");
+  try {
+    detail::check_box(box, width, height);
+  } catch (const Error& error) { fail("'", text, "': ", error.what()); }
+  return box;
+}
+
 /// How much of the map lies in a box: its sum over the box's pixels / area^exponent (official:
 /// 0.5).
 inline double box_score(const PixelMap& map, const RealBox& box, double exponent = 0.5) {
@@ -91,6 +109,26 @@ inline std::vector<int> rank_boxes(const PixelMap& map, std::span<const RealBox>
   std::vector<double> scores;
   for (const RealBox& b : boxes) scores.push_back(box_score(map, b, exponent));
   return largest(std::span<const double>(scores), static_cast<int>(scores.size()));
+}
+
+/// A box with its score relative to that of the best one, 0 where that is not positive.
+struct RankedBox {
+  RealBox box{};
+  double score = 0;
+};
+
+/// The boxes in the order of rank_boxes().
+inline std::vector<RankedBox> ranked_boxes(const PixelMap& map, std::span<const RealBox> boxes,
+                                           double exponent = 0.5) {
+  std::vector<RankedBox> ranked;
+  double best = 0;
+  for (const int i : rank_boxes(map, boxes, exponent)) {
+    const RealBox& box = boxes[static_cast<std::size_t>(i)];
+    const double score = box_score(map, box, exponent);
+    if (ranked.empty()) best = score;
+    ranked.push_back({box, best > 0 ? score / best : 0});
+  }
+  return ranked;
 }
 
 /// The centre of the map's highest pixel, the first of equal ones: a box without a size.
@@ -130,6 +168,15 @@ struct GroundingMetrics {
   }
   double pointing_accuracy() const { return share(pointed, expressions); }
   double box_accuracy() const { return share(found, ranked); }
+  /// By what the best epoch is chosen: the chosen boxes or, without candidates, pointing.
+  double score() const { return ranked ? box_accuracy() : pointing_accuracy(); }
+  /// expressions, pointing_accuracy; with candidates also ranked and box_accuracy. Shares, of 1.
+  nlohmann::ordered_json json() const {
+    nlohmann::ordered_json out{{"expressions", expressions},
+                               {"pointing_accuracy", pointing_accuracy()}};
+    if (ranked) out["ranked"] = ranked, out["box_accuracy"] = box_accuracy();
+    return out;
+  }
 
  private:
   static double share(std::int64_t n, std::int64_t of) {

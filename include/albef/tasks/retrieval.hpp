@@ -1,25 +1,32 @@
-// Retrieval with a trained model: evaluation of a whole data set, and search for single queries.
+// Evaluation of image-text retrieval with a trained model, or one in the middle of training.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "albef/core/matrix.hpp"
-#include "albef/core/scores.hpp"
+#include "albef/data/open.hpp"
 #include "albef/ops/similarity.hpp"
 #include "albef/tasks/encode.hpp"
 #include "albef/tasks/recall.hpp"
 #include "albef/train/validation.hpp"
 
 namespace albef {
+
+/// The recalls by name: tr1, tr5, tr10, ir1, ir5, ir10.
+inline nlohmann::ordered_json to_json(const Recall& r) {
+  return {{"tr1", r.tr1}, {"tr5", r.tr5}, {"tr10", r.tr10},
+          {"ir1", r.ir1}, {"ir5", r.ir5}, {"ir10", r.ir10}};
+}
 
 /// Scores of a data set both ways, and what follows from them.
 struct RetrievalResult {
@@ -28,7 +35,19 @@ struct RetrievalResult {
   std::vector<float> itm_i2t, itm_t2i;  ///< (images, texts), (texts, images); see rerank()
   Recall itc;                           ///< ranked by similarity alone
   Recall itm;                           ///< the k most similar re-ranked by the matching head
+  double similarity_weight = 0;         ///< in the scores of itm
   double seconds = 0;
+
+  /// Sizes, settings and recalls: pool, texts, k, similarity_weight, itc, itm, seconds.
+  nlohmann::ordered_json json() const {
+    return {{"pool", images},
+            {"texts", texts},
+            {"k", k},
+            {"similarity_weight", similarity_weight},
+            {"itc", to_json(itc)},
+            {"itm", to_json(itm)},
+            {"seconds", seconds}};
+  }
 };
 
 /// Evaluates image-text retrieval as the official code does (Retrieval.py): the pool is the data
@@ -48,6 +67,7 @@ RetrievalResult evaluate_retrieval(S& session, const Source& source, const Retri
 
   RetrievalResult r;
   r.images = pool.images(), r.texts = pool.texts(), r.k = k;
+  r.similarity_weight = similarity_weight;
   r.similarities = pool.similarities();
   r.itc = recall(r.similarities, transposed(r.similarities, r.images, r.texts), set.text_image,
                  r.images);
@@ -59,17 +79,64 @@ RetrievalResult evaluate_retrieval(S& session, const Source& source, const Retri
   return r;
 }
 
-/// The recalls by name: tr1, tr5, tr10, ir1, ir5, ir10.
-inline nlohmann::ordered_json to_json(const Recall& r) {
-  return {{"tr1", r.tr1}, {"tr5", r.tr5}, {"tr10", r.tr10},
-          {"ir1", r.ir1}, {"ir5", r.ir5}, {"ir10", r.ir10}};
-}
-
 /// The candidates of each query that the matching head re-ranks: `k`, or 0 for a configuration's
 /// default (the paper: 256 on COCO, 128 on Flickr30k).
 template <class C>
 constexpr int candidates(int k) {
   return k > 0 ? k : std::is_base_of_v<Tiny, C> ? 32 : 128;
+}
+
+/// What an evaluation of data sets is told.
+struct RetrievalEvaluation {
+  int k = 0;  ///< candidates that the matching head re-ranks; 0: the configuration's default
+  double similarity_weight = 0;  ///< see evaluate_retrieval()
+  std::string image_root{};      ///< see open_source()
+  EncodingOptions encoding{};
+};
+
+/// Evaluates data sets, each on its own, and returns the results by name. Each is `PATH` or
+/// `NAME=PATH`, see named_paths(). seen(name, source, set, result) is called after each.
+template <class S, class Seen>
+nlohmann::ordered_json evaluate_retrieval(S& session, std::span<const std::string> data,
+                                          const RetrievalEvaluation& options, Seen&& seen) {
+  auto results = nlohmann::ordered_json::object();
+  for (const auto& [name, path] : named_paths(data)) {
+    const SourcePtr source = open_source(path, options.image_root);
+    const RetrievalSet set = retrieval_set(*source);
+    const RetrievalResult result =
+        evaluate_retrieval(session, *source, set, candidates<typename S::Config>(options.k),
+                           options.similarity_weight, options.encoding);
+    results[name] = result.json();
+    seen(name, *source, set, result);
+  }
+  return results;
+}
+template <class S>
+nlohmann::ordered_json evaluate_retrieval(S& session, std::span<const std::string> data,
+                                          const RetrievalEvaluation& options = {}) {
+  return evaluate_retrieval(session, data, options, [](auto&&...) {});
+}
+
+/// The heading of a table of results.
+inline std::string retrieval_head() {
+  char line[128];
+  std::snprintf(line, sizeof line, "%-16s %6s  %-4s %6s %6s %6s   %6s %6s %6s\n", "data set",
+                "pool", "by", "TR@1", "TR@5", "TR@10", "IR@1", "IR@5", "IR@10");
+  return line;
+}
+/// The two lines of a data set below it.
+inline std::string retrieval_rows(const std::string& name, const RetrievalResult& r) {
+  const auto row = [&](const char* by, const Recall& a) {
+    char line[128];
+    std::snprintf(line, sizeof line, " %6d  %-4s %6.1f %6.1f %6.1f   %6.1f %6.1f %6.1f", r.images,
+                  by, a.tr1, a.tr5, a.tr10, a.ir1, a.ir5, a.ir10);
+    return std::string(line);
+  };
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "  %6.1f s\n", r.seconds);
+  const std::size_t width = std::max<std::size_t>(16, name.size());
+  return name + std::string(width - name.size(), ' ') + row("ITC", r.itc) + '\n' +
+         std::string(16, ' ') + row("ITM", r.itm) + seconds;
 }
 
 /// The evaluation as a validation in training: scored by the mean recall of the re-ranked answers.
@@ -132,72 +199,6 @@ Recall retrieval_recall(S& session, const Source& source, const RetrievalSet& se
       session, source, set,
       [&](auto& ctx, const auto& images) { return S::model.encode_image(ctx, images); },
       [&](auto& ctx, const Tokens& tokens) { return S::model.encode_text(ctx, tokens); }, options);
-}
-
-/// An answer to a query: its place in the pool and its score, and the similarity where the score
-/// is another one.
-struct Answer {
-  int index = 0;
-  float score = 0, similarity = 0;
-};
-
-/// The k best of a query's scores, the best first.
-inline std::vector<Answer> best_answers(std::span<const float> scores, int k) {
-  std::vector<Answer> best;
-  for (const int i : largest(scores, k))
-    best.push_back({i, scores[static_cast<std::size_t>(i)], 0});
-  return best;
-}
-
-namespace detail {
-
-/// The k rows of `features` (n, D) most similar to `query` (D), ordered by score(indices).
-template <class F>
-std::vector<Answer> reranked(std::span<const float> query, std::span<const float> features, int k,
-                             F&& score) {
-  std::vector<float> similarities(features.size() / query.size());
-  for (std::size_t i = 0; i < similarities.size(); ++i)
-    similarities[i] = std::inner_product(query.begin(), query.end(),
-                                         features.subspan(i * query.size()).begin(), 0.0f);
-  auto answers = best_answers(similarities, k);
-  std::vector<int> indices;
-  for (const Answer& a : answers) indices.push_back(a.index);
-  const std::vector<float> scores = score(std::span<const int>(indices));
-  for (std::size_t i = 0; i < answers.size(); ++i)
-    answers[i].similarity = std::exchange(answers[i].score, scores[i]);
-  std::stable_sort(answers.begin(), answers.end(),
-                   [](const Answer& a, const Answer& b) { return a.score > b.score; });
-  return answers;
-}
-
-}  // namespace detail
-
-/// The k pictures among the first `images` of the pool that are most similar to its text `text`,
-/// ordered by image-text matching.
-template <class Pool>
-std::vector<Answer> search_images(Pool& pool, int text, int images, int k) {
-  const std::span all(pool.image_features()), texts(pool.text_features());
-  const std::size_t width = texts.size() / static_cast<std::size_t>(pool.texts());
-  return detail::reranked(texts.subspan(static_cast<std::size_t>(text) * width, width),
-                          all.first(static_cast<std::size_t>(images) * width), k,
-                          [&](std::span<const int> candidates) {
-                            std::vector<float> scores;
-                            for (const int i : candidates)
-                              scores.push_back(pool.itm_scores(i, {&text, 1}).front());
-                            return scores;
-                          });
-}
-
-/// The k texts among the first `texts` of the pool that are most similar to its picture `image`,
-/// ordered by image-text matching.
-template <class Pool>
-std::vector<Answer> search_texts(Pool& pool, int image, int texts, int k) {
-  const std::span images(pool.image_features()), all(pool.text_features());
-  const std::size_t width = images.size() / static_cast<std::size_t>(pool.images());
-  return detail::reranked(
-      images.subspan(static_cast<std::size_t>(image) * width, width),
-      all.first(static_cast<std::size_t>(texts) * width), k,
-      [&](std::span<const int> candidates) { return pool.itm_scores(image, candidates); });
 }
 
 }  // namespace albef

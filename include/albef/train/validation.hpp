@@ -20,6 +20,15 @@ namespace albef {
 /// "91.2 %" for a share.
 std::string percent(double share);
 
+/// The object in a JSON file such as results.json or summary.json.
+inline nlohmann::ordered_json read_results(const std::string& path) {
+  try {
+    auto results = nlohmann::ordered_json::parse(read_file(path));
+    require(results.is_object(), path, ": expected a JSON object");
+    return results;
+  } catch (const nlohmann::json::exception& error) { fail(path, ": ", error.what()); }
+}
+
 /// The result of a validation: what the best epoch is chosen by, a share, and all there is to say.
 /// The numbers among the results become metrics of the run, val.<name>.
 struct Validation {
