@@ -139,7 +139,7 @@ int run(auto& device, const Options& options, int text_low, int text_high) {
   json about = {{"program", "albef"},
                 {"config", options.config},
                 {"batch", options.batch},
-                {"device", examples::describe(device)},
+                {"device", describe(device)},
                 {"precision", std::is_same_v<Precision, Bf16> ? "bf16" : "fp32"},
                 {"parameters", parameter_count<Albef<C>>()}};
   const auto result = [&](const std::vector<double>& times) {

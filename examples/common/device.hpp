@@ -42,14 +42,6 @@ struct DeviceArguments {
   }
 };
 
-/// "4 threads" or the name of the GPU.
-inline std::string describe(const albef::Cpu& cpu) {
-  return albef::concat(cpu.threads(), " threads");
-}
-#ifdef ALBEF_WITH_CUDA
-inline std::string describe(const albef::Cuda& cuda) { return cuda.name(); }
-#endif
-
 namespace detail {
 
 template <class F>

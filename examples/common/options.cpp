@@ -1,7 +1,7 @@
 #include "common/options.hpp"
 
 #include "albef/tasks/vqa_settings.hpp"
-#include "common/config_dispatch.hpp"
+#include "common/configs.hpp"
 
 namespace examples {
 
@@ -15,7 +15,7 @@ void add_options(Command& app, albef::RunSettings& s, DeviceArguments& compute,
   app.add_option("--config", s.config,
                  "configuration of a new model (default: tiny), of a checkpoint that does not name "
                  "its own (official ones), or the same for another image size: " +
-                     config_names(Configs{}))
+                     config_names(configs))
       .group(model);
   app.add_option("--vocab", s.vocab,
                  "BERT vocab.txt or Hugging Face tokenizer.json; default: the checkpoint's, or one "
@@ -202,7 +202,7 @@ void ModelArguments::add_to(Command& app) {
   app.add_option("-m,--checkpoint", checkpoint, "a run's checkpoint.safetensors").required();
   app.add_option("--config", config,
                  "configuration of a checkpoint that does not name its own (official ones): " +
-                     config_names(Configs{}));
+                     config_names(configs));
   app.add_option("--vocab", session.vocab,
                  "vocab.txt or tokenizer.json; default: the checkpoint's own");
   app.add_flag("--momentum", session.momentum, "use the momentum model's weights");

@@ -45,16 +45,16 @@ endif()
 file(WRITE "${WORK}/mine.cpp" [[
 #include <string_view>
 
-#include "common/config_dispatch.hpp"
+#include "common/configs.hpp"
 
 using Mine = examples::json_config::mine;
 static_assert(Mine::image_res == 48 && Mine::vision_depth == 2 && Mine::dropout == 0.25f);
 static_assert(Mine::vision_width == albef::Tiny::vision_width);
 static_assert(albef::image_statistics<Mine>().mean[1] == 0.25);
-static_assert(std::string_view(examples::config_name<Mine>) == "mine");
+static_assert(std::string_view(albef::config_name<Mine>) == "mine");
 
 int found() {
-  return examples::with_config("mine", []<class C>() { return C::image_res; });
+  return albef::with_config("mine", []<class C>() { return C::image_res; }, examples::configs);
 }
 ]])
 execute_process(

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -164,5 +165,8 @@ class Cpu {
   void (*job_)(void*, int) = nullptr;
   void* context_ = nullptr;
 };
+
+/// "4 threads"
+inline std::string describe(const Cpu& cpu) { return concat(cpu.threads(), " threads"); }
 
 }  // namespace albef

@@ -194,4 +194,7 @@ class Cuda {
   std::uint64_t generation_ = 0;
 };
 
+/// The name of the GPU.
+inline std::string describe(const Cuda& cuda) { return cuda.name(); }
+
 }  // namespace albef

@@ -1,43 +1,36 @@
-// From a configuration's name, or a checkpoint's metadata, to the type it was compiled as.
+// Configurations a program is compiled for: from a name, or a checkpoint's metadata, to the type.
 #pragma once
 
 #include <string>
 
-#include "albef/checkpoint/checkpoint.hpp"
+#include "albef/checkpoint/info.hpp"
 #include "albef/core/error.hpp"
 #include "albef/models/config.hpp"
-#ifdef ALBEF_EXAMPLE_CONFIGS
-#include "json_configs.hpp"
-#endif
 
-namespace examples {
+namespace albef {
 
-/// The configurations the programs are compiled for, as the build's ALBEF_EXAMPLE_CONFIGS says:
-/// names of those below, or JSON files.
+/// Configurations to choose from at run time: each is a further instance of a program's models.
 template <class... C>
 struct ConfigList {};
-#ifdef ALBEF_EXAMPLE_CONFIGS
-using Configs = ConfigList<ALBEF_EXAMPLE_CONFIGS>;
-#else
-using Configs = ConfigList<albef::Tiny, albef::Tiny96, albef::Small, albef::Base>;
-#endif
 
+/// What a configuration is called. One of your own has a member `static constexpr const char*
+/// name`.
 template <class C>
 inline constexpr const char* config_name = C::name;
 template <>
-inline constexpr const char* config_name<albef::Tiny> = "tiny";
+inline constexpr const char* config_name<Tiny> = "tiny";
 template <>
-inline constexpr const char* config_name<albef::Tiny96> = "tiny96";
+inline constexpr const char* config_name<Tiny96> = "tiny96";
 template <>
-inline constexpr const char* config_name<albef::TinyPatch8> = "tiny_p8";
+inline constexpr const char* config_name<TinyPatch8> = "tiny_p8";
 template <>
-inline constexpr const char* config_name<albef::Tiny96Patch8> = "tiny96_p8";
+inline constexpr const char* config_name<Tiny96Patch8> = "tiny96_p8";
 template <>
-inline constexpr const char* config_name<albef::Small> = "small";
+inline constexpr const char* config_name<Small> = "small";
 template <>
-inline constexpr const char* config_name<albef::Base> = "base";
+inline constexpr const char* config_name<Base> = "base";
 template <>
-inline constexpr const char* config_name<albef::Base384> = "base384";
+inline constexpr const char* config_name<Base384> = "base384";
 
 /// "tiny, tiny96, small, base"
 template <class... C>
@@ -58,17 +51,17 @@ auto first_match(ConfigList<First, Rest...>, const std::string& error, const Mat
   if constexpr (sizeof...(Rest) > 0)
     return first_match(ConfigList<Rest...>{}, error, matches, f);
   else
-    albef::fail(error);
+    fail(error);
 }
 
 }  // namespace detail
 
 /// Calls f.template operator()<C>() with the configuration called `name`. Error listing the known
 /// ones if there is none.
-template <class F, class List = Configs>
-auto with_config(const std::string& name, F&& f, List list = {}) {
+template <class F, class List>
+auto with_config(const std::string& name, F&& f, List list) {
   const std::string error =
-      albef::concat("unknown configuration '", name, "', expected one of ", config_names(list));
+      concat("unknown configuration '", name, "', expected one of ", config_names(list));
   return detail::first_match(
       list, error, [&]<class C>() { return name == config_name<C>; }, f);
 }
@@ -76,11 +69,11 @@ auto with_config(const std::string& name, F&& f, List list = {}) {
 /// The same with the configuration that the metadata of the checkpoint `path` describes, or `name`,
 /// which may be one of another image size; a checkpoint without metadata (an official one) needs
 /// it.
-template <class F, class List = Configs>
-auto with_config(const std::string& path, const albef::CheckpointInfo& info,
-                 const std::string& name, F&& f, List list = {}) {
+template <class F, class List>
+auto with_config(const std::string& path, const CheckpointInfo& info, const std::string& name,
+                 F&& f, List list) {
   const auto checked = [&]<class C>() {
-    albef::check_config<C>(path, info, true);
+    check_config<C>(path, info, true);
     return f.template operator()<C>();
   };
   if (!name.empty()) return with_config(name, checked, list);
@@ -88,22 +81,21 @@ auto with_config(const std::string& path, const albef::CheckpointInfo& info,
   std::string described;
   for (const auto& [field, value] : info)
     if (field.starts_with("config.")) described += " " + field.substr(7) + "=" + value;
-  albef::require(
-      !described.empty(), path,
-      ": its metadata names no configuration; choose one with --config: ", config_names(list));
+  require(!described.empty(), path,
+          ": its metadata names no configuration; choose one with --config: ", config_names(list));
   const auto matches = [&]<class C>() {
-    for (const auto& [field, value] : albef::config_info<C>()) {
+    for (const auto& [field, value] : config_info<C>()) {
       const auto found = info.find(field);
       if (found == info.end() || found->second != value) return false;
     }
     return true;
   };
-  const std::string error = albef::concat(
-      path,
-      ": this program is not compiled for the "
-      "checkpoint's configuration, only for ",
-      config_names(list), " (see ALBEF_EXAMPLE_CONFIGS of the build); it has", described);
+  const std::string error =
+      concat(path,
+             ": this program is not compiled for the "
+             "checkpoint's configuration, only for ",
+             config_names(list), " (see ALBEF_EXAMPLE_CONFIGS of the build); it has", described);
   return detail::first_match(list, error, matches, f);
 }
 
-}  // namespace examples
+}  // namespace albef

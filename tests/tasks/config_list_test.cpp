@@ -1,5 +1,5 @@
 // From a checkpoint to the configuration a program was compiled for.
-#include "common/config_dispatch.hpp"
+#include "albef/tasks/config_list.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,9 +8,9 @@
 #include "../data/data_files.hpp"
 
 TEST_CASE("a checkpoint brings its configuration, or is taken as one of another image size") {
-  using examples::config_name, examples::ConfigList;
+  using albef::config_name, albef::ConfigList;
   const auto chosen = [](const std::string& name) {
-    return examples::with_config(
+    return albef::with_config(
         "run/checkpoint.safetensors", albef::config_info<albef::Tiny>(), name,
         []<class C>() { return std::string(config_name<C>); },
         ConfigList<albef::Tiny, albef::Tiny96, albef::Small>{});
