@@ -99,15 +99,7 @@ struct SearchCommand : ModelArguments {
   int run() {
     using namespace albef;
     options.encoding = encoding;
-    SearchQueries queries{{}, picture_files(images)};
-    for (const std::string& text : texts)
-      if (text != "-")
-        queries.texts.push_back(clean_caption(text));
-      else
-        for (std::string line; std::getline(std::cin, line);)
-          if (!line.empty()) queries.texts.push_back(clean_caption(line));
-    require(!queries.texts.empty() || !images.empty(),
-            "nothing to search for: give --text or --image");
+    const SearchQueries queries = search_queries(texts, images, std::cin);
     return with_model<Albef>(*this, [&](auto& model) {
       const SourcePtr source = open_data(data, image_root);
       const RetrievalSet set = retrieval_set(*source);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <span>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -273,7 +274,10 @@ TEST_CASE("queries are answered as an evaluation ranks, and printed with names")
                     {reinterpret_cast<const char*>(picture.data()), picture.size()});
 
   const std::string files[] = {folder / "q.png"};
-  const albef::SearchQueries queries{{set.texts[2], set.texts[5]}, albef::picture_files(files)};
+  std::istringstream lines("\nPIC  5, of x!\n");
+  const auto queries =
+      albef::search_queries(std::vector<std::string>{set.texts[2], "-"}, files, lines);
+  REQUIRE(queries.texts == std::vector<std::string>{set.texts[2], "pic 5 of x"});
   const auto found = albef::search_data(model, *source, set, queries, {.top = 2, .k = 4});
   REQUIRE(found.by_text.size() == 2);
   REQUIRE(found.by_picture.size() == 1);
@@ -297,8 +301,9 @@ TEST_CASE("queries are answered as an evaluation ranks, and printed with names")
   CHECK(text.find(files[0] + "\n  1. match ") != std::string::npos);
   CHECK(std::count(text.begin(), text.end(), '\n') == 3 * (1 + 2));
 
-  CHECK_THROWS_WITH_AS(albef::search_data(model, *source, set, {}),
-                       "nothing to search for: neither a sentence nor a picture", Error);
+  const char* const nothing = "nothing to search for: neither a sentence nor a picture";
+  CHECK_THROWS_WITH_AS(albef::search_data(model, *source, set, {}), nothing, Error);
+  CHECK_THROWS_WITH_AS(albef::search_queries({}, {}, lines), nothing, Error);
   CHECK_THROWS_AS(albef::search_data(model, *source, set, queries, {.top = 0}), Error);
 }
 

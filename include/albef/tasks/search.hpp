@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <istream>
 #include <numeric>
 #include <span>
 #include <string>
@@ -13,6 +14,8 @@
 
 #include "albef/core/error.hpp"
 #include "albef/core/scores.hpp"
+#include "albef/data/captions.hpp"
+#include "albef/data/open.hpp"
 #include "albef/data/retrieval_set.hpp"
 #include "albef/data/sources.hpp"
 #include "albef/tasks/encode.hpp"
@@ -90,6 +93,23 @@ struct SearchQueries {
   std::vector<std::string> texts{};  ///< cleaned, see clean_caption()
   MemorySource pictures{};           ///< see picture_files()
 };
+
+/// Queries from sentences, of which "-" stands for the lines of `in`, and picture files. Error if
+/// there are none.
+inline SearchQueries search_queries(std::span<const std::string> texts,
+                                    std::span<const std::string> pictures, std::istream& in) {
+  SearchQueries queries{{}, picture_files(pictures)};
+  const auto add = [&](const std::string& text) { queries.texts.push_back(clean_caption(text)); };
+  for (const std::string& text : texts) {
+    if (text != "-") add(text);
+    if (text == "-")
+      for (std::string line; std::getline(in, line);)
+        if (!line.empty()) add(line);
+  }
+  require(!queries.texts.empty() || !pictures.empty(),
+          "nothing to search for: neither a sentence nor a picture");
+  return queries;
+}
 
 struct SearchOptions {
   int top = 5;  ///< answers to each query
