@@ -161,7 +161,7 @@ TEST_CASE("the answers to choose from: of a file, else of the training data") {
 }
 
 TEST_CASE("a checkpoint keeps its answers") {
-  const albef::AnswerList list({"a man", "two"});
+  const albef::AnswerList list(std::vector<std::string>{"a man", "two"});
   const auto info = albef::answer_info(list);
   CHECK(albef::answers_in("c", info).answers() == list.answers());
   CHECK(error_of([&] { albef::answers_in("c", {}); }) == "c: no entry 'answers'");

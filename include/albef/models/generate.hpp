@@ -18,6 +18,7 @@ struct GenerateOptions {
   std::int32_t first_id = 101, last_id = 102;  ///< [CLS] and [SEP] of BERT's vocabulary
   int max_length = 10;                         ///< words at most, the last token not counted
   int beams = 1;                               ///< 1: greedy
+  int vocabulary = 0;         ///< words below it are written, those a tokenizer knows; 0: all
   double length_penalty = 0;  ///< texts compare by log p / tokens^this; 0: by probability
 };
 
@@ -60,7 +61,10 @@ struct Beams {
     std::vector<Choice> choices;
     for (std::size_t i = 0; i < open.size(); ++i) {
       const auto scores = log_softmax(next(open[i].row));
-      for (const int id : largest(std::span<const double>(scores), 2 * options.beams))
+      std::span<const double> known(scores);
+      if (options.vocabulary > 0)
+        known = known.first(std::min(known.size(), static_cast<std::size_t>(options.vocabulary)));
+      for (const int id : largest(known, 2 * options.beams))
         choices.push_back(
             {i, id, open[i].text.log_probability + scores[static_cast<std::size_t>(id)]});
     }

@@ -85,7 +85,8 @@ class Answerer {
           .first_id = tokenizer.cls_id(),
           .last_id = tokenizer.sep_id(),
           .max_length = std::min(how_.max_length, C::max_position_embeddings - 1),
-          .beams = how_.beams};
+          .beams = how_.beams,
+          .vocabulary = tokenizer.size()};
       for (const GeneratedText& text : generate(session_.context(), S::model, batch, options))
         out.push_back({{tokenizer.decode(text.ids, true), std::exp(text.log_probability)}});
       return out;
