@@ -43,7 +43,7 @@ struct Narrow : Nano {
 };
 constexpr auto large = albef::laid_out<albef::Albef<Large>>();
 /// How official files call what is ours.
-const albef::LoadOptions official{.names = albef::name_rule<albef::Albef<Nano>>()};
+const albef::LoadOptions official{.names = albef::checkpoint_rule<albef::Albef<Nano>>()};
 constexpr auto narrow = albef::laid_out<albef::Albef<Narrow>>();
 
 const std::string golden = ALBEF_TEST_DATA "/golden/base_nano/weights.safetensors";

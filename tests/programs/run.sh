@@ -102,7 +102,7 @@ case $name in
       "${small[@]}" --freeze 'visual_encoder.patch_embed.*' --lr-scale 'text_encoder.*=0.5'
     has "$work/$name/metrics.jsonl" val.score
     refuses "no parameter matches 'visual_encodr.*'" "$programs/albef_pretrain" --data \
-      "$scenes/train.tar" --output "$work/none" --freeze 'visual_encodr.*'
+      "$scenes/train.tar" --output "$work/none" --freeze 'visual_encodr.*' "${small[@]}"
     [ -e "$work/none/checkpoint.safetensors" ] && fail "a run that was refused left a checkpoint"
     refuses "unknown configuration 'huge'" "$programs/albef_pretrain" --config huge
     ;;

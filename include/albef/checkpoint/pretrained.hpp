@@ -8,13 +8,23 @@
 
 namespace albef {
 
-/// The rule M::pretrained_names, if M has one.
+/// How checkpoints of model M itself call its tensors, where that is not its own names: the rule
+/// M::checkpoint_names, if M has one.
 template <class M>
-NameRule name_rule() {
+NameRule checkpoint_rule() {
+  if constexpr (requires { M::checkpoint_names(std::string()); })
+    return [](const std::string& name) { return M::checkpoint_names(name); };
+  else
+    return {};
+}
+/// The rule of a training that starts, also from a checkpoint of another task: M::pretrained_names,
+/// if M has one, else that of its own checkpoints.
+template <class M>
+NameRule pretrained_rule() {
   if constexpr (requires { M::pretrained_names(std::string()); })
     return [](const std::string& name) { return M::pretrained_names(name); };
   else
-    return {};
+    return checkpoint_rule<M>();
 }
 
 /// What model M can do without: what M::dispensable(name) names and, in a training that starts,
@@ -48,7 +58,7 @@ LoadReport load_pretrained(ParamStore<Device, Precision>& store, const std::stri
                       .allow_unexpected = start.by_module,
                       .resize_positions = start.resize_positions,
                       .complete_momentum = true,
-                      .names = name_rule<M>()};
+                      .names = pretrained_rule<M>()};
   check_config<config_of<M>>(path, SafeTensors::open(path).metadata(), start.resize_positions);
   return Checkpoint(store).load(path, options);
 }

@@ -40,7 +40,7 @@ struct Albef {
   }
 
   /// Of an official fine-tuned checkpoint, too; its queues are no parameters.
-  static std::vector<std::string> pretrained_names(const std::string& name) {
+  static std::vector<std::string> checkpoint_names(const std::string& name) {
     if (is_queue(name)) return {};
     return {pretrain_name(name)};
   }

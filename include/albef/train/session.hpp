@@ -94,7 +94,7 @@ class Session : public SessionParts<Device, Precision> {
 
   Session(Device& device, const std::string& path, const SessionOptions& options = {})
       : Parts(std::make_unique<Store>(device, model, Storage::inference)) {
-    typename Parts::Limits limits{check_config<Config>, may_miss<M>, name_rule<M>(),
+    typename Parts::Limits limits{check_config<Config>, may_miss<M>, checkpoint_rule<M>(),
                                   std::numeric_limits<int>::max(), 512};
     if constexpr (requires { Config::vocab_size; }) limits.vocabulary = Config::vocab_size;
     if constexpr (requires { Config::max_position_embeddings; })
