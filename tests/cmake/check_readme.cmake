@@ -1,4 +1,4 @@
-# Checks every code block of README.md:
+# Checks every code block of FILE, a guide such as README.md:
 #   cpp    compiles as a file of its own. After a line <!-- continues --> it is appended to the
 #          block before it.
 #   cmake  configures as a project that has a program `app` (find_package finds the installed
@@ -6,7 +6,7 @@
 #   bash   every command is known: scripts exist, presets exist, and the example programs know
 #          each option that is shown.
 # Blocks of other languages (text, console, json) are output and are not checked.
-# Wants COMPILER, FLAGS (response file), SOURCE, PREFIX (installed package), PROGRAMS (folder of the
+# Wants FILE (relative to SOURCE), COMPILER, FLAGS (response file), SOURCE, PREFIX (installed package), PROGRAMS (folder of the
 # example programs, may be empty), WORK (scratch folder), GENERATOR.
 cmake_minimum_required(VERSION 3.25)
 set(checked 0)
@@ -17,7 +17,7 @@ function(check_cpp code line)
   execute_process(COMMAND "${COMPILER}" "@${FLAGS}" "${file}" RESULT_VARIABLE result
                   OUTPUT_VARIABLE output ERROR_VARIABLE output)
   if(NOT result EQUAL 0)
-    message(SEND_ERROR "README.md:${line}: the C++ block does not compile\n${output}")
+    message(SEND_ERROR "${FILE}:${line}: the C++ block does not compile\n${output}")
   endif()
 endfunction()
 
@@ -38,7 +38,7 @@ function(check_cmake code line)
             "-DFETCHCONTENT_SOURCE_DIR_ALBEF=${SOURCE}"
     RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
   if(NOT result EQUAL 0)
-    message(SEND_ERROR "README.md:${line}: the CMake block does not configure\n${output}")
+    message(SEND_ERROR "${FILE}:${line}: the CMake block does not configure\n${output}")
   endif()
 endfunction()
 
@@ -48,7 +48,7 @@ function(check_options program command line)
     return()
   endif()
   if(NOT EXISTS "${PROGRAMS}/${program}")
-    message(SEND_ERROR "README.md:${line}: there is no program ${program}")
+    message(SEND_ERROR "${FILE}:${line}: there is no program ${program}")
     return()
   endif()
   set(subcommand)
@@ -60,7 +60,7 @@ function(check_options program command line)
   foreach(option IN LISTS options)
     string(STRIP "${option}" option)
     if(NOT help MATCHES "${option}[^a-z0-9-]")
-      message(SEND_ERROR "README.md:${line}: ${program} has no option ${option}")
+      message(SEND_ERROR "${FILE}:${line}: ${program} has no option ${option}")
     endif()
   endforeach()
 endfunction()
@@ -77,26 +77,26 @@ function(check_bash code line)
     endif()
     if(command MATCHES "^bash ([^ ]+)")
       if(NOT EXISTS "${SOURCE}/${CMAKE_MATCH_1}")
-        message(SEND_ERROR "README.md:${line}: there is no script ${CMAKE_MATCH_1}")
+        message(SEND_ERROR "${FILE}:${line}: there is no script ${CMAKE_MATCH_1}")
       endif()
     elseif(command MATCHES "^(cmake --preset|cmake --build --preset|ctest --preset) +([a-z]+)")
       set(preset "${CMAKE_MATCH_2}")
       file(READ "${SOURCE}/CMakePresets.json" presets)
       if(NOT presets MATCHES "\"name\": \"${preset}\"")
-        message(SEND_ERROR "README.md:${line}: there is no preset ${preset}")
+        message(SEND_ERROR "${FILE}:${line}: there is no preset ${preset}")
       endif()
     elseif(command MATCHES "^[a-z0-9_/.-]*/examples/([a-z0-9_]+)( .*)?$")
       check_options("${CMAKE_MATCH_1}" "${command}" "${line}")
     elseif(command MATCHES "^[a-z0-9_/.-]*/tests/golden_check( |$)")
       continue()
     elseif(NOT command MATCHES "^(git clone|cd|cmake --install|sudo apt-get install|apt-get install) ")
-      message(SEND_ERROR "README.md:${line}: the test of the README does not know: ${command}")
+      message(SEND_ERROR "${FILE}:${line}: the test of the README does not know: ${command}")
     endif()
   endforeach()
 endfunction()
 
 # Semicolons and brackets would be taken for list syntax: hide them while reading lines.
-file(READ "${SOURCE}/README.md" text)
+file(READ "${SOURCE}/${FILE}" text)
 string(ASCII 1 semicolon)
 string(ASCII 2 open)
 string(ASCII 3 close)
@@ -120,7 +120,7 @@ foreach(line IN LISTS lines)
   string(REPLACE "${backslash}" "\\" line "${line}")
   if(line MATCHES "^ *```" AND NOT language STREQUAL "")
     if(language STREQUAL "cpp")
-      string(PREPEND code "#line ${first_line} \"README.md\"\n")
+      string(PREPEND code "#line ${first_line} \"${FILE}\"\n")
       if(continues)
         string(PREPEND code "${previous}")
       endif()
@@ -132,7 +132,7 @@ foreach(line IN LISTS lines)
     elseif(language STREQUAL "bash")
       check_bash("${code}" ${first_line})
     elseif(NOT language MATCHES "^(text|console|json)$")
-      message(SEND_ERROR "README.md:${first_line}: a code block of language '${language}'; "
+      message(SEND_ERROR "${FILE}:${first_line}: a code block of language '${language}'; "
                          "use cpp, cmake, bash, text, console or json")
     endif()
     math(EXPR checked "${checked} + 1")
@@ -151,6 +151,6 @@ foreach(line IN LISTS lines)
   endif()
 endforeach()
 if(NOT language STREQUAL "")
-  message(SEND_ERROR "README.md:${first_line}: the code block is not closed")
+  message(SEND_ERROR "${FILE}:${first_line}: the code block is not closed")
 endif()
-message(STATUS "README.md: ${checked} code blocks")
+message(STATUS "${FILE}: ${checked} code blocks")
