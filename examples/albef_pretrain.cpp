@@ -33,7 +33,8 @@ int main(int argc, char** argv) {
   examples::Program app{
       "Pre-trains ALBEF on image-text pairs and writes to the output folder: "
       "checkpoint.safetensors (complete, to resume or evaluate), metrics.jsonl, losses.png, "
-      "vocab.txt, summary.json; with --val also checkpoint_best.safetensors and results.json of the "
+      "vocab.txt, summary.json; with --val also checkpoint_best.safetensors and results.json of "
+      "the "
       "epoch with the best mean recall.",
       "albef_pretrain"};
   app.footer(
@@ -41,7 +42,8 @@ int main(int argc, char** argv) {
       "  albef_pretrain --data examples/data/emoji/emoji-train.tar --output run\n"
       "  albef_pretrain --output run --resume          # after Ctrl-C or a crash\n"
       "  albef_pretrain --config base --data captions.json --image-root images --vocab vocab.txt\n"
-      "  albef_pretrain --init run/checkpoint.safetensors --freeze 'visual_encoder.*' --output next");
+      "  albef_pretrain --init run/checkpoint.safetensors --freeze 'visual_encoder.*' --output "
+      "next");
   Pretraining run;
   run.data = {"examples/data/emoji/emoji-train.tar"};
   run.start_options.by_module = true;  // an image or text encoder alone will do, too

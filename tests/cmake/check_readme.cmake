@@ -66,6 +66,7 @@ function(check_options program command line)
 endfunction()
 
 function(check_bash code line)
+  string(REPLACE ";" "," code "${code}") # no list of CMake's
   string(REPLACE "\\\n" " " code "${code}")
   string(REGEX REPLACE " *#[^\n]*" "" code "${code}")
   string(REPLACE " && " "\n" code "${code}")

@@ -9,7 +9,7 @@
 
 #include "../data/data_files.hpp"
 #include "albef/data/statements.hpp"
-#include "albef/models/ve.hpp"
+#include "albef/tasks/ve.hpp"
 #include "datasets/nlvr_corpus.hpp"
 
 using data_test::error_of;

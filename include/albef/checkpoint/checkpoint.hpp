@@ -65,9 +65,9 @@ struct LoadOptions {
   /// A file may lack whole modules (the first components of names), but no parts of one; Error if
   /// it has none.
   bool by_module = false;
-  bool allow_unexpected = false;   ///< else Error if the file has tensors the model does not have
-  bool resize_positions = false;   ///< else Error if position embeddings are of another grid
-  bool complete_momentum = false;  ///< missing momentum weights become copies of the online ones
+  bool allow_unexpected = false;    ///< else Error if the file has tensors the model does not have
+  bool resize_positions = false;    ///< else Error if position embeddings are of another grid
+  bool complete_momentum = false;   ///< missing momentum weights become copies of the online ones
   bool momentum_as_online = false;  ///< the online weights become the file's momentum weights
   NameRule names = {};              ///< empty: only a model's own names
 };

@@ -1,6 +1,6 @@
 // Definitions that a program compiles with its own files or takes from a library: text/, data/, the
-// files of checkpoint/ and the loop of train/, which know no device and no type of numbers. A header there declares at
-// its top, and defines at its end
+// files of checkpoint/ and the loop of train/, which know no device and no type of numbers. A
+// header there declares at its top, and defines at its end
 //
 //   #if ALBEF_DATA_DEFINITIONS
 //   ALBEF_DATA_INLINE Image decode_image(...) { ... }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "albef/core/rng.hpp"
+#include "albef/cpu/simd.hpp"
 
 namespace albef {
 namespace detail {

@@ -34,7 +34,8 @@ inline ExtendedVocabulary extend_vocabulary(const WordPiece& given,
     if (tokens.size() < static_cast<std::size_t>(room)) tokens.push_back(word.text);
   }
   out.added = tokens.size() - static_cast<std::size_t>(given.size());
-  if (out.added > 0) out.tokenizer = WordPiece::from_vocab(std::move(tokens), name, given.options());
+  if (out.added > 0)
+    out.tokenizer = WordPiece::from_vocab(std::move(tokens), name, given.options());
   return out;
 }
 
