@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fine-tunes on scenes with and without pre-training and momentum distillation, over several seeds,
-# and prints the test accuracies. What is there already is not run again.
+# and prints a table of the test results. What is there already is not run again.
 # Usage: downstream.sh PROGRAMS SCENES CHECKPOINT OUTPUT SEEDS [TASKS]
 #   PROGRAMS    folder of the example programs, e.g. build/release/examples
 #   SCENES      folder that make_scenes wrote
@@ -8,53 +8,58 @@
 #   SEEDS       e.g. "1 2 3"
 #   TASKS       default: "vqa ve nlvr retrieval ground"
 # Environment: VARIANTS of "both pretrained distilled" (distilled: a new model, with distillation),
-#   EPOCHS of questions, entailment, pairs and retrieval, DISTILLATION: options for runs with it,
-#   THREADS.
+#   EPOCHS of questions, entailment, pairs and retrieval (4 6 4 3), DISTILLATION: options for runs
+#   with it, RETRIEVAL: further options of training for retrieval, THREADS (1).
+# Takes 2 to 8 minutes for every seed, task and variant.
 set -euo pipefail
-programs=${1:?see the head of this file} scenes=$2 pretrained=$3 output=$4 seeds=$5
+[ $# -ge 5 ] || { echo "downstream.sh: 5 arguments are needed; see its head" >&2 && exit 2; }
+programs=$1 scenes=$2 pretrained=$3 output=$4 seeds=$5
 tasks=${6:-vqa ve nlvr retrieval ground}
 threads=${THREADS:-1}
 variants=${VARIANTS:-both pretrained distilled}
 read -r vqa_epochs ve_epochs nlvr_epochs retrieval_epochs <<<"${EPOCHS:-4 6 4 3}"
-mkdir -p "$output"
-
-# Examples of a picture come together; whole pictures, since objects at the edge matter.
-options() {
-  case $1 in
-    vqa) echo --by-picture --batch-size 128 --epochs "$vqa_epochs" --warmup 50 ;;
-    ve) echo --by-picture --batch-size 96 --epochs "$ve_epochs" --warmup 50 ;;
-    nlvr) echo --by-picture --batch-size 64 --epochs "$nlvr_epochs" --warmup 50 ;;
-    retrieval) echo --batch-size 64 --epochs "$retrieval_epochs" --crop 0.9 1 ;;
-    ground) echo --batch-size 64 --epochs 1 ;;
-  esac
-}
-evaluation() {
-  case $1 in
-    vqa) echo --answers "$scenes/answer_list.json" ;;
-    retrieval) echo --similarity-weight 33 ;;
-    ground) echo --refs "$scenes/refs.json" --instances "$scenes/instances.json" \
-      --detections "$scenes/dets.json" ;;
-  esac
-}
+read -ra distillation <<<"${DISTILLATION:-}"
+read -ra retrieval_options <<<"${RETRIEVAL:-}"
+. "$(dirname "${BASH_SOURCE[0]}")/runs.sh"
 
 for seed in $seeds; do
   for task in $tasks; do
+    data=$scenes/$task
+    # Examples of a picture come together; whole pictures, since objects at the edge matter.
+    training=() evaluation=()
+    case $task in
+      vqa)
+        training=(--by-picture --batch-size 128 --epochs "$vqa_epochs" --warmup 50)
+        evaluation=(--answers "$scenes/answer_list.json")
+        ;;
+      ve) training=(--by-picture --batch-size 96 --epochs "$ve_epochs" --warmup 50) ;;
+      nlvr) training=(--by-picture --batch-size 64 --epochs "$nlvr_epochs" --warmup 50) ;;
+      retrieval)
+        training=(--batch-size 64 --epochs "$retrieval_epochs" --crop 0.9 1 "${retrieval_options[@]}")
+        evaluation=(--similarity-weight 33)
+        ;;
+      ground)
+        data=$scenes/grounding
+        training=(--batch-size 64 --epochs 1)
+        evaluation=(--refs "$scenes/refs.json" --instances "$scenes/instances.json"
+          --detections "$scenes/dets.json")
+        ;;
+      *) echo "downstream.sh: unknown task '$task'" >&2 && exit 2 ;;
+    esac
     for variant in $variants; do
       run=$output/$task-$variant-$seed
+      case $variant in
+        both) start=(--init "$pretrained" "${distillation[@]}") ;;
+        pretrained) start=(--init "$pretrained" --no-distill) ;;
+        distilled) start=(--config tiny96 "${distillation[@]}") ;;
+        *) echo "downstream.sh: unknown variant '$variant'" >&2 && exit 2 ;;
+      esac
       [ -e "$run/test.json" ] && continue
-      start=(--init "$pretrained")
-      [ $variant = distilled ] && start=(--config tiny96)
-      distillation=${DISTILLATION:-}
-      [ $variant = pretrained ] && distillation=--no-distill
-      data=$scenes/$task
-      [ "$task" = ground ] && data=$scenes/grounding
-      "$programs/albef_$task" train "${start[@]}" --data "${data}_train.json" \
-        --image-root "$scenes/train.tar" --output "$run" --seed "$seed" --threads "$threads" \
-        $distillation $(options "$task") >"$run.log" 2>&1
-      "$programs/albef_$task" evaluate -m "$run/checkpoint.safetensors" \
+      train "$run" "$programs/albef_$task" train "${start[@]}" --data "${data}_train.json" \
+        --image-root "$scenes/train.tar" --seed "$seed" --threads "$threads" "${training[@]}"
+      evaluate "$run/test.json" "$programs/albef_$task" evaluate -m "$run/checkpoint.safetensors" \
         --data "${data}_test.json" --image-root "$scenes/test.tar" --threads "$threads" \
-        $(evaluation "$task") --output "$run/test.json.part" >>"$run.log" 2>&1
-      mv "$run/test.json.part" "$run/test.json"
+        "${evaluation[@]}" >/dev/null
     done
   done
 done

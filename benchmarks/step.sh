@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# A whole pre-training step in this library and in PyTorch, taking turns (compare_step.py): builds
+# step_bench and prints time, ratio and peak memory. The machine should be idle.
+# Usage: step.sh PYTHON [ROWS]
+#   PYTHON  a Python with benchmarks/pytorch/requirements.txt installed, e.g. venv/bin/python
+#   ROWS    default: "tiny base" (64 and 8 pairs, fp32); gpu: base with 64 pairs in bf16 on a GPU,
+#           against PyTorch eager and compiled
+# Takes a minute for tiny, ten minutes for base (9 GB of memory), besides building.
+set -euo pipefail
+[ $# -ge 1 ] || { echo "step.sh: a Python with PyTorch is needed; see its head" >&2 && exit 2; }
+python=$1
+rows=${2:-tiny base}
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# compare PRESET OPTION...
+compare() {
+  cmake --preset "$1" >/dev/null
+  cmake --build --preset "$1" --target step_bench
+  "$python" benchmarks/compare_step.py --ours "build/$1/benchmarks/step_bench" \
+    --torch-python "$python" "${@:2}"
+}
+for row in $rows; do
+  case $row in
+    tiny) compare release --config tiny --batch 64 --rounds 7 --steps 8 --warmup 4 ;;
+    base)
+      compare release --config base --batch 8 --alternate runs --rounds 2 --steps 2 --warmup 1
+      ;;
+    gpu)
+      options=(--config base --batch 64 --ours-args "--device cuda"
+        --torch-args "--set teacher_dropout=false --device cuda --precision bf16")
+      compare cuda "${options[@]}"
+      compare cuda "${options[@]}" --compile
+      ;;
+    *) echo "step.sh: unknown row '$row'; there are tiny, base and gpu" >&2 && exit 2 ;;
+  esac
+done
