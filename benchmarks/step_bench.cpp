@@ -187,14 +187,14 @@ int run(auto& device, const Options& options, int text_low, int text_high) {
 int main(int argc, char** argv) {
   Options options;
   examples::Program app{"Times ALBEF pre-training steps with synthetic data", "step_bench"};
-  app.add_option("--config", options.config, "tiny or base").capture_default_str();
-  app.add_option("--batch", options.batch, "pairs per step").capture_default_str();
-  app.add_option("--steps", options.steps, "steps to time").capture_default_str();
-  app.add_option("--warmup", options.warmup, "steps before the clock starts");
+  app.add("--config", options.config, "tiny or base");
+  app.add("--batch", options.batch, "pairs per step");
+  app.add("--steps", options.steps, "steps to time");
+  app.add("--warmup", options.warmup, "steps before the clock starts");
   options.compute.add_to(app, true);
-  app.add_flag("--checkpointing", options.checkpointing, "gradient checkpointing");
-  app.add_flag("--json", options.as_json, "one line of JSON");
-  app.add_flag("--serve", options.serve, "run steps on request from standard input");
+  app.add("--checkpointing", options.checkpointing, "gradient checkpointing");
+  app.add("--json", options.as_json, "one line of JSON");
+  app.add("--serve", options.serve, "run steps on request from standard input");
   return app.run(argc, argv, [&] {
     return examples::with_device_and_precision(options.compute, [&]<class P>(auto& device) {
       if (options.config == "tiny") return run<Tiny, P>(device, options, 5, 9);

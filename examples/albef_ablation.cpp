@@ -53,8 +53,7 @@ std::array<double, 5> row(Device& device, Arguments args, const Data& data, int 
   const int all = static_cast<int>(std::max(data.pool.images.size(), data.pool.texts.size()));
   const RetrievalResult r = evaluate_retrieval(session, *data.test, data.pool, all);
   const Recall itc = number > 1 ? r.itc : Recall{};
-  const auto at = static_cast<std::size_t>(number - 1);
-  table.push_back({{"row", ablation::names[at]},
+  table.push_back({{"row", ablation::name(number)},
                    {"seed", seed},
                    {"itm", to_json(r.itm)},
                    {"itc", to_json(itc)},
@@ -83,7 +82,7 @@ int run(Arguments args, auto& device) {
       for (std::size_t i = 0; i < 5; ++i) columns[i].push_back(values[i]);
       if (!args.table.empty()) write_file(args.table, table.dump(2) + '\n');
     }
-    std::printf("%-24s", ablation::names.at(static_cast<std::size_t>(number - 1)));
+    std::printf("%-24s", ablation::name(number));
     for (std::size_t i = 0; i < 4; ++i) {
       const auto [mean, deviation] = mean_and_deviation(columns[i]);
       std::printf("   %5.1f +- %4.1f", mean, deviation);  // of the first row's ITC: untrained
@@ -99,9 +98,8 @@ int run(Arguments args, auto& device) {
 int main(int argc, char** argv) {
   examples::Program app{
       "Trains the rows of the paper's ablation (objectives added one by one) on data whose "
-      "captions "
-      "are partly wrong and prints their retrieval results. Every finished training is kept in the "
-      "output folder; the same command continues where it was stopped.",
+      "captions are partly wrong and prints their retrieval results. Every finished training is "
+      "kept in the output folder; the same command continues where it was stopped.",
       "albef_ablation"};
   app.footer(
       "Example:\n  albef_ablation --mismatch 0.4 --seeds 1 2 3 --epochs 20 --output ablation");
@@ -109,13 +107,12 @@ int main(int argc, char** argv) {
   args.data = {"examples/data/emoji/emoji-train.tar"};
   args.noise.mismatch = 0.4;
   args.train.output = "ablation";
-  app.add_option("--test", args.test, "data set whose pool is searched").capture_default_str();
-  app.add_option("--seeds", args.seeds, "one training of every row for each").capture_default_str();
-  app.add_option("--rows", args.rows, "rows to run, 1 to 6").capture_default_str();
-  app.add_option("--json", args.table, "write the results to this file as well");
-  add_options(app, args, std::string(examples::data_help) + "; PATH=WEIGHT mixes several");
-  for (const char* name : {"--init", "--config", "--resume", "--overwrite", "--val"})
-    app.remove_option(name);
+  app.add("--test", args.test, "data set whose pool is searched");
+  app.add("--seeds", args.seeds, "one training of every row for each");
+  app.add("--rows", args.rows, "rows to run, 1 to 6");
+  app.add("--json", args.table, "write the results to this file as well");
+  add_options(app, args, std::string(examples::data_help) + "; PATH=WEIGHT mixes several", false);
+  app.remove({"--init", "--config", "--resume", "--overwrite"});
   return app.run(argc, argv, [&] {
     return examples::with_device_and_precision(
         args.compute, [&]<class P>(auto& device) { return run<P>(args, device); });

@@ -12,8 +12,7 @@ namespace {
 using namespace albef;
 
 struct Arguments : examples::ModelArguments {
-  std::vector<std::string> data;
-  std::string image_root, output, what = "both";
+  std::string what = "both";
 };
 
 int embed(auto& session, const Arguments& args) {
@@ -45,13 +44,10 @@ int main(int argc, char** argv) {
       "np.load(\"val.text.npy\").T)'");
   Arguments args;
   args.add_to(app);
-  args.add_encoding_options(app);
-  app.add_option("-d,--data", args.data, examples::data_help).required();
-  app.add_option("--image-root", args.image_root, examples::image_root_help);
-  app.add_option("-o,--output", args.output, "prefix of the files written").required();
-  app.add_option("--what", args.what, "image, text or both")
-      .one_of({"image", "text", "both"})
-      .capture_default_str();
+  args.add_encoding(app);
+  examples::add_data(app, args.data, args.image_root, examples::data_help);
+  app.add("-o,--output", args.output, "prefix of the files written", examples::required);
+  app.add("--what", args.what, "image, text or both", examples::one_of({"image", "text", "both"}));
   return app.run(argc, argv, [&] {
     return examples::with_model<Albef>(args, [&](auto& session) { return embed(session, args); });
   });

@@ -9,7 +9,6 @@ int main(int argc, char** argv) {
       "Example:\n"
       "  albef_eval --checkpoint run/checkpoint.safetensors --output results.json \\\n"
       "    --data test_comp=examples/data/emoji/emoji-test_comp.tar --sheet retrieval.png");
-  examples::RecallCommand command;
-  command.add_to(app);
+  examples::RecallCommand command(app);
   return app.run(argc, argv, [&] { return command.run(); });
 }

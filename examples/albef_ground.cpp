@@ -20,8 +20,9 @@ int train(examples::Run<GroundingSettings> run, auto& device) {
   Loader loader = run.loader(source, tokenizer, C::image_res);
   const RetrievalTraining<C> objective{run.queue_size, run.objective_options()};
   const auto train = [&](auto&& validate) {
-    return examples::train<Precision>("grounding", run, device, objective, loader, tokenizer,
-                                      {{"max_text_length", concat(run.max_text_length)}}, validate);
+    return train_with_curves<Precision>("grounding", run, device, objective, loader, tokenizer,
+                                        {{"max_text_length", concat(run.max_text_length)}},
+                                        validate);
   };
   if (!val) return train(nullptr);
   return train([&](auto& session) {
@@ -30,26 +31,21 @@ int train(examples::Run<GroundingSettings> run, auto& device) {
   });
 }
 
-int evaluate(auto& model, const examples::GroundingEvaluate& args) {
+int evaluate(auto& model, const examples::GroundingArguments& args) {
   const GroundingSet set(args.files);
-  GroundingExamples shown(set, args.sheet.empty() && args.heat_maps.empty() ? 0 : args.examples);
-  std::fputs(grounding_head().c_str(), stdout);
-  const auto results = evaluate_grounding_layers(
-      model, set, args.layers, args.encoding, shown, [&](int layer, const GroundingResult& found) {
-        std::fputs(grounding_rows(layer, found).c_str(), stdout);
-      });
-  shown.write(args.sheet, args.heat_maps, model.tokenizer());
+  const auto results = report_grounding(model, set, args.layers, args.encoding, args.sheet,
+                                        args.heat_maps, args.shown);
   if (!args.output.empty()) write_file(args.output, results.dump(2) + '\n');
   return 0;
 }
 
-int predict(auto& model, const examples::GroundingPredict& args) {
-  const Image picture = load_image(args.image);
+int predict(auto& model, const examples::GroundingArguments& args) {
+  const Image picture = load_image(args.images.front());
   std::vector<RealBox> boxes;
   for (const auto& box : args.boxes) boxes.push_back(parse_box(box, picture.width, picture.height));
   GroundingSheets sheets;
   for (GroundedText& found :
-       ground_texts(model, args.image, args.texts, args.layer, args.encoding)) {
+       ground_texts(model, args.images.front(), args.texts, args.layer, args.encoding)) {
     std::fputs(grounding_text(found, model.tokenizer(), boxes).c_str(), stdout);
     sheets.add(picture, std::move(found), boxes);
   }
@@ -66,7 +62,6 @@ int main(int argc, char** argv) {
       "pairs of pictures and expressions without boxes, read from the cross-attention by Grad-CAM. "
       "`albef_ground train --help` tells about training, and so on.",
       "albef_ground"};
-  app.require_subcommand(1);
 
   examples::Run<GroundingSettings> run;
   examples::Command train_command = app.add_subcommand(
@@ -96,7 +91,8 @@ int main(int argc, char** argv) {
       "    -d scenes/grounding_test.json --image-root scenes/test.tar --refs scenes/refs.json \\\n"
       "    --instances scenes/instances.json --detections scenes/dets.json \\\n"
       "    --sheet boxes.png --heat-maps words.png");
-  examples::GroundingEvaluate measured(evaluate_command);
+  examples::GroundingArguments measured;
+  measured.add_evaluation(evaluate_command);
 
   examples::Command predict_command = app.add_subcommand(
       "predict",
@@ -107,7 +103,8 @@ int main(int argc, char** argv) {
       "  albef_ground predict -m grounding/checkpoint_best.safetensors --image table.jpg \\\n"
       "    --text \"the cup to the left of the book\" --output words.png \\\n"
       "    --box 12,40,80,96 --box 130,38,77,90 --sheet boxes.png");
-  examples::GroundingPredict located(predict_command);
+  examples::GroundingArguments located;
+  located.add_prediction(predict_command);
 
   return app.run(argc, argv, [&] {
     if (train_command)

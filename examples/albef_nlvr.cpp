@@ -19,8 +19,8 @@ int assign(Assigning run, auto& device) {
   const SourcePtr source = open_data(run.data, run.image_root);
   const WordPiece tokenizer = run.tokenizer(clean_captions(*source), C::vocab_size);
   Loader loader(source, tokenizer, run.transform(C::image_res), run.loader());
-  return examples::train<Precision>("text assignment", run, device, TextAssignmentTraining<C>{},
-                                    loader, tokenizer);
+  return train_with_curves<Precision>("text assignment", run, device, TextAssignmentTraining<C>{},
+                                      loader, tokenizer);
 }
 
 template <class C, class Precision>
@@ -31,31 +31,25 @@ int train(Reasoning run, auto& device) {
   const WordPiece tokenizer = run.tokenizer(clean_sentences(*set), C::vocab_size);
   StatementLoader loader(set, tokenizer, run.transform(C::image_res), run.loader());
   const NlvrReasoning<C> objective{run.distills()};
-  if (!val) return examples::train<Precision>("nlvr", run, device, objective, loader, tokenizer);
+  if (!val) return train_with_curves<Precision>("nlvr", run, device, objective, loader, tokenizer);
   statement_loader(val, tokenizer, C::image_res, C::max_position_embeddings).next();  // errors now
   const auto validate = [&](auto& s) { return validate_statements(s, val, run.loader()); };
-  return examples::train<Precision>("nlvr", run, device, objective, loader, tokenizer, {},
-                                    validate);
+  return train_with_curves<Precision>("nlvr", run, device, objective, loader, tokenizer, {},
+                                      validate);
 }
 
 template <class S>
-int evaluate(const examples::EvaluateArguments& args, S& session) {
-  nlohmann::ordered_json results;
-  for (const std::string& file : args.data) {
-    const auto set = open_statements({file}, reasoning_format(), args.annotations());
-    const auto r = evaluate_statements(session, set, args.by, args.loader());
-    r.print(stdout, file);
-    if (!args.sheet.empty() && results.empty())
-      write_statement_sheet(args.sheet, "Statements about two pictures, " + file, *set, r,
-                            args.sheet_entries);
-    results[file] = r.json();
-  }
+int evaluate(const examples::ModelArguments& args, S& session) {
+  const auto results = report_statements(
+      session, args.data, reasoning_format(), evaluation_annotations(args.image_root),
+      {.batch_size = args.encoding.batch_size, .workers = args.encoding.workers}, args.by,
+      "Statements about two pictures", args.sheet, args.shown);
   if (!args.output.empty()) write_file(args.output, results.dump(2) + '\n');
   return 0;
 }
 
 template <class S>
-int predict(const examples::PredictArguments& args, S& session) {
+int predict(const examples::ModelArguments& args, S& session) {
   const auto said = judge_statements(session, args.images, args.texts, reasoning_format());
   print_answers(stdout, args.texts, said);
   if (!args.output.empty())
@@ -72,7 +66,6 @@ const char* const data_help =
 int main(int argc, char** argv) {
   examples::Program app{"Reasoning about pairs of pictures: is a statement true of them?",
                         "albef_nlvr"};
-  app.require_subcommand(1).fallthrough();
   app.footer(
       "Examples:\n"
       "  albef_nlvr assign --init pretrained/checkpoint.safetensors --data captions.json \\\n"
@@ -86,23 +79,22 @@ int main(int argc, char** argv) {
 
   Assigning assigning;
   Reasoning run;
-  examples::EvaluateArguments test;
-  examples::PredictArguments ask;
+  examples::ModelArguments test;
+  examples::ModelArguments ask;
   examples::Command assign_command = app.add_subcommand(
       "assign",
       "pre-train with captions, before `train`: which of two pictures does a caption belong to, or "
       "neither?");
-  add_options(
-      assign_command, assigning,
-      examples::RunHelp{.data = examples::data_help, .distills = false, .validates = false});
+  assigning.no_distill = true;
+  add_options(assign_command, assigning, examples::data_help, false);
   examples::Command training = app.add_subcommand("train", examples::training_help);
-  add_options(training, run, examples::RunHelp{.data = data_help});
+  add_options(training, run, data_help);
   examples::Command evaluating =
       app.add_subcommand("evaluate", "accuracy, by label, of a trained model");
-  test.add_to(evaluating, data_help);
+  test.add_evaluation(evaluating, data_help);
   examples::Command asking =
       app.add_subcommand("predict", "what the model says about pictures of yours");
-  ask.add_to(asking, 2, "-t,--text", "statements");
+  ask.add_prediction(asking, 2, "-t,--text", "statements");
 
   return app.run(argc, argv, [&] {
     if (assign_command)

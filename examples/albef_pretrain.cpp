@@ -21,10 +21,10 @@ int train(Pretraining run, auto& device) {
     return validate_retrieval(session, *val, pool, candidates<C>(0),
                               {.batch_size = run.batch_size, .workers = run.workers});
   };
-  return val ? examples::train<Precision>("pre-training", run, device, objective, loader, tokenizer,
-                                          {}, validate)
-             : examples::train<Precision>("pre-training", run, device, objective, loader,
-                                          tokenizer);
+  return val ? train_with_curves<Precision>("pre-training", run, device, objective, loader,
+                                            tokenizer, {}, validate)
+             : train_with_curves<Precision>("pre-training", run, device, objective, loader,
+                                            tokenizer);
 }
 
 }  // namespace

@@ -9,9 +9,7 @@ namespace {
 
 using namespace albef;
 
-struct Finetuning : examples::Run<PairSettings> {
-  int k = 0;
-};
+using Finetuning = examples::Run<RetrievalSettings>;
 
 template <class C, class Precision>
 int train(Finetuning run, auto& device) {
@@ -25,8 +23,8 @@ int train(Finetuning run, auto& device) {
   // The official evaluation cuts texts, the training does not (Retrieval.py).
   const int length = std::min(30, run.max_text_length);
   const auto train = [&](auto&& validate) {
-    return examples::train<Precision>("retrieval", run, device, objective, loader, tokenizer,
-                                      {{"max_text_length", concat(length)}}, validate, length);
+    return train_with_curves<Precision>("retrieval", run, device, objective, loader, tokenizer,
+                                        {{"max_text_length", concat(length)}}, validate, length);
   };
   if (!val) return train(nullptr);
   return train([&](auto& session) {
@@ -42,7 +40,6 @@ int main(int argc, char** argv) {
       "Image-text retrieval with ALBEF: fine-tuning of a pre-trained model (or from scratch), "
       "evaluation, search. `albef_retrieval train --help` tells about the first, and so on.",
       "albef_retrieval"};
-  app.require_subcommand(1);
 
   Finetuning train_args;
   examples::Command train_command = app.add_subcommand(
@@ -57,13 +54,10 @@ int main(int argc, char** argv) {
       "  albef_retrieval train --init pretrained/checkpoint.safetensors \\\n"
       "    --data scenes/retrieval_train.json --image-root scenes/train.tar \\\n"
       "    --val scenes/retrieval_val.json --val-image-root scenes/val.tar --output retrieval");
-  train_args.finetunes = true;
   add_options(train_command, train_args, examples::data_help);
-  train_command.add_option("-k,--k", train_args.k, examples::candidates_help)
-      .positive()
-      .group("Validation");
+  train_command.group("Validation")
+      .add("-k,--k", train_args.k, examples::candidates_help, examples::positive);
 
-  examples::RecallCommand evaluate;
   examples::Command evaluate_command = app.add_subcommand(
       "evaluate", std::string("Evaluates a trained model. ") + examples::evaluate_help);
   evaluate_command.footer(
@@ -71,9 +65,8 @@ int main(int argc, char** argv) {
       "  albef_retrieval evaluate -m retrieval/checkpoint_best.safetensors -d "
       "scenes/retrieval_test.json \\\n"
       "    --image-root scenes/test.tar --output results.json --sheet retrieval.png");
-  evaluate.add_to(evaluate_command);
+  examples::RecallCommand evaluate(evaluate_command);
 
-  examples::SearchCommand predict;
   examples::Command predict_command =
       app.add_subcommand("predict", std::string("Searches a data set. ") + examples::search_help);
   predict_command.footer(
@@ -84,7 +77,7 @@ int main(int argc, char** argv) {
       "found.png\n"
       "  albef_retrieval predict -m retrieval/checkpoint_best.safetensors -d captions.json --image "
       "cat.jpg");
-  predict.add_to(predict_command);
+  examples::SearchCommand predict(predict_command);
 
   return app.run(argc, argv, [&] {
     if (train_command)

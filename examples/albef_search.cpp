@@ -11,7 +11,6 @@ int main(int argc, char** argv) {
       "    --text \"woman farmer medium skin tone\" --sheet found.png\n"
       "  albef_search -m run/checkpoint.safetensors -d captions.json --image cat.jpg\n"
       "  cat sentences.txt | albef_search -m run/checkpoint.safetensors -d captions.json --text -");
-  examples::SearchCommand command;
-  command.add_to(app);
+  examples::SearchCommand command(app);
   return app.run(argc, argv, [&] { return command.run(); });
 }

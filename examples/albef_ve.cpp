@@ -18,29 +18,25 @@ int train(Entailing run, auto& device) {
   const WordPiece tokenizer = run.tokenizer(clean_sentences(*set), C::vocab_size);
   StatementLoader loader(set, tokenizer, run.transform(C::image_res), run.loader());
   const VisualEntailment<C> objective{run.distills()};
-  if (!val) return examples::train<Precision>("ve", run, device, objective, loader, tokenizer);
+  if (!val) return train_with_curves<Precision>("ve", run, device, objective, loader, tokenizer);
   statement_loader(val, tokenizer, C::image_res, C::max_position_embeddings).next();  // errors now
   const auto validate = [&](auto& s) { return validate_statements(s, val, run.loader()); };
-  return examples::train<Precision>("ve", run, device, objective, loader, tokenizer, {}, validate);
+  return train_with_curves<Precision>("ve", run, device, objective, loader, tokenizer, {},
+                                      validate);
 }
 
 template <class S>
-int evaluate(const examples::EvaluateArguments& args, S& session) {
-  nlohmann::ordered_json results;
-  for (const std::string& file : args.data) {
-    const auto set = open_statements({file}, entailment_format(), args.annotations());
-    const auto r = evaluate_statements(session, set, args.by, args.loader());
-    r.print(stdout, file);
-    if (!args.sheet.empty() && results.empty())
-      write_statement_sheet(args.sheet, "Visual entailment, " + file, *set, r, args.sheet_entries);
-    results[file] = r.json();
-  }
+int evaluate(const examples::ModelArguments& args, S& session) {
+  const auto results = report_statements(
+      session, args.data, entailment_format(), evaluation_annotations(args.image_root),
+      {.batch_size = args.encoding.batch_size, .workers = args.encoding.workers}, args.by,
+      "Visual entailment", args.sheet, args.shown);
   if (!args.output.empty()) write_file(args.output, results.dump(2) + '\n');
   return 0;
 }
 
 template <class S>
-int predict(const examples::PredictArguments& args, S& session) {
+int predict(const examples::ModelArguments& args, S& session) {
   const auto said = judge_statements(session, args.images, args.texts, entailment_format());
   print_answers(stdout, args.texts, said);
   if (!args.output.empty())
@@ -58,7 +54,6 @@ int main(int argc, char** argv) {
   examples::Program app{
       "Visual entailment: does a picture entail a hypothesis, contradict it, or neither?",
       "albef_ve"};
-  app.require_subcommand(1).fallthrough();
   app.footer(
       "Examples:\n"
       "  albef_ve train --init pretrained/checkpoint.safetensors --data ve_train.json \\\n"
@@ -69,16 +64,16 @@ int main(int argc, char** argv) {
       "    --text 'there is a cat' 'there is no animal'");
 
   Entailing run;
-  examples::EvaluateArguments test;
-  examples::PredictArguments ask;
+  examples::ModelArguments test;
+  examples::ModelArguments ask;
   examples::Command training = app.add_subcommand("train", examples::training_help);
-  add_options(training, run, examples::RunHelp{.data = data_help});
+  add_options(training, run, data_help);
   examples::Command evaluating =
       app.add_subcommand("evaluate", "accuracy, by label, of a trained model");
-  test.add_to(evaluating, data_help);
+  test.add_evaluation(evaluating, data_help);
   examples::Command asking =
       app.add_subcommand("predict", "what the model says about pictures of yours");
-  ask.add_to(asking, 1, "-t,--text", "statements");
+  ask.add_prediction(asking, 1, "-t,--text", "statements");
 
   return app.run(argc, argv, [&] {
     if (training)

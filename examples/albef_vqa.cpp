@@ -10,11 +10,11 @@ using namespace albef;
 using Json = nlohmann::ordered_json;
 using Answered = examples::Run<VqaSettings>;
 
-struct Evaluation : examples::EvaluateArguments {
+struct Evaluation : examples::ModelArguments {
   AnswerSettings answers;
   std::string predictions;
 };
-struct Question : examples::PredictArguments {
+struct Question : examples::ModelArguments {
   AnswerSettings answers;
   int top = 5;
 };
@@ -29,9 +29,9 @@ int train(Answered run, auto& device) {
   VqaLoader loader(set, words, run.transform(C::image_res), run.loader());
   const VqaTraining<C> objective{run.distills()};
   const auto info = answer_info(list);
-  if (!val) return examples::train<Precision>("vqa", run, device, objective, loader, words, info);
+  if (!val) return train_with_curves<Precision>("vqa", run, device, objective, loader, words, info);
   question_loader(val, words, C::image_res, C::max_position_embeddings).next();  // errors now
-  return examples::train<Precision>(
+  return train_with_curves<Precision>(
       "vqa", run, device, objective, loader, words, info,
       [&](auto& s) { return validate_vqa(s, val, list, run.answers.k, run.loader()); });
 }
@@ -39,20 +39,21 @@ int train(Answered run, auto& device) {
 template <class S>
 int evaluate(const Evaluation& args, S& session) {
   const bool predicts = !args.predictions.empty();
+  const LoaderOptions loader{.batch_size = args.encoding.batch_size,
+                             .workers = args.encoding.workers};
   const auto list = args.answers.list(session, args.checkpoint);
   Json results = Json::object(), predictions = Json::array();
   for (const std::string& file : args.data) {
-    const auto set = std::make_shared<const VqaSet>(file, args.annotations());
+    const auto set = std::make_shared<const VqaSet>(file, evaluation_annotations(args.image_root));
     if (list) args.answers.check(*set, *list);
     if (predicts) check_question_ids(*set);
     require(answered_questions(*set) > 0 || predicts, file,
             ": field 'answer' is missing everywhere; without answers there is only --predictions");
-    const VqaResults r =
-        evaluate_vqa(session, set, args.answers.answering(list), args.by, args.loader());
+    const VqaResults r = evaluate_vqa(session, set, args.answers.answering(list), args.by, loader);
     if (r.count > 0) {
       r.print(stdout, file);
       if (!args.sheet.empty() && results.empty())
-        write_vqa_sheet(args.sheet, "Questions of " + file, *set, r, args.sheet_entries);
+        write_vqa_sheet(args.sheet, "Questions of " + file, *set, r, args.shown);
       results[file] = r.json();
     }
     if (predicts) vqa_predictions(*set, r.answers, predictions);
@@ -75,15 +76,14 @@ int predict(const Question& args, S& session) {
 
 const char* const data_help =
     "JSON files: lists of {\"image\", \"question\", \"answer\"} with one answer or those of "
-    "several "
-    "people, and optionally \"question_id\" and \"dataset\" (vqa or vg)";
+    "several people, and optionally \"question_id\" and \"dataset\" (vqa or vg)";
 
 }  // namespace
 
 int main(int argc, char** argv) {
   examples::Program app{"Visual question answering: answers questions about pictures in words",
                         "albef_vqa"};
-  app.require_subcommand(1).fallthrough().footer(
+  app.footer(
       "Examples:\n"
       "  albef_vqa train --init pretrained/checkpoint.safetensors --data vqa_train.json \\\n"
       "    --val vqa_val.json --answers answer_list.json --image-root images --output vqa\n"
@@ -96,18 +96,18 @@ int main(int argc, char** argv) {
   Evaluation test;
   Question ask;
   examples::Command training = app.add_subcommand("train", examples::training_help);
-  add_options(training, run, examples::RunHelp{.data = data_help});
+  add_options(training, run, data_help);
   examples::add_options(training, run.answers, examples::Use::train);
   examples::Command evaluating =
       app.add_subcommand("evaluate", "accuracy of a trained model, also by the type of question");
-  test.add_to(evaluating, data_help);
+  test.add_evaluation(evaluating, data_help);
   examples::add_options(evaluating, test.answers, examples::Use::evaluate);
   const char* const server = "JSON file for the evaluation server: [{\"question_id\", \"answer\"}]";
-  evaluating.add_option("--predictions", test.predictions, server).output_file();
+  evaluating.add("--predictions", test.predictions, server, examples::output_file);
   examples::Command asking = app.add_subcommand("predict", "answers questions about a picture");
-  ask.add_to(asking, 1, "-q,--question", "one or several");
+  ask.add_prediction(asking, 1, "-q,--question", "one or several");
   examples::add_options(asking, ask.answers, examples::Use::predict);
-  asking.add_option("--top", ask.top, "answers to print").positive().capture_default_str();
+  asking.add("--top", ask.top, "answers to print", examples::positive);
 
   return app.run(argc, argv, [&] {
     if (training)

@@ -38,11 +38,11 @@ int main(int argc, char** argv) {
   std::string held_out = "examples/data/emoji/emoji-val.tar";
   TrainOptions run{.output = "clip", .epochs = 10, .lr = 5e-4, .warmup = 50};
   bool resume = false;
-  app.add_option("-d,--data", data, examples::data_help).capture_default_str();
-  app.add_option("--val", held_out, "what is searched after each epoch").capture_default_str();
-  app.add_option("-o,--output", run.output, "folder of the run").capture_default_str();
-  app.add_option("--epochs", run.epochs, "passes over the data").positive().capture_default_str();
-  app.add_flag("--resume", resume, "continue the run in the folder exactly");
+  app.add("-d,--data", data, examples::data_help);
+  app.add("--val", held_out, "what is searched after each epoch");
+  app.add("-o,--output", run.output, "folder of the run");
+  app.add("--epochs", run.epochs, "passes over the data", examples::positive);
+  app.add("--resume", resume, "continue the run in the folder exactly");
   return examples::run_on_device(app, argc, argv, [&](auto& device) {
     const SourcePtr source = open_source(data), val = open_source(held_out);
     const RetrievalSet pool = retrieval_set(*val);

@@ -16,70 +16,54 @@ inline constexpr const char* layer_help =
 inline constexpr const char* expressions_help =
     "expressions: JSON lists of {\"image\", \"text\", \"ref_id\"}";
 
-inline void add_targets(Command& app, albef::GroundingFiles& files, bool required) {
-  const auto group = required ? "Options" : "Validation";
-  app.add_option("--refs", files.refs,
-                 "JSON list of {\"ref_id\", \"ann_id\", \"image_id\", \"split\"}")
-      .required(required)
-      .group(group);
-  app.add_option("--instances", files.instances,
-                 "COCO's JSON object with \"images\" (sizes) and \"annotations\" (boxes)")
-      .required(required)
-      .group(group);
-  app.add_option("--detections", files.detections,
-                 "boxes to choose from: JSON object of lists [[x, y, width, height], ...] by "
-                 "image_id; without it only pointing is measured")
-      .group(group);
+/// What expressions refer to; `needed` is asked of the files that say so.
+inline void add_targets(const Command& app, albef::GroundingFiles& files, const Check& needed) {
+  app.add("--refs", files.refs, "JSON list of {\"ref_id\", \"ann_id\", \"image_id\", \"split\"}",
+          needed);
+  app.add("--instances", files.instances,
+          "COCO's JSON object with \"images\" (sizes) and \"annotations\" (boxes)", needed);
+  app.add("--detections", files.detections,
+          "boxes to choose from: JSON object of lists [[x, y, width, height], ...] by image_id; "
+          "without it only pointing is measured");
 }
 
 inline void add_options(Command& app, Run<albef::GroundingSettings>& run) {
   add_options(app, run, expressions_help);
-  for (const char* name :
-       {"--crop", "--mismatch", "--partial", "--keywords", "--noise-seed", "--max-bad-share"})
-    app.remove_option(name);
-  add_targets(app, run.targets, false);
-  app.add_option("--layer", run.layer, layer_help).group("Validation");
+  app.remove(
+      {"--crop", "--mismatch", "--partial", "--keywords", "--noise-seed", "--max-bad-share"});
+  const Command validation = app.group("Validation");
+  add_targets(validation, run.targets, {});
+  validation.add("--layer", run.layer, layer_help);
 }
 
-struct GroundingEvaluate : ModelArguments {
+struct GroundingArguments : ModelArguments {
   albef::GroundingFiles files;
   std::vector<int> layers;
-  std::string output, sheet, heat_maps;
-  int examples = 8;
-
-  explicit GroundingEvaluate(Command app) {
-    add_to(app);
-    add_encoding_options(app);
-    app.add_option("-d,--data", files.expressions, expressions_help).required();
-    app.add_option("--image-root", files.image_root, image_root_help);
-    add_targets(app, files, true);
-    app.add_option("--layer", layers, std::string(layer_help) + "; several are evaluated in turn");
-    app.add_option("-o,--output", output, "write the results to this JSON file").output_file();
-    app.add_option("--sheet", sheet, "write a PNG with boxes of some expressions").output_file();
-    app.add_option("--heat-maps", heat_maps,
-                   "write a PNG with the map of each word of some expressions")
-        .output_file();
-    app.add_option("--examples", examples, "expressions on the sheets")
-        .range(1, 100)
-        .capture_default_str();
-  }
-};
-
-struct GroundingPredict : ModelArguments {
-  std::string image, output, sheet;
-  std::vector<std::string> texts, boxes;
+  std::vector<std::string> boxes;
+  std::string heat_maps;
   int layer = -1;
 
-  explicit GroundingPredict(Command app) {
+  void add_evaluation(Command app) {
+    shown = 8;
     add_to(app);
-    add_encoding_options(app);
-    app.add_option("-i,--image", image, "PNG or JPEG file").required();
-    app.add_option("-t,--text", texts, "expressions").required();
-    app.add_option("--box", boxes, "boxes to be ranked, each as x,y,width,height in pixels");
-    app.add_option("--layer", layer, layer_help);
-    app.add_option("-o,--output", output, "write a PNG with the map of each word").output_file();
-    app.add_option("--sheet", sheet, "write a PNG with the ranked boxes over the expression's map")
-        .output_file();
+    add_encoding(app);
+    add_data(app, files.expressions, files.image_root, expressions_help);
+    add_targets(app, files, required);
+    app.add("--layer", layers, std::string(layer_help) + "; several are evaluated in turn");
+    add_results(app, "boxes of some expressions", 100, "--examples", "expressions on the sheets");
+    app.add("--heat-maps", heat_maps, "write a PNG with the map of each word of some expressions",
+            output_file);
+  }
+  void add_prediction(Command app) {
+    add_to(app);
+    add_encoding(app);
+    app.add("-i,--image", images, "PNG or JPEG file", required, expected(1));
+    app.add("-t,--text", texts, "expressions", required);
+    app.add("--box", boxes, "boxes to be ranked, each as x,y,width,height in pixels");
+    app.add("--layer", layer, layer_help);
+    app.add("-o,--output", output, "write a PNG with the map of each word", output_file);
+    app.add("--sheet", sheet, "write a PNG with the ranked boxes over the expression's map",
+            output_file);
   }
 };
 

@@ -1,148 +1,83 @@
 #include "common/program.hpp"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <cstdint>
 #include <cstdio>
 #include <exception>
-#include <filesystem>
-#include <functional>
-#include <string>
-#include <system_error>
-#include <vector>
+#include <type_traits>
+
+#include "albef/core/writable.hpp"
 
 namespace examples {
 
 namespace {
 
-/// A check that a value is a number above 0, or at least 0. (The message of CLI11's own prints the
-/// largest double.)
-std::function<std::string(const std::string&)> at_least(bool above) {
-  return [above](const std::string& value) -> std::string {
+/// Checks that a value is a number above 0, or 0. (The message of CLI11's own prints the largest
+/// double.)
+CLI::Validator number(bool may_be_zero) {
+  const auto check = [=](const std::string& value) -> std::string {
     double number = 0;
-    const bool right =
-        CLI::detail::lexical_cast(value, number) && (above ? number > 0 : number >= 0);
-    return right ? ""
-                 : "'" + value + "': expected a number " + (above ? "above 0" : "of at least 0");
+    if (CLI::detail::lexical_cast(value, number) && (may_be_zero ? number >= 0 : number > 0))
+      return "";
+    return "'" + value + "': expected a number " + (may_be_zero ? "of at least 0" : "above 0");
   };
+  return {check, ""};
+}
+
+/// Adds an option to the app and says what its default is, if it has one.
+template <class T>
+CLI::Option* add_to(CLI::App& app, const std::string& names, T& value, const std::string& help) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return app.add_flag(names, value, help);
+  } else {
+    bool has_default = false;
+    if constexpr (std::is_arithmetic_v<T>)
+      has_default = !(value < T{});
+    else
+      has_default = !value.empty();
+    CLI::Option* option = app.add_option(names, value, help);
+    return has_default ? option->capture_default_str() : option;
+  }
 }
 
 }  // namespace
 
-Option& Option::required(bool on) {
-  option_->required(on);
-  return *this;
+void required(CLI::Option& option) { option.required(option.get_default_str().empty()); }
+void positive(CLI::Option& option) {
+  option.check(number(false));
+  if (option.get_default_str() == "0") option.default_str("");
 }
-Option& Option::group(std::string_view name) {
-  option_->group(std::string(name));
-  return *this;
+void non_negative(CLI::Option& option) { option.check(number(true)); }
+void output_file(CLI::Option& option) { option.check(albef::refusal_to_write); }
+void share(CLI::Option& option) { option.check(CLI::Range(0.0, 1.0)); }
+Check range(int low, int high) {
+  return [=](CLI::Option& option) { option.check(CLI::Range(low, high)); };
 }
-Option& Option::description(std::string_view text) {
-  option_->description(std::string(text));
-  return *this;
+Check one_of(std::vector<std::string> values) {
+  return [=](CLI::Option& option) { option.check(CLI::IsMember(values)); };
 }
-Option& Option::capture_default_str() {
-  option_->capture_default_str();
-  return *this;
-}
-Option& Option::default_str(std::string_view text) {
-  option_->default_str(std::string(text));
-  return *this;
-}
-Option& Option::expected(int count) {
-  option_->expected(count);
-  return *this;
-}
-Option& Option::one_of(std::initializer_list<const char*> values) {
-  option_->check(CLI::IsMember(std::vector<std::string>(values.begin(), values.end())));
-  return *this;
-}
-Option& Option::range(int low, int high) {
-  option_->check(CLI::Range(low, high));
-  return *this;
-}
-Option& Option::range(double low, double high) {
-  option_->check(CLI::Range(low, high));
-  return *this;
-}
-Option& Option::positive() {
-  option_->check(at_least(true));
-  return *this;
-}
-Option& Option::non_negative() {
-  option_->check(at_least(false));
-  return *this;
-}
-Option& Option::existing_file() {
-  option_->check(CLI::ExistingFile);
-  return *this;
-}
-Option& Option::output_file() {
-  namespace fs = std::filesystem;
-  option_->check([](const std::string& name) -> std::string {
-    const fs::path path(name), folder = path.has_parent_path() ? path.parent_path() : ".";
-    std::error_code error;
-    if (fs::is_directory(path, error)) return "cannot write to '" + name + "': it is a folder";
-    if (!fs::is_directory(folder, error))
-      return "cannot write to '" + name + "': there is no folder '" + folder.string() + "'";
-    if (::access(folder.c_str(), W_OK) != 0)
-      return "cannot write to '" + name + "': the folder is not writable";
-    return "";
-  });
-  return *this;
+Check expected(int count) {
+  return [=](CLI::Option& option) { option.expected(count); };
 }
 
-bool Option::given() const { return !option_->empty(); }
-
-template <class T>
-Option Command::add_option(std::string_view names, T& value, std::string_view help) {
-  return Option(app_->add_option(std::string(names), value, std::string(help)));
+void Command::add_option(const std::string& names, Value value, const std::string& help,
+                         std::initializer_list<Check> checks) const {
+  const auto option = std::visit([&](auto* to) { return add_to(*app_, names, *to, help); }, value);
+  if (!heading_.empty()) option->group(heading_);
+  for (const Check& check : checks)
+    if (check) check(*option);
 }
-template Option Command::add_option(std::string_view, std::string&, std::string_view);
-template Option Command::add_option(std::string_view, int&, std::string_view);
-template Option Command::add_option(std::string_view, std::int64_t&, std::string_view);
-template Option Command::add_option(std::string_view, std::uint64_t&, std::string_view);
-template Option Command::add_option(std::string_view, float&, std::string_view);
-template Option Command::add_option(std::string_view, double&, std::string_view);
-template Option Command::add_option(std::string_view, std::vector<std::string>&, std::string_view);
-template Option Command::add_option(std::string_view, std::vector<int>&, std::string_view);
-template Option Command::add_option(std::string_view, std::vector<std::uint64_t>&,
-                                    std::string_view);
-template Option Command::add_option(std::string_view, std::vector<float>&, std::string_view);
-
-Option Command::add_flag(std::string_view names, bool& value, std::string_view help) {
-  return Option(app_->add_flag(std::string(names), value, std::string(help)));
+void Command::remove(std::initializer_list<const char*> names) const {
+  for (const char* name : names) app_->remove_option(app_->get_option(name));
 }
-Option Command::get_option(std::string_view name) {
-  return Option(app_->get_option(std::string(name)));
+Command Command::add_subcommand(const std::string& name, const std::string& help) {
+  app_->require_subcommand(1)->fallthrough();  // to --config-file, which is the program's
+  return Command(app_->get_subcommand_ptr(app_->add_subcommand(name, help)));
 }
-void Command::remove_option(std::string_view name) {
-  app_->remove_option(app_->get_option(std::string(name)));
-}
-Command Command::add_subcommand(std::string_view name, std::string_view help) {
-  return Command(app_->add_subcommand(std::string(name), std::string(help)));
-}
-Command& Command::require_subcommand(int count) {
-  app_->require_subcommand(count);
-  return *this;
-}
-Command& Command::fallthrough() {
-  app_->fallthrough();
-  return *this;
-}
-Command& Command::footer(std::string_view text) {
-  app_->footer(std::string(text));
-  return *this;
-}
+void Command::footer(const std::string& text) { app_->footer(text); }
 Command::operator bool() const { return app_->parsed(); }
 
-Program::Program(std::string_view description, std::string_view name)
-    : Command(nullptr),
-      owned_(std::make_unique<CLI::App>(std::string(description), std::string(name))) {
-  app_ = owned_.get();
-}
-Program::~Program() = default;
+Program::Program(const std::string& description, const std::string& name)
+    : Command(std::make_shared<CLI::App>(description, name)) {}
 
 int Program::run(int argc, char** argv, const std::function<int()>& body) {
   app_->set_config(

@@ -1,12 +1,15 @@
 // The command line of a program, and what all main functions share: parsing and one-line errors.
-// A thin layer over CLI11 with CLI11's names, so that CLI11 is compiled once, in program.cpp, and
-// not in every program.
+// A thin layer over CLI11, which is compiled once, in program.cpp, and not in every program.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <memory>
-#include <string_view>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
 
 namespace CLI {
 class App;
@@ -15,79 +18,67 @@ class Option;
 
 namespace examples {
 
-/// An option that was added, to say more about it: add_option(...).required().group("Data").
-class Option {
- public:
-  explicit Option(CLI::Option* option) : option_(option) {}
+/// What is asked of an option's values: command.add("--steps", steps, "how many", positive).
+using Check = std::function<void(CLI::Option&)>;
+void required(CLI::Option& option);  ///< it must be given, unless it has a default
+void positive(CLI::Option& option);
+void non_negative(CLI::Option& option);
+/// It names a file to be written, in a folder that is there: known before the work is done.
+void output_file(CLI::Option& option);
+void share(CLI::Option& option);  ///< from 0 to 1
+Check range(int low, int high);
+Check one_of(std::vector<std::string> values);
+Check expected(int count);  ///< it takes exactly so many values
 
-  Option& required(bool on = true);
-  /// The heading it stands under in the help.
-  Option& group(std::string_view name);
-  Option& description(std::string_view text);
-  /// The help shows the value that the variable has now.
-  Option& capture_default_str();
-  Option& default_str(std::string_view text);
-  /// It takes exactly `count` values.
-  Option& expected(int count);
+/// Where the value of an option goes.
+using Value = std::variant<bool*, int*, std::int64_t*, std::uint64_t*, float*, double*,
+                           std::string*, std::vector<std::string>*, std::vector<int>*,
+                           std::vector<std::uint64_t>*, std::vector<float>*>;
 
-  Option& one_of(std::initializer_list<const char*> values);
-  Option& range(int low, int high);
-  Option& range(double low, double high);
-  Option& positive();
-  Option& non_negative();
-  Option& existing_file();
-  /// It names a file to be written, in a folder that is there: known before the work is done.
-  Option& output_file();
-
-  /// Whether the user gave it; after parsing.
-  bool given() const;
-
- private:
-  CLI::Option* option_;
-};
-
-/// What options are added to: a program, or one of its subcommands.
+/// What options are added to: a program, one of its subcommands, or a heading in their help.
 class Command {
  public:
-  explicit Command(CLI::App* app) : app_(app) {}
+  explicit Command(std::shared_ptr<CLI::App> app, const std::string& heading = "")
+      : app_(std::move(app)), heading_(heading) {}
 
-  /// Adds e.g. "-o,--output"; parsing writes to `value`, which must live until then. For
-  /// std::string, int, std::int64_t, std::uint64_t, float and double, and for vectors of them.
-  template <class T>
-  Option add_option(std::string_view names, T& value, std::string_view help);
-  /// An option without a value, which sets `value`.
-  Option add_flag(std::string_view names, bool& value, std::string_view help);
-  Option get_option(std::string_view name);
-  void remove_option(std::string_view name);
+  /// Adds e.g. "-o,--output"; parsing writes to `value`, which must live until then. The help shows
+  /// the value it has now, unless that stands for none: it is empty, negative, or 0 where the
+  /// option is to be positive. For a bool it is a flag.
+  template <class T, class... Checks>
+  void add(const std::string& names, T& value, const std::string& help, Checks... checks) const {
+    add_option(names, &value, help, {Check(checks)...});
+  }
+  void remove(std::initializer_list<const char*> names) const;
+  /// What is added to it stands under a heading of its own.
+  Command group(const char* heading) const { return Command(app_, heading); }
 
-  Command add_subcommand(std::string_view name, std::string_view help);
-  Command& require_subcommand(int count);
-  /// Options given behind a subcommand that does not know them are the program's.
-  Command& fallthrough();
+  /// One of the subcommands, of which one must be given.
+  Command add_subcommand(const std::string& name, const std::string& help);
   /// Text below the options in the help.
-  Command& footer(std::string_view text);
+  void footer(const std::string& text);
+
   /// Whether it is the subcommand that was asked for; after parsing.
   explicit operator bool() const;
 
  protected:
-  CLI::App* app_;
+  std::shared_ptr<CLI::App> app_;
+
+ private:
+  void add_option(const std::string& names, Value value, const std::string& help,
+                  std::initializer_list<Check> checks) const;
+
+  std::string heading_;
 };
 
 /// A command line with the help `description`.
 class Program : public Command {
  public:
-  Program(std::string_view description, std::string_view name);
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
-  ~Program();
+  Program(const std::string& description, const std::string& name);
 
   /// Parses the command line (and the file given with --config-file), then returns body(). An error
   /// becomes one line on stderr and exit status 1; wrong options give the status CLI11 has for
   /// them.
   int run(int argc, char** argv, const std::function<int()>& body);
-
- private:
-  std::unique_ptr<CLI::App> owned_;
 };
 
 }  // namespace examples

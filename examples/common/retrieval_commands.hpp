@@ -1,13 +1,10 @@
-// Evaluation of retrieval and search, which several programs have: options, and what is printed.
+// Evaluation of retrieval and search, which several programs have.
 #pragma once
 
-#include <cstdio>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <string>
-#include <vector>
 
-#include "albef/viz/retrieval_sheet.hpp"
+#include "albef/viz/retrieval_report.hpp"
 #include "common/run.hpp"
 
 namespace examples {
@@ -26,86 +23,52 @@ inline constexpr const char* search_help =
     "and text fit.";
 
 struct RecallCommand : ModelArguments {
-  std::vector<std::string> data;
-  std::string output, summary, sheet;
-  int sheet_rows = 4;
+  std::string summary;
   albef::RetrievalEvaluation evaluation;
 
-  void add_to(Command& app) {
-    ModelArguments::add_to(app);
-    add_encoding_options(app);
-    app.add_option(
-           "-d,--data", data,
-           "data sets, each evaluated on its own: PATH or NAME=PATH. " + std::string(data_help))
-        .required();
-    app.add_option("--image-root", evaluation.image_root, image_root_help);
-    app.add_option("-k,--k", evaluation.k, candidates_help).positive();
-    app.add_option("--similarity-weight", evaluation.similarity_weight,
-                   "add this multiple of the similarity to the matching score (ALBEF: 0, BLIP: 1; "
-                   "1 over the temperature weighs both as log-probabilities)")
-        .capture_default_str();
-    app.add_option("-o,--output", output, "write the results to this JSON file").output_file();
-    app.add_option("--summary", summary,
-                   "JSON file whose members are added to the results (a run's summary.json)");
-    app.add_option("--sheet", sheet,
-                   "write a PNG with queries of the first data set and their five best answers")
-        .output_file();
-    app.add_option("--sheet-rows", sheet_rows, "queries per direction on the sheet")
-        .range(1, 100)
-        .capture_default_str();
+  explicit RecallCommand(Command app) {
+    shown = 4;
+    add_to(app);
+    add_encoding(app);
+    const char* const several = "data sets, each evaluated on its own: PATH or NAME=PATH. ";
+    add_data(app, data, evaluation.image_root, several + std::string(data_help));
+    app.add("-k,--k", evaluation.k, candidates_help, positive);
+    app.add("--similarity-weight", evaluation.similarity_weight,
+            "add this multiple of the similarity to the matching score (ALBEF: 0, BLIP: 1; 1 over "
+            "the temperature weighs both as log-probabilities)");
+    add_results(app, "queries of the first data set and their five best answers", 100,
+                "--sheet-rows", "queries per direction on the sheet");
+    app.add("--summary", summary,
+            "JSON file whose members are added to the results (a run's summary.json)");
   }
   int run() {
-    using namespace albef;
     evaluation.encoding = encoding;
-    const auto added = summary.empty() ? nlohmann::ordered_json::object() : read_results(summary);
-    return with_model<Albef>(*this, [&](auto& model) {
-      std::string file = sheet;
-      std::fputs(retrieval_head().c_str(), stdout);
-      auto results = evaluate_retrieval(
-          model, data, evaluation,
-          [&](const std::string& name, const auto& source, const auto& set, const auto& found) {
-            std::fputs(retrieval_rows(name, found).c_str(), stdout);
-            std::fflush(stdout);
-            if (!file.empty()) write_retrieval_sheet(file, name, source, set, found, sheet_rows);
-            file.clear();
-          });
-      results.update(added);
-      if (!output.empty()) write_file(output, results.dump(2) + '\n');
+    return with_model<albef::Albef>(*this, [&](auto& model) {
+      albef::report_retrieval(model, data, evaluation, {output, summary, sheet, shown});
       return 0;
     });
   }
 };
 
 struct SearchCommand : ModelArguments {
-  std::vector<std::string> data, texts, images;
-  std::string image_root, sheet;
   albef::SearchOptions options;
 
-  void add_to(Command& app) {
-    ModelArguments::add_to(app);
-    add_encoding_options(app);
-    app.add_option("-d,--data", data, data_help).required();
-    app.add_option("--image-root", image_root, image_root_help);
-    app.add_option("-t,--text", texts, "sentences; - reads them from the standard input");
-    app.add_option("-i,--image", images, "picture files");
-    app.add_option("--top", options.top, "answers shown per query")
-        .range(1, 100)
-        .capture_default_str();
-    app.add_option("-k,--k", options.k, "candidates that the matching head orders, at least --top")
-        .positive()
-        .capture_default_str();
-    app.add_option("--sheet", sheet, "write queries and answers to this PNG").output_file();
+  explicit SearchCommand(Command app) {
+    add_to(app);
+    add_encoding(app);
+    add_data(app, data, image_root, data_help);
+    app.add("-t,--text", texts, "sentences; - reads them from the standard input");
+    app.add("-i,--image", images, "picture files");
+    app.add("--top", options.top, "answers shown per query", range(1, 100));
+    app.add("-k,--k", options.k, "candidates that the matching head orders, at least --top",
+            positive);
+    app.add("--sheet", sheet, "write queries and answers to this PNG", output_file);
   }
   int run() {
-    using namespace albef;
     options.encoding = encoding;
-    const SearchQueries queries = search_queries(texts, images, std::cin);
-    return with_model<Albef>(*this, [&](auto& model) {
-      const SourcePtr source = open_data(data, image_root);
-      const RetrievalSet set = retrieval_set(*source);
-      const SearchResults found = search_data(model, *source, set, queries, options);
-      std::fputs(search_text(*source, set, queries, found).c_str(), stdout);
-      if (!sheet.empty()) write_search_sheet(sheet, *source, set, queries, found);
+    const auto queries = albef::search_queries(texts, images, std::cin);
+    return with_model<albef::Albef>(*this, [&](auto& model) {
+      albef::report_search(model, data, image_root, queries, options, sheet);
       return 0;
     });
   }

@@ -14,23 +14,19 @@ int main(int argc, char** argv) {
   examples::NlvrOptions options;
   std::string source, pictures;
   options.name.clear();
-  app.add_option("source", source,
-                 "the corpus' train.json, dev.json or test.json (one object per line), or a .tsv "
-                 "table beside its .bpk pack")
-      .required()
-      .existing_file();
-  app.add_option("--pictures", pictures,
-                 "folder of the pictures, for .json; default: the folder of the source");
-  app.add_option("-o,--output", options.output, "folder for NAME.tar and NAME.json")
-      .capture_default_str();
-  app.add_option("--name", options.name, "default: that of the source");
-  app.add_option("--orders", options.orders,
-                 "how many of the six orders of the boxes to show; 6 suits training")
-      .capture_default_str();
-  app.add_flag(
-      "--pairs", options.pairs,
-      "two pictures, of boxes 1 and 2 and of box 3, with the labels of albef_nlvr; else one, "
-      "with those of albef_ve: entailment and contradiction");
+  app.add("source", source,
+          "the corpus' train.json, dev.json or test.json (one object per line), or a .tsv "
+          "table beside its .bpk pack",
+          examples::required);
+  app.add("--pictures", pictures,
+          "folder of the pictures, for .json; default: the folder of the source");
+  app.add("-o,--output", options.output, "folder for NAME.tar and NAME.json");
+  app.add("--name", options.name, "default: that of the source");
+  app.add("--orders", options.orders,
+          "how many of the six orders of the boxes to show; 6 suits training");
+  app.add("--pairs", options.pairs,
+          "two pictures, of boxes 1 and 2 and of box 3, with the labels of albef_nlvr; else one, "
+          "with those of albef_ve: entailment and contradiction");
 
   return app.run(argc, argv, [&] {
     const std::filesystem::path path(source);

@@ -141,23 +141,18 @@ int main(int argc, char** argv) {
       "them",
       "make_boxes");
   Options options;
-  app.add_option("-o,--output", options.output, "folder for NAME.tar, ve_NAME.json, vqa_NAME.json")
-      .capture_default_str();
-  app.add_option("--name", options.name, "of the files").capture_default_str();
-  app.add_option("--pictures", options.pictures, "how many").positive().capture_default_str();
-  app.add_option("--statements", options.statements, "at most, per picture")
-      .range(1, 24)  // different ones are drawn: some pictures have few more questions
-      .capture_default_str();
-  app.add_option("--questions", options.questions, "per picture")
-      .range(1, 24)
-      .capture_default_str();
-  app.add_option("--seed", options.seed, "other pictures for every number").capture_default_str();
-  app.add_flag(
-      "--independent", options.independent,
-      "no picture shows the shapes of another one: numbers of colors alone then tell more, "
-      "which is easier to learn first");
-  app.add_flag("--pairs", options.pairs,
-               "two pictures, of boxes 1 and 2 and of box 3, with statements alone "
-               "(nlvr_NAME.json)");
+  app.add("-o,--output", options.output, "folder for NAME.tar, ve_NAME.json, vqa_NAME.json");
+  app.add("--name", options.name, "of the files");
+  app.add("--pictures", options.pictures, "how many", examples::positive);
+  // Different ones are drawn: some pictures have few more than 24 questions.
+  app.add("--statements", options.statements, "at most, per picture", examples::range(1, 24));
+  app.add("--questions", options.questions, "per picture", examples::range(1, 24));
+  app.add("--seed", options.seed, "other pictures for every number");
+  app.add("--independent", options.independent,
+          "no picture shows the shapes of another one: numbers of colors alone then tell more, "
+          "which is easier to learn first");
+  app.add("--pairs", options.pairs,
+          "two pictures, of boxes 1 and 2 and of box 3, with statements alone "
+          "(nlvr_NAME.json)");
   return app.run(argc, argv, [&] { return make(options); });
 }

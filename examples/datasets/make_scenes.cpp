@@ -31,34 +31,29 @@ std::vector<std::string> list_of(const std::string& argument) {
 int main(int argc, char** argv) {
   examples::Program app("Composes scenes with annotations for every task of ALBEF", "make_scenes");
   examples::SceneOptions options;
-  std::string sprites = data + "sprites.tar.gz", objects = data + "objects40.txt",
-              styles = "noto,fluent,twemoji";
+  std::string sprites = data + "sprites.tar.gz", objects, styles;
   int train = 6000, val = -1, test = -1, size = 96;
   bool easy = false;
-  app.add_option("-o,--output", options.output, "folder for shards and annotations")
-      .capture_default_str();
-  app.add_option("--sprites", sprites, "shard of STYLE/NAME.png").capture_default_str();
-  const auto objects_option =
-      app.add_option("--objects", objects,
-                     "names: a file with one per line, a list with commas, all")
-          .capture_default_str();
-  const auto styles_option =
-      app.add_option("--styles", styles, "list with commas").capture_default_str();
-  app.add_flag("--easy", easy, "12 objects in one style");
-  app.add_option("--scenes", train, "scenes for training").capture_default_str();
-  app.add_option("--val", val, "scenes for validation; default: a tenth of those for training");
-  app.add_option("--test", test, "scenes for testing; default: a fifth");
-  app.add_option("--size", size, "width and height, pixels").capture_default_str();
-  app.add_option("--seed", options.seed, "other scenes for every number").capture_default_str();
-  app.add_option("--distractors", options.distractors,
-                 "boxes per picture that hold no object, among those to choose from")
-      .non_negative()
-      .capture_default_str();
-  app.add_flag("--png", options.png, "write the pictures as files, too");
+  app.add("-o,--output", options.output, "folder for shards and annotations");
+  app.add("--sprites", sprites, "shard of STYLE/NAME.png");
+  app.add("--objects", objects,
+          "names: a file with one per line, a list with commas, all; default: " + data +
+              "objects40.txt, objects12.txt with --easy");
+  app.add("--styles", styles, "list with commas; default: noto,fluent,twemoji, noto with --easy");
+  app.add("--easy", easy, "12 objects in one style");
+  app.add("--scenes", train, "scenes for training");
+  app.add("--val", val, "scenes for validation; default: a tenth of those for training");
+  app.add("--test", test, "scenes for testing; default: a fifth");
+  app.add("--size", size, "width and height, pixels");
+  app.add("--seed", options.seed, "other scenes for every number");
+  app.add("--distractors", options.distractors,
+          "boxes per picture that hold no object, among those to choose from",
+          examples::non_negative);
+  app.add("--png", options.png, "write the pictures as files, too");
 
   return app.run(argc, argv, [&] {
-    if (easy && !objects_option.given()) objects = data + "objects12.txt";
-    if (easy && !styles_option.given()) styles = "noto";
+    if (objects.empty()) objects = data + (easy ? "objects12.txt" : "objects40.txt");
+    if (styles.empty()) styles = easy ? "noto" : "noto,fluent,twemoji";
     const examples::Sprites art(sprites);
     const examples::SceneMaker maker(art, objects == "all" ? art.names() : list_of(objects),
                                      list_of(styles), size);

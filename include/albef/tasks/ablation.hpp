@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 
 #include "albef/core/error.hpp"
 #include "albef/tasks/pretrain.hpp"
@@ -21,6 +22,7 @@ using FullMomentum = Full;
 inline constexpr std::array<const char*, 6> names = {"MLM + ITM",        "+ ITC",
                                                      "+ hard negatives", "+ distillation in ITC",
                                                      "+ in MLM (full)",  "+ momentum weights"};
+inline const char* name(int row) { return names.at(static_cast<std::size_t>(row - 1)); }
 
 /// Calls f.operator()<Objectives>() with those of row 1 to 6.
 template <class F>

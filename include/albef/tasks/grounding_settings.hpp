@@ -41,7 +41,7 @@ struct GroundingSettings : PairSettings {
             "--val needs --refs and --instances, which say where the objects are");
     GroundingFiles files = targets;
     files.expressions = val;
-    files.image_root = val_image_root.empty() ? image_root : val_image_root;
+    files.image_root = validation_root();
     auto set = std::make_shared<const GroundingSet>(files);
     check_pictures(*set->expressions);
     return set;

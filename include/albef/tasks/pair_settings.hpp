@@ -52,8 +52,6 @@ struct PairSettings : RunSettings {
   CaptionNoise noise{};
   bool official = false;
   bool finetunes = false;  // the official oddities are then those of retrieval
-  std::vector<std::string> val{};
-  std::string val_image_root{};
 
   template <class C>
   void complete(const Recipe& tiny, const Recipe& paper) {
@@ -77,7 +75,7 @@ struct PairSettings : RunSettings {
   /// The data set of --val; null without.
   SourcePtr validation_source() const {
     if (val.empty()) return nullptr;
-    return open_data(val, val_image_root.empty() ? image_root : val_image_root);
+    return open_data(val, validation_root());
   }
   Loader loader(SourcePtr from, const WordPiece& tokenizer, int image_size) const {
     TrainTransform picture = transform(image_size);
@@ -111,6 +109,16 @@ struct PairSettings : RunSettings {
     info["run.noise"] =
         concat(noise.mismatch, ' ', noise.partial, ' ', noise.keywords, ' ', noise.seed);
     return info;
+  }
+};
+
+/// What a user may set of fine-tuning for retrieval.
+struct RetrievalSettings : PairSettings {
+  int k = 0;  // candidates that are re-ranked in validation, see candidates()
+
+  RetrievalSettings() {
+    finetunes = true;
+    mask_probability = 0;
   }
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -14,6 +15,17 @@
 #include "albef/train/session.hpp"
 
 namespace albef {
+
+/// Calls f.template operator()<C>() with the configuration of the checkpoint that a run starts from
+/// or goes on with or, without one, of the settings ("tiny" where they name none).
+template <class F, class List>
+auto with_run_config(const RunSettings& settings, F&& f, List list) {
+  const std::string start = settings.start();
+  require(!settings.resume || std::filesystem::exists(start), start,
+          ": there is nothing to resume from");
+  if (!start.empty()) return with_config(start, checkpoint_info(start), settings.config, f, list);
+  return with_config(settings.config.empty() ? "tiny" : settings.config, f, list);
+}
 
 /// A training run that ended.
 struct FinishedRun {

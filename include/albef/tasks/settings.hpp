@@ -46,8 +46,8 @@ struct RunSettings {
   std::string config{}, init{};  // of a new model; checkpoint to start from
   StartOptions start_options{.resize_positions = true};
   bool resume = false, overwrite = false;  // the run in the output folder
-  std::vector<std::string> data{};
-  std::string image_root{}, vocab{};
+  std::vector<std::string> data{}, val{};  // to train on, to be evaluated on after each epoch
+  std::string image_root{}, val_image_root{}, vocab{};
   int vocab_size = 0, max_text_length = 0;
   int batch_size = 0, workers = 1;
   std::vector<float> crop{};
@@ -105,6 +105,10 @@ struct RunSettings {
   /// The checkpoint that the run starts from or goes on with; empty: a new model.
   std::string start() const { return resume ? train.output + "/checkpoint.safetensors" : init; }
   bool distills() const { return train.alpha > 0; }
+  /// Where the pictures of `val` are.
+  const std::string& validation_root() const {
+    return val_image_root.empty() ? image_root : val_image_root;
+  }
 
   /// The given vocabulary, the starting checkpoint's, or one learned from the texts. Words it
   /// cannot spell are added to the end of it while the model has room, which is said on stderr.
@@ -162,18 +166,20 @@ struct RunSettings {
   }
 };
 
+/// How a set is read that is evaluated: every record must be usable, see open_source().
+inline AnnotationOptions evaluation_annotations(const std::string& image_root) {
+  auto options = annotation_options(image_root);
+  options.strict = true;
+  return options;
+}
+
 /// What a user may set of a fine-tuning run on annotations.
 struct TaskSettings : RunSettings {
-  std::vector<std::string> val{};
-  std::string val_image_root{};
   bool by_picture = false;
 
   /// How the training set, or that of --val, is read.
   AnnotationOptions annotations(bool validation) const {
-    auto options =
-        annotation_options(validation && !val_image_root.empty() ? val_image_root : image_root);
-    options.strict = validation;
-    return options;
+    return validation ? evaluation_annotations(validation_root()) : annotation_options(image_root);
   }
   LoaderOptions loader() const {
     LoaderOptions options;

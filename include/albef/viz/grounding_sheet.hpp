@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <span>
 #include <string>
@@ -123,5 +125,22 @@ class GroundingExamples {
   GroundingSheets sheets_;
   std::vector<std::uint8_t> bytes_;
 };
+
+/// evaluate_grounding_layers(), printed as a table while it goes on; with paths, PNG files show the
+/// boxes and the heat maps of `examples` expressions.
+template <class S>
+nlohmann::ordered_json report_grounding(S& session, const GroundingSet& set,
+                                        const std::vector<int>& layers,
+                                        const EncodingOptions& options, const std::string& boxes,
+                                        const std::string& heat_maps, int examples = 8) {
+  GroundingExamples shown(set, boxes.empty() && heat_maps.empty() ? 0 : examples);
+  std::fputs(grounding_head().c_str(), stdout);
+  auto results = evaluate_grounding_layers(
+      session, set, layers, options, shown, [](int layer, const GroundingResult& found) {
+        std::fputs(grounding_rows(layer, found).c_str(), stdout);
+      });
+  shown.write(boxes, heat_maps, session.tokenizer());
+  return results;
+}
 
 }  // namespace albef

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdio>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,27 @@ inline void write_statement_sheet(const std::string& path, const std::string& ti
   write_task_sheet(path, concat(title, ": ", percent(results.accuracy())), examples, entries,
                    set.format().pictures,
                    [&](std::size_t i, std::size_t p, auto& bytes) { set.read_image(i, p, bytes); });
+}
+
+/// Evaluates files of statements one by one, prints tables, and returns the results by file. With a
+/// path, `sheet` shows `entries` examples of the first.
+template <class S>
+nlohmann::ordered_json report_statements(S& session, const std::vector<std::string>& files,
+                                         const StatementFormat& format,
+                                         const AnnotationOptions& annotations,
+                                         const LoaderOptions& loader, const std::string& by,
+                                         const std::string& title, const std::string& sheet,
+                                         int entries) {
+  nlohmann::ordered_json results;
+  for (const std::string& file : files) {
+    const auto set = open_statements({file}, format, annotations);
+    const StatementResults r = evaluate_statements(session, set, by, loader);
+    r.print(stdout, file);
+    if (!sheet.empty() && results.empty())
+      write_statement_sheet(sheet, title + ", " + file, *set, r, entries);
+    results[file] = r.json();
+  }
+  return results;
 }
 
 }  // namespace albef
