@@ -78,7 +78,7 @@ void read_nlvr_json(const std::string& path, const std::string& folder, F&& f) {
     if (line.empty() || line == "\r") continue;
     try {
       const auto value = nlohmann::json::parse(line);
-      const albef::detail::JsonFields fields(value, false);
+      const albef::JsonFields fields(value, false);
       NlvrExample example{
           fields.text("identifier"), fields.text("sentence"), nlvr_truth(fields.text("label")), {}};
       const auto picture = pictures.find(example.id);
@@ -88,7 +88,7 @@ void read_nlvr_json(const std::string& path, const std::string& folder, F&& f) {
       example.picture.assign(bytes.begin(), bytes.end());
       f(example);
     } catch (const nlohmann::json::exception& problem) {
-      albef::fail(path, ": line ", number, ": ", albef::detail::json_problem(problem));
+      albef::fail(path, ": line ", number, ": ", albef::json_problem(problem));
     } catch (const albef::Error& problem) {
       albef::fail(path, ": line ", number, ": ", problem.what());
     }

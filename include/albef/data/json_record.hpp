@@ -68,6 +68,11 @@ std::string json_problem(const Json::exception& error);
 
 }  // namespace albef::detail
 
+namespace albef {
+using detail::json_problem;
+using detail::JsonFields;  // for formats of one's own
+}  // namespace albef
+
 #if ALBEF_DATA_DEFINITIONS
 #include <utf8proc.h>
 

@@ -37,6 +37,8 @@ OptimizerGroups groups_for(const GroupOptions& options) {
 /// context. fit() runs it over a loader; start(), finish() and update() are its parts.
 template <class O, class DeviceT = Cpu, class PrecisionT = Fp32>
 class Training {
+  static_assert(check_objective<O, Context<DeviceT, PrecisionT>>());
+
  public:
   using Objective = O;
   using Model = typename O::Model;
@@ -49,7 +51,6 @@ class Training {
   using Real = typename Ctx::Real;
   using Master = typename Ctx::Master;
   using State = typename detail::StateOf<O, Ctx>::type;
-  static_assert(check_objective<O, Ctx>());
   static constexpr auto model = laid_out<Model>();
   /// See LossReadings.
   static constexpr bool deferred = LossReadings<Device, Master>::deferred;
