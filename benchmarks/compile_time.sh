@@ -31,17 +31,18 @@ done
 
 pretrain=examples/albef_pretrain.cpp clip=examples/clip.cpp
 compiled=(-DALBEF_CPU_COMPILED -DALBEF_DATA_COMPILED)
+four=-DALBEF_EXAMPLE_CONFIGS=albef::Tiny,albef::Tiny96,albef::Small,albef::Base
 echo "as the build compiles them:"
-measure "$pretrain, four configurations" $pretrain "${compiled[@]}"
+measure "$pretrain, four configurations" $pretrain "${compiled[@]}" $four
 measure "$pretrain, tiny alone" $pretrain "${compiled[@]}" -DALBEF_EXAMPLE_CONFIGS=albef::Tiny
-measure "$clip" $clip "${compiled[@]}"
+measure "$clip" $clip "${compiled[@]}" $four
 
 echo "headers alone:"
-measure "$pretrain, four configurations" $pretrain
-measure "$clip" $clip
+measure "$pretrain, four configurations" $pretrain $four
+measure "$clip" $clip $four
 
 echo "compiled once for all programs:"
 measure "kernels for float (cmake/cpu)" cmake/cpu/primitives_float.cpp "${compiled[@]}"
 measure "texts, pictures, checkpoints, loop (cmake/data)" cmake/data/definitions.cpp "${compiled[@]}"
 measure "options by CLI11 (program.cpp)" examples/common/program.cpp
-measure "options of the programs (options.cpp)" examples/common/options.cpp "${compiled[@]}"
+measure "options of the programs (options.cpp)" examples/common/options.cpp "${compiled[@]}" $four

@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
       return Validation{r.mean() / 100, to_json(r)};
     };
     run.existing = resume ? Existing::resume : Existing::refuse;
-    return fit(training, loader, run, {tokenizer_info(tokenizer, 25), validate}).signal ? 1 : 0;
+    const auto ended = fit(training, loader, run, {tokenizer_info(tokenizer, 25), validate});
+    return ended.signal ? 128 + ended.signal : 0;
   });
 }

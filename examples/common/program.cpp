@@ -13,7 +13,7 @@ namespace {
 
 /// Checks that a value is a number above 0, or 0. (The message of CLI11's own prints the largest
 /// double.)
-CLI::Validator number(bool may_be_zero) {
+CLI::Validator is_number(bool may_be_zero) {
   const auto check = [=](const std::string& value) -> std::string {
     double number = 0;
     if (CLI::detail::lexical_cast(value, number) && (may_be_zero ? number >= 0 : number > 0))
@@ -43,10 +43,10 @@ CLI::Option* add_to(CLI::App& app, const std::string& names, T& value, const std
 
 void required(CLI::Option& option) { option.required(option.get_default_str().empty()); }
 void positive(CLI::Option& option) {
-  option.check(number(false));
+  option.check(is_number(false));
   if (option.get_default_str() == "0") option.default_str("");
 }
-void non_negative(CLI::Option& option) { option.check(number(true)); }
+void non_negative(CLI::Option& option) { option.check(is_number(true)); }
 void output_file(CLI::Option& option) { option.check(albef::refusal_to_write); }
 void share(CLI::Option& option) { option.check(CLI::Range(0.0, 1.0)); }
 Check range(int low, int high) {

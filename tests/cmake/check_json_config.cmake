@@ -45,7 +45,8 @@ endif()
 file(WRITE "${WORK}/mine.cpp" [[
 #include <string_view>
 
-#include "common/configs.hpp"
+#include "albef/tasks/config_list.hpp"
+#include "json_configs.hpp"
 
 using Mine = examples::json_config::mine;
 static_assert(Mine::image_res == 48 && Mine::vision_depth == 2 && Mine::dropout == 0.25f);
@@ -54,12 +55,12 @@ static_assert(albef::image_statistics<Mine>().mean[1] == 0.25);
 static_assert(std::string_view(albef::config_name<Mine>) == "mine");
 
 int found() {
-  return albef::with_config("mine", []<class C>() { return C::image_res; }, examples::configs);
+  return albef::with_config("mine", []<class C>() { return C::image_res; },
+                            albef::ConfigList<Mine>{});
 }
 ]])
 execute_process(
-  COMMAND "${COMPILER}" "@${FLAGS}" "-I${WORK}/build/examples/generated" "-I${SOURCE}/examples"
-          -DALBEF_EXAMPLE_CONFIGS=examples::json_config::mine "${WORK}/mine.cpp"
+  COMMAND "${COMPILER}" "@${FLAGS}" "-I${WORK}/build/examples/generated" "${WORK}/mine.cpp"
   RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
 if(NOT result EQUAL 0)
   message(FATAL_ERROR "the configuration of mine.json does not compile:\n${output}")
