@@ -166,6 +166,9 @@ case $name in
     has "$work/clip/metrics.jsonl" val.ir1
     stopped "${clip[@]}"
     ;;
+  custom_layer)
+    says "ScaledBranch<48>: gradients agree" "$programs/custom_layer" --threads 1
+    ;;
   *) fail "unknown program '$name'" ;;
 esac
 echo "$name: passed"
