@@ -29,5 +29,6 @@ void square_gradient(albef::Cuda& cuda, albef::Mat<const float> x, albef::Mat<co
   auto* sum = static_cast<float*>(cuda.scratch(static_cast<std::size_t>(n) * sizeof(float)));
   square_gradient_kernel<<<blocks_of(n), 256, 0, cuda.stream()>>>(x.data, dy.data, sum, n);
   albef::check(cudaGetLastError(), "[square_gradient]");
-  albef::add(cuda, albef::mat<const float>(sum, x.rows, x.cols), dx, beta);
+  run(cuda, albef::primitive::Add<float>{
+                .x = albef::mat<const float>(sum, x.rows, x.cols), .y = dx, .beta = beta});
 }
