@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing of the packages that the purposes named need, through apt-get.
-# Usage: cmake/install_dependencies.sh PURPOSE...   (library, examples, tests, benchmarks, all)
+# Usage: cmake/install_dependencies.sh PURPOSE...   (library, examples, tests, benchmarks, all; fuzz)
 # Set ALBEF_NO_INSTALL=1 to only print what is missing.
 set -euo pipefail
 
@@ -10,6 +10,7 @@ library=(libeigen3-dev nlohmann-json3-dev libutf8proc-dev libarchive-dev libjpeg
 examples=(libcli11-dev)
 tests=(doctest-dev)
 benchmarks=(libbenchmark-dev)
+fuzz=(clang)
 
 packages=("${build_tools[@]}" "${library[@]}")
 for purpose in "$@"; do
@@ -18,10 +19,11 @@ for purpose in "$@"; do
     examples) packages+=("${examples[@]}") ;;
     tests) packages+=("${tests[@]}") ;;
     benchmarks) packages+=("${benchmarks[@]}") ;;
+    fuzz) packages+=("${fuzz[@]}") ;;
     all) packages+=("${examples[@]}" "${tests[@]}" "${benchmarks[@]}") ;;
     *)
       echo "install_dependencies.sh: unknown purpose '$purpose';" \
-        "expected library, examples, tests, benchmarks or all" >&2
+        "expected library, examples, tests, benchmarks, fuzz or all" >&2
       exit 2
       ;;
   esac
@@ -43,7 +45,7 @@ fi
 # provides it) is.
 is_present() {
   case "$1" in
-    g++ | cmake) command -v "$1" >/dev/null ;;
+    g++ | clang | cmake) command -v "$1" >/dev/null ;;
     ninja-build) command -v ninja >/dev/null ;;
     *) dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed ;;
   esac
