@@ -3,7 +3,8 @@
 # CUDA backend where nvcc is found, then runs the tests of memory and threads again under sanitizers.
 # Usage: bash tests/run.sh [--quick | --full] [--style] [--jobs N]
 #   --quick   leave the sanitizers out
-#   --full    models, tasks, train and viz under AddressSanitizer, too: a quarter of an hour more
+#   --full    models, tasks, train and viz under AddressSanitizer, too, and a minute of fuzzing for
+#             each reader where clang++ is found: half an hour more
 #   --style   also check formatting (clang-format) and compile the headers with clang++
 #   --jobs N  compile jobs and tests at a time (default: what cores and memory allow)
 set -euo pipefail
@@ -127,6 +128,19 @@ if [ "$sanitize" = yes ]; then
   export UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
   run_areas asan "${asan_areas[@]}"
   run_areas tsan "${tsan_areas[@]}"
+fi
+if [ "$full" = yes ]; then
+  if command -v clang++ >/dev/null; then
+    echo "== fuzz: a minute for each reader"
+    if bash tests/fuzz/run.sh --jobs "$jobs"; then
+      passed=$((passed + 1))
+    else
+      failed=$((failed + 1))
+    fi
+  else
+    echo "== no clang++: fuzzing is left out"
+    skipped=$((skipped + 1))
+  fi
 fi
 
 echo
