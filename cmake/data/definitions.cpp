@@ -3,6 +3,7 @@
 #define ALBEF_DATA_SOURCE
 #include "albef/checkpoint/info.hpp"
 #include "albef/checkpoint/safetensors.hpp"
+#include "albef/core/json.hpp"
 #include "albef/data/annotations.hpp"
 #include "albef/data/answers.hpp"
 #include "albef/data/captions.hpp"
