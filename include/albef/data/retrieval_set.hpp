@@ -108,7 +108,7 @@ ALBEF_DATA_INLINE RetrievalSet retrieval_set(const Source& source, int max_words
         image_of.try_emplace(record.image_id, static_cast<std::int32_t>(set.images.size()));
     if (added) set.images.push_back(static_cast<std::uint32_t>(i));
     const std::size_t first = set.images[static_cast<std::size_t>(image->second)];
-    if (source.record(first).key != record.key)
+    if (!source.same_picture(first, i))
       fail(source.describe(i), ": has the image_id of another picture, that of ",
            source.describe(first));
     try {
