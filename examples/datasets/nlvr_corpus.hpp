@@ -20,6 +20,7 @@
 
 #include "albef/core/error.hpp"
 #include "albef/core/file.hpp"
+#include "albef/core/json.hpp"
 #include "albef/data/codec.hpp"
 #include "albef/data/image.hpp"
 #include "albef/data/json_record.hpp"
@@ -77,7 +78,7 @@ void read_nlvr_json(const std::string& path, const std::string& folder, F&& f) {
     ++number;
     if (line.empty() || line == "\r") continue;
     try {
-      const auto value = nlohmann::json::parse(line);
+      const auto value = albef::parse_json(line);
       const albef::JsonFields fields(value, false);
       NlvrExample example{
           fields.text("identifier"), fields.text("sentence"), nlvr_truth(fields.text("label")), {}};
@@ -87,8 +88,6 @@ void read_nlvr_json(const std::string& path, const std::string& folder, F&& f) {
       const std::string bytes = albef::read_file(picture->second);
       example.picture.assign(bytes.begin(), bytes.end());
       f(example);
-    } catch (const nlohmann::json::exception& problem) {
-      albef::fail(path, ": line ", number, ": ", albef::json_problem(problem));
     } catch (const albef::Error& problem) {
       albef::fail(path, ": line ", number, ": ", problem.what());
     }

@@ -354,15 +354,6 @@ TEST_CASE("statements: an unusable record is replaced and the batch keeps its or
   CHECK(loader.bad_records() == 1);
 }
 
-namespace {
-
-const char* const instances = R"({"images": [{"id": 8, "width": 100, "height": 50}],
-  "annotations": [{"id": 1, "image_id": 8, "bbox": [10, 5, 20.5, 30], "segmentation": [[1]]},
-                  {"id": 2, "image_id": 8, "bbox": [90, 5, 20, 30]},
-                  {"id": 3, "image_id": 8, "bbox": [1, 2]}]})";
-
-}  // namespace
-
 TEST_CASE("grounding: an expression's object, its picture's size and the boxes to choose from") {
   const TemporaryFolder folder;
   const auto boxes = folder.write("i.json", R"({"images": [{"id": 8, "width": 100, "height": 50}],
@@ -397,34 +388,6 @@ TEST_CASE("grounding: an expression's object, its picture's size and the boxes t
     {"image": "0.png", "text": "t"}])")});
   CHECK_CONTAINS(error_of([&] { albef::expression_refs(*without, targets); }),
                  "k.json: record 0 (0.png): field 'ref_id' is missing");
-}
-
-TEST_CASE("grounding: boxes outside their picture and broken references are named") {
-  const TemporaryFolder folder;
-  const auto fails = [&](const std::string& refs, const std::string& boxes,
-                         const std::string& dets = "{}") {
-    const auto r = folder.write("r.json", refs), i = folder.write("i.json", boxes),
-               d = folder.write("d.json", dets);
-    return error_of([&] { albef::GroundingTargets(r, i, d); });
-  };
-  const auto ref = [](int annotation, int image) {
-    return "[{\"ref_id\": 4, \"ann_id\": " + std::to_string(annotation) +
-           ", \"image_id\": " + std::to_string(image) + "}]";
-  };
-  const std::string whole = R"({"images": [{"id": 8, "width": 100, "height": 50}],
-    "annotations": [{"id": 1, "bbox": [1, 1, 9, 9]}, {"id": 2, "bbox": [90, 5, 20, 30]}]})";
-  const auto outside = fails(ref(2, 8), whole);
-  CHECK_CONTAINS(outside, "r.json: record 0: field 'bbox' of annotation 2 in ");
-  CHECK_CONTAINS(outside,
-                 "the box [90.0, 5.0, 20.0, 30.0] reaches outside its picture of 100 x 50");
-  CHECK_NOTHROW(albef::GroundingTargets(folder.write("r.json", ref(1, 8)), folder / "i.json"));
-  CHECK_CONTAINS(fails(ref(7, 8), whole), "field 'ann_id': there is no annotation 7");
-  CHECK_CONTAINS(fails(ref(1, 3), whole), "field 'image_id': there is no picture 3");
-  CHECK_CONTAINS(fails(R"([{"ref_id": 4, "image_id": 8}])", whole), "field 'ann_id' is missing");
-  CHECK_CONTAINS(fails(ref(1, 8), instances), "annotations: record 2: field 'bbox' is [1,2]");
-  CHECK_CONTAINS(fails(ref(1, 8), "[]"), "expected an object with the lists");
-  CHECK_CONTAINS(fails(ref(1, 8), whole, R"({"8": [[0, 0, 10, 10], [0, 0, 200, 10]]})"),
-                 "d.json: picture 8: box 1: field 'box': the box [0.0, 0.0, 200.0, 10.0]");
 }
 
 }  // namespace tasks_test

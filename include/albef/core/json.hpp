@@ -19,6 +19,7 @@ struct JsonOptions {
   /// Reads what Python's json module writes and reads: NaN, Infinity, -Infinity and numbers beyond
   /// double become null, and half a surrogate pair (a lone \ud83d) becomes U+FFFD.
   bool lenient = false;
+  std::size_t line = 1, column = 1;  ///< where the text begins in its file, for messages
 };
 
 /// The value of a JSON text. Throws Error "parse error at line 2, column 5: ..." where it is not
@@ -239,9 +240,9 @@ inline nlohmann::json build_json(std::string_view original, std::size_t level,
   at -= static_cast<std::size_t>(
       std::count_if(plain.longer.begin(), plain.longer.end(), [&](auto p) { return p <= at; }));
   const auto before = original.substr(0, at);
-  const auto lines = std::count(before.begin(), before.end(), '\n');
-  fail("parse error at line ", lines + 1, ", column ", at - (before.rfind('\n') + 1), ": ",
-       problem);
+  const auto lines = static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
+  const auto column = at - (before.rfind('\n') + 1) + (lines == 0 ? options.column - 1 : 0);
+  fail("parse error at line ", lines + options.line, ", column ", column, ": ", problem);
 }
 
 }  // namespace albef::detail

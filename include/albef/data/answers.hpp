@@ -11,7 +11,7 @@
 
 #include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
-#include "albef/data/json_records.hpp"
+#include "albef/data/json_entries.hpp"
 #include "albef/text/batch.hpp"
 #include "albef/text/wordpiece.hpp"
 
@@ -23,8 +23,8 @@ inline constexpr EncodeOptions answer_encoding{.max_length = 0, .add_sep = true}
 /// Different answers, each with its number: the official answer_list.json, a list of strings.
 class AnswerList {
  public:
-  /// Reads a .json or .json.gz file. Throws Error naming file and entry for anything but a list of
-  /// different, non-empty strings.
+  /// Reads a JSON file, plain or packed. Throws Error naming file and entry for anything but a list
+  /// of different, non-empty strings.
   explicit AnswerList(const std::string& path);
   /// `name` stands for the list in messages.
   explicit AnswerList(const std::vector<std::string>& answers, std::string name = "answers");
@@ -53,10 +53,13 @@ class AnswerList {
 namespace albef {
 
 ALBEF_DATA_INLINE AnswerList::AnswerList(const std::string& path) : name_(path) {
-  detail::for_each_json(detail::read_json_text(path), path, [&](const detail::Json& value) {
-    require(value.is_string(), "answer list '", path, "': entry ", answers_.size(), " is ",
-            value.type_name(), ", expected a string");
+  const auto take = [&](const detail::Json& value, bool broken) {
+    require(value.is_string() && !broken, "answer list '", path, "': entry ", answers_.size(),
+            " is ", broken ? "not UTF-8" : value.type_name(), ", expected a string");
     add(value.get<std::string>());
+  };
+  detail::for_each_entry(detail::read_json_text(path), take, [&](const std::string& problem) {
+    fail("answer list '", path, "': entry ", answers_.size(), ": ", problem);
   });
   require(!answers_.empty(), "answer list '", path, "' is empty");
 }

@@ -14,10 +14,12 @@
 #include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/data/annotations.hpp"
+#include "albef/data/json_entries.hpp"
 #include "albef/data/json_record.hpp"
 #include "albef/data/json_records.hpp"
 #include "albef/data/real_box.hpp"
 #include "albef/data/record.hpp"
+#include "albef/data/warnings.hpp"
 
 namespace albef {
 
@@ -35,12 +37,15 @@ struct GroundingTarget {
 /// - `instances`: COCO's {images: [{id, width, height}], annotations: [{id, bbox}]}.
 /// - `detections` (may be empty): {image_id: [[x, y, width, height, ...], ...]}, the det_file of
 ///   the official code.
-/// Files may be compressed with gzip. Throws Error naming file, record and field for what is
-/// missing, refers to nothing, or is a box that reaches outside its picture.
+/// Files may be packed, see unpack(). Boxes are clipped to their pictures; detected ones of which
+/// nothing is left, or that are none, are left out. So are references that are wrong, refer to
+/// nothing, or whose object has no pixel of the picture. `warn` is given one sentence for each kind
+/// of this, with the count and the first; a pixel or less outside is not worth one, since boxes are
+/// rounded. Throws Error naming the file that cannot be read, and when no reference is left.
 class GroundingTargets {
  public:
   GroundingTargets(const std::string& refs, const std::string& instances,
-                   const std::string& detections = "");
+                   const std::string& detections = "", const Warn& warn = print_warning);
 
   std::size_t size() const { return targets_.size(); }
   /// The file of the references.
@@ -53,37 +58,34 @@ class GroundingTargets {
   struct Size {
     int width, height;
   };
-
-  /// The box, without the pixel or less by which it reaches outside.
-  static RealBox inside(const std::vector<double>& numbers, const Size& size,
-                        const std::string& field);
-  static RealBox clipped(const RealBox& box, const Size& size);
-  static std::string text(double value) { return detail::Json(value).dump(); }
-
-  /// Calls f(fields) for each object of a list, adding its place to what it throws.
-  template <class F>
-  static void each(const detail::Json& list, const std::string& place, F&& f) {
-    std::size_t number = 0;
-    for (const detail::Json& item : list) {
-      try {
-        f(detail::JsonFields(item, false));
-      } catch (const Error& error) { fail(place, ": record ", number, ": ", error.what()); }
-      ++number;
+  /// How often something happened, and the first time.
+  struct Tally {
+    std::size_t count = 0;
+    std::string first;
+    void add(const std::string& place) {
+      if (count++ == 0) first = place;
     }
+  };
+  using Sizes = std::unordered_map<std::string, Size>;
+
+  /// The part of a box that is inside its picture; without width or height if there is none.
+  static RealBox clipped(const RealBox& box, const Size& size);
+  /// Whether a box is outside by more than rounding.
+  static bool reaches_out(const RealBox& box, const Size& size);
+  static RealBox box_of(const std::vector<double>& numbers) {
+    return {numbers[0], numbers[1], numbers[2], numbers[3]};
   }
+  static std::string text(const RealBox& box);
 
-  static detail::Json parsed(const std::string& path);
-
-  std::unordered_map<std::string, Size> read_instances(const std::string& path);
-
-  void read_refs(const std::string& path, const std::string& instances,
-                 const std::unordered_map<std::string, Size>& sizes);
-
-  void read_detections(const std::string& path, const std::unordered_map<std::string, Size>& sizes);
+  Sizes read_instances(const std::string& path, const Warn& warn);
+  void read_refs(const std::string& instances, const Sizes& sizes, const Warn& warn);
+  GroundingTarget target(const detail::JsonFields& ref, const std::string& instances,
+                         const Sizes& sizes, Tally& clipped_boxes) const;
+  void read_detections(const std::string& path, const Sizes& sizes, const Warn& warn);
 
   std::string refs_;
   std::unordered_map<std::string, GroundingTarget> targets_;
-  std::unordered_map<std::string, std::vector<double>> boxes_;  // of annotations
+  std::unordered_map<std::string, RealBox> boxes_;  // of annotations
   std::unordered_map<std::string, std::vector<RealBox>> candidates_;
 };
 
@@ -100,16 +102,21 @@ std::vector<std::string> expression_refs(const Source& expressions,
 }  // namespace albef
 
 #if ALBEF_DATA_DEFINITIONS
+#include <limits>
+#include <string_view>
+#include "albef/core/json.hpp"
 
 namespace albef {
 
 ALBEF_DATA_INLINE GroundingTargets::GroundingTargets(const std::string& refs,
                                                      const std::string& instances,
-                                                     const std::string& detections)
+                                                     const std::string& detections,
+                                                     const Warn& warn)
     : refs_(refs) {
-  const std::unordered_map<std::string, Size> sizes = read_instances(instances);
-  read_refs(refs, instances, sizes);
-  if (!detections.empty()) read_detections(detections, sizes);
+  const Warn tell = warn ? warn : [](const std::string&) {};
+  const Sizes sizes = read_instances(instances, tell);
+  read_refs(instances, sizes, tell);
+  if (!detections.empty()) read_detections(detections, sizes, tell);
   for (auto& [ref_id, target] : targets_)
     if (const auto found = candidates_.find(target.image_id); found != candidates_.end())
       target.candidates = found->second;
@@ -123,102 +130,155 @@ ALBEF_DATA_INLINE const GroundingTarget& GroundingTargets::operator[](
   return found->second;
 }
 
-ALBEF_DATA_INLINE RealBox GroundingTargets::inside(const std::vector<double>& numbers,
-                                                   const Size& size, const std::string& field) {
-  const RealBox box{numbers[0], numbers[1], numbers[2], numbers[3]};
-  constexpr double slack = 1;  // boxes may have been rounded
-  const bool fits = box.width > 0 && box.height > 0 && box.x >= -slack && box.y >= -slack &&
-                    box.x + box.width <= size.width + slack &&
-                    box.y + box.height <= size.height + slack;
-  require(fits, "field '", field, "': the box [", text(box.x), ", ", text(box.y), ", ",
-          text(box.width), ", ", text(box.height), "] reaches outside its picture of ", size.width,
-          " x ", size.height, " pixels");
-  return clipped(box, size);
-}
-
 ALBEF_DATA_INLINE RealBox GroundingTargets::clipped(const RealBox& box, const Size& size) {
   const double left = std::max(box.x, 0.0), top = std::max(box.y, 0.0);
   return {left, top, std::min(box.x + box.width, static_cast<double>(size.width)) - left,
           std::min(box.y + box.height, static_cast<double>(size.height)) - top};
 }
 
-ALBEF_DATA_INLINE detail::Json GroundingTargets::parsed(const std::string& path) {
-  // COCO's outlines are most of the file.
-  const auto keep = [](int, detail::Json::parse_event_t event, detail::Json& value) {
-    return event != detail::Json::parse_event_t::key || value != "segmentation";
-  };
-  try {
-    return detail::Json::parse(detail::read_json_text(path), keep);
-  } catch (const detail::Json::exception& error) {
-    fail("cannot read '", path, "': ", detail::json_problem(error));
-  }
+ALBEF_DATA_INLINE bool GroundingTargets::reaches_out(const RealBox& box, const Size& size) {
+  constexpr double slack = 1;
+  return box.x < -slack || box.y < -slack || box.x + box.width > size.width + slack ||
+         box.y + box.height > size.height + slack;
 }
 
-ALBEF_DATA_INLINE std::unordered_map<std::string, GroundingTargets::Size>
-GroundingTargets::read_instances(const std::string& path) {
-  const detail::Json file = parsed(path);
-  const bool complete = file.is_object() && file.contains("images") &&
-                        file.contains("annotations") && file["images"].is_array() &&
-                        file["annotations"].is_array();
-  require(complete, "'", path, "': expected an object with the lists 'images' and 'annotations'");
-  std::unordered_map<std::string, Size> sizes;
-  each(file["images"], path + ": images", [&](const detail::JsonFields& image) {
-    const Size size{static_cast<int>(image.integer("width")),
-                    static_cast<int>(image.integer("height"))};
-    require(size.width > 0 && size.height > 0, "a picture of ", size.width, " x ", size.height,
-            " pixels");
-    sizes[image.id("id")] = size;
-  });
-  each(file["annotations"], path + ": annotations", [&](const detail::JsonFields& annotation) {
-    boxes_[annotation.id("id")] = annotation.numbers("bbox", 4);
-  });
+ALBEF_DATA_INLINE std::string GroundingTargets::text(const RealBox& box) {
+  return concat("[", box.x, ", ", box.y, ", ", box.width, ", ", box.height, "]");
+}
+
+ALBEF_DATA_INLINE GroundingTargets::Sizes GroundingTargets::read_instances(const std::string& path,
+                                                                           const Warn& warn) {
+  const detail::JsonText file = detail::read_json_text(path);
+  Sizes sizes;
+  Tally bad;
+  bool images = false, annotations = false;
+  std::size_t number = 0;
+  std::string list;
+  const auto take = [&](const JsonPath& names, detail::Json& value) {
+    if (names.size() != 2) return;
+    number = names.front() == list ? number + 1 : 0;
+    list = names.front();
+    images |= list == "images", annotations |= list == "annotations";
+    if (list != "images" && list != "annotations") return;
+    try {
+      const detail::JsonFields fields(value, false);
+      if (list == "annotations") {
+        boxes_[fields.id("id")] = box_of(fields.numbers("bbox", 4));
+      } else {
+        constexpr std::int64_t most = std::numeric_limits<int>::max();
+        const auto width = fields.integer("width", 1, most);
+        const auto height = fields.integer("height", 1, most);
+        sizes[fields.id("id")] = {static_cast<int>(width), static_cast<int>(height)};
+      }
+    } catch (const Error& error) { bad.add(concat(list, ": record ", number, ": ", error.what())); }
+  };
+  try {
+    require(file.problem.empty(), file.problem);
+    for_each_json(file.text, 2, take, {.lenient = true});
+  } catch (const Error& error) { fail("cannot read '", path, "': ", error.what()); }
+  require(images && annotations, "'", path,
+          "': expected an object with the lists 'images' and 'annotations'");
+  if (bad.count > 0)
+    warn(concat("'", path, "': ", bad.count, " entries are left out; the first: ", bad.first));
   return sizes;
 }
 
-ALBEF_DATA_INLINE void GroundingTargets::read_refs(
-    const std::string& path, const std::string& instances,
-    const std::unordered_map<std::string, Size>& sizes) {
-  const detail::Json file = parsed(path);
-  require(file.is_array() && !file.empty(), "'", path, "': expected a list of records");
-  each(file, path, [&](const detail::JsonFields& ref) {
-    GroundingTarget target;
-    target.image_id = ref.id("image_id");
-    if (ref.has("split")) target.split = ref.text("split");
-    const auto image = sizes.find(target.image_id);
-    require(image != sizes.end(), "field 'image_id': there is no picture ", target.image_id,
-            " in '", instances, "'");
-    target.width = image->second.width, target.height = image->second.height;
-    const std::string annotation = ref.id("ann_id");
-    const auto box = boxes_.find(annotation);
-    require(box != boxes_.end(), "field 'ann_id': there is no annotation ", annotation, " in '",
-            instances, "'");
-    target.box = inside(box->second, image->second,
-                        concat("bbox' of annotation ", annotation, " in '", instances));
-    targets_[ref.id("ref_id")] = std::move(target);
-  });
+ALBEF_DATA_INLINE GroundingTarget GroundingTargets::target(const detail::JsonFields& ref,
+                                                           const std::string& instances,
+                                                           const Sizes& sizes,
+                                                           Tally& clipped_boxes) const {
+  GroundingTarget target;
+  target.image_id = ref.id("image_id");
+  if (ref.has("split")) target.split = ref.text("split");
+  const auto image = sizes.find(target.image_id);
+  require(image != sizes.end(), "field 'image_id': there is no picture ", target.image_id, " in '",
+          instances, "'");
+  const Size& size = image->second;
+  target.width = size.width, target.height = size.height;
+  const std::string annotation = ref.id("ann_id");
+  const auto found = boxes_.find(annotation);
+  require(found != boxes_.end(), "field 'ann_id': there is no annotation ", annotation, " in '",
+          instances, "'");
+  const RealBox& box = found->second;
+  target.box = clipped(box, size);
+  require(target.box.width > 0 && target.box.height > 0, "the box ", text(box), " of annotation ",
+          annotation, " in '", instances, "' has nothing of its picture of ", size.width, " x ",
+          size.height, " pixels");
+  if (reaches_out(box, size))
+    clipped_boxes.add(concat("annotation ", annotation, ", ", text(box), " in a picture of ",
+                             size.width, " x ", size.height, " pixels"));
+  return target;
 }
 
-ALBEF_DATA_INLINE void GroundingTargets::read_detections(
-    const std::string& path, const std::unordered_map<std::string, Size>& sizes) {
-  const detail::Json file = parsed(path);
-  require(file.is_object(), "'", path, "': expected an object of lists of boxes by image_id");
-  for (const auto& [image_id, list] : file.items()) {
-    const auto image = sizes.find(image_id);
-    if (image == sizes.end()) continue;  // of another split
+ALBEF_DATA_INLINE void GroundingTargets::read_refs(const std::string& instances, const Sizes& sizes,
+                                                   const Warn& warn) {
+  Tally bad, outside;
+  std::size_t number = 0;
+  const auto add_bad = [&](const std::string& problem) {
+    bad.add(concat(refs_, ": record ", number++, ": ", problem));
+  };
+  const auto take = [&](const detail::Json& value, bool broken) {
     try {
-      require(list.is_array(), "expected a list of boxes, got ", list.type_name());
-      auto& boxes = candidates_[image_id];
-      for (const detail::Json& numbers : list) {
-        detail::Json record;
-        record["box"] = numbers;
-        boxes.push_back(
-            inside(detail::JsonFields(record, false).numbers("box", 4), image->second, "box"));
-      }
-    } catch (const Error& error) {
-      fail(path, ": picture ", image_id, ": box ", candidates_[image_id].size(), ": ",
-           error.what());
+      const detail::JsonFields ref(value, broken);
+      targets_[ref.id("ref_id")] = target(ref, instances, sizes, outside);
+      ++number;
+    } catch (const Error& error) { add_bad(error.what()); }
+  };
+  const std::string cut = detail::for_each_entry(detail::read_json_text(refs_), take, add_bad);
+  if (targets_.empty())
+    fail("'", refs_, "': there is no reference", bad.count > 0 ? " that can be used: " : "",
+         bad.first);
+  if (outside.count > 0)
+    warn(concat(
+        "'", instances, "': ", outside.count,
+        " objects reach outside their pictures and are clipped; the first: ", outside.first));
+  if (bad.count > 0)
+    warn(concat("'", refs_, "': ", bad.count, " references are left out; the first: ", bad.first));
+}
+
+ALBEF_DATA_INLINE void GroundingTargets::read_detections(const std::string& path,
+                                                         const Sizes& sizes, const Warn& warn) {
+  const detail::JsonText file = detail::read_json_text(path);
+  Tally outside, empty, bad;
+  bool object = true;
+  const auto take = [&](const JsonPath& names, detail::Json& list) {
+    const std::string& image_id = names.front();
+    object &= !image_id.empty();
+    const auto image = sizes.find(image_id);
+    if (image == sizes.end()) return;  // of another split
+    const Size& size = image->second;
+    const std::string picture = concat("picture ", image_id);
+    if (!list.is_array()) return bad.add(concat(picture, " has ", list.type_name()));
+    auto& boxes = candidates_[image_id];
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const std::string place = concat(picture, ", box ", i);
+      try {
+        const RealBox box = box_of(detail::number_list(list[i], 4, place));
+        const RealBox part = clipped(box, size);
+        const std::string shown = concat(place, ", ", text(box));
+        if (!(part.width > 0 && part.height > 0)) {
+          empty.add(shown);
+          continue;
+        }
+        if (reaches_out(box, size)) outside.add(shown);
+        boxes.push_back(part);
+      } catch (const Error& error) { bad.add(error.what()); }
     }
-  }
+  };
+  try {
+    require(file.problem.empty(), file.problem);
+    const detail::Json top = for_each_json(file.text, 1, take, {.lenient = true});
+    object &= top.is_object();
+  } catch (const Error& error) { fail("cannot read '", path, "': ", error.what()); }
+  require(object, "'", path, "': expected an object of lists of boxes by image_id");
+  const auto tell = [&](const Tally& tally, std::string_view what) {
+    return tally.count == 0 ? std::string()
+                            : concat("; ", tally.count, what, " (the first: ", tally.first, ")");
+  };
+  const std::string found = concat(tell(outside, " reach outside their pictures and are clipped"),
+                                   tell(empty, " have nothing of their pictures and are left out"),
+                                   tell(bad, " are no boxes and left out"));
+  if (!found.empty()) warn(concat("'", path, "': of the boxes, ", found.substr(2)));
 }
 
 ALBEF_DATA_INLINE std::shared_ptr<JsonAnnotations> grounding_expressions(

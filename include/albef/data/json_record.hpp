@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,23 +33,24 @@ class JsonFields {
   /// `broken`: the text the object was parsed from had bytes that are not UTF-8.
   JsonFields(const Json& object, bool broken);
 
-  bool has(const char* name) const { return object_.contains(name); }
+  /// Whether the field is there and not null.
+  bool has(const char* name) const;
 
   std::string text(const char* name) const;
 
   /// A string, or a list of at least one string.
   std::vector<std::string> texts(const char* name) const;
 
-  /// An integer or a string, as text.
+  /// An integer or a string, as text; 7.0 is 7, as tables with gaps have it.
   std::string id(const char* name) const;
 
   /// A string, or a boolean as "True" or "False".
   std::string label(const char* name) const;
 
-  /// A whole number.
-  std::int64_t integer(const char* name) const;
+  /// A whole number from `low` to `high`.
+  std::int64_t integer(const char* name, std::int64_t low, std::int64_t high) const;
 
-  /// A list of at least `count` numbers.
+  /// A list of at least `count` numbers, see number_list().
   std::vector<double> numbers(const char* name, std::size_t count) const;
 
   /// Every field but the named ones.
@@ -63,18 +65,22 @@ class JsonFields {
   bool broken_;
 };
 
-/// The parser's message without its library prefix: "parse error at line 2, column 5: ...".
-std::string json_problem(const Json::exception& error);
+/// The numbers of a list of at least `count`. Throws Error beginning with `what` for anything else.
+std::vector<double> number_list(const Json& value, std::size_t count, std::string_view what);
+
+/// The whole number that a value is, also one written as 7.0; nothing for others and beyond 64
+/// bits.
+std::optional<std::int64_t> whole_number(const Json& value);
 
 }  // namespace albef::detail
 
 namespace albef {
-using detail::json_problem;
 using detail::JsonFields;  // for formats of one's own
 }  // namespace albef
 
 #if ALBEF_DATA_DEFINITIONS
 #include <utf8proc.h>
+#include <cmath>
 
 namespace albef::detail {
 
@@ -120,11 +126,18 @@ ALBEF_DATA_INLINE std::vector<std::string> JsonFields::texts(const char* name) c
   return out;
 }
 
+ALBEF_DATA_INLINE bool JsonFields::has(const char* name) const {
+  const auto found = object_.find(name);
+  return found != object_.end() && !found->is_null();
+}
+
 ALBEF_DATA_INLINE std::string JsonFields::id(const char* name) const {
   const Json& value = at(name);
-  require(value.is_string() || value.is_number_integer(), "field '", name, "' is ",
-          value.type_name(), ", expected an integer or a string");
-  return plain(value);
+  if (value.is_string()) return checked(name, value.get<std::string>());
+  const std::optional<std::int64_t> number = whole_number(value);
+  require(number || value.is_number_unsigned(), "field '", name, "' is ", value.type_name(),
+          ", expected an integer or a string");
+  return number ? std::to_string(*number) : value.dump();
 }
 
 ALBEF_DATA_INLINE std::string JsonFields::label(const char* name) const {
@@ -133,21 +146,19 @@ ALBEF_DATA_INLINE std::string JsonFields::label(const char* name) const {
   return text(name);
 }
 
-ALBEF_DATA_INLINE std::int64_t JsonFields::integer(const char* name) const {
+ALBEF_DATA_INLINE std::int64_t JsonFields::integer(const char* name, std::int64_t low,
+                                                   std::int64_t high) const {
   const Json& value = at(name);
-  require(value.is_number_integer(), "field '", name, "' is ", value.type_name(),
-          ", expected an integer");
-  return value.get<std::int64_t>();
+  const std::optional<std::int64_t> number = whole_number(value);
+  require(number && *number >= low && *number <= high, "field '", name, "' is ",
+          value.is_number() ? value.dump() : value.type_name(), ", expected an integer from ", low,
+          " to ", high);
+  return *number;
 }
 
 ALBEF_DATA_INLINE std::vector<double> JsonFields::numbers(const char* name,
                                                           std::size_t count) const {
-  const Json& value = at(name);
-  const bool list = value.is_array() && value.size() >= count &&
-                    std::all_of(value.begin(), value.end(), [](auto& v) { return v.is_number(); });
-  require(list, "field '", name, "' is ", value.is_array() ? value.dump() : value.type_name(),
-          ", expected a list of ", count, " numbers");
-  return value.get<std::vector<double>>();
+  return number_list(at(name), count, concat("field '", name, "'"));
 }
 
 ALBEF_DATA_INLINE std::vector<Field> JsonFields::others(
@@ -180,10 +191,27 @@ ALBEF_DATA_INLINE std::string JsonFields::plain(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-ALBEF_DATA_INLINE std::string json_problem(const Json::exception& error) {
-  const std::string_view text = error.what();
-  const auto end = text.find("] ");
-  return std::string(end == std::string_view::npos ? text : text.substr(end + 2));
+ALBEF_DATA_INLINE std::vector<double> number_list(const Json& value, std::size_t count,
+                                                  std::string_view what) {
+  const bool list = value.is_array() && value.size() >= count &&
+                    std::all_of(value.begin(), value.end(), [](auto& v) { return v.is_number(); });
+  require(list, what, " is ", value.is_array() ? value.dump() : value.type_name(),
+          ", expected a list of ", count, " numbers");
+  return value.get<std::vector<double>>();
+}
+
+ALBEF_DATA_INLINE std::optional<std::int64_t> whole_number(const Json& value) {
+  if (value.is_number_float()) {
+    constexpr double exact = 9007199254740992;  // 2^53; doubles leave out integers beyond it
+    const double number = value.get<double>();
+    if (number != std::floor(number) || std::abs(number) > exact) return std::nullopt;
+    return static_cast<std::int64_t>(number);
+  }
+  if (!value.is_number_integer()) return std::nullopt;
+  if (value.is_number_unsigned() &&
+      value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX))
+    return std::nullopt;
+  return value.get<std::int64_t>();
 }
 
 }  // namespace albef::detail

@@ -2,21 +2,21 @@
 // record of the task's type.
 #pragma once
 
-#include <archive.h>
-#include <archive_entry.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "albef/core/error.hpp"
-#include "albef/core/file.hpp"
 #include "albef/data/image_store.hpp"
+#include "albef/data/json_entries.hpp"
 #include "albef/data/json_record.hpp"
+#include "albef/data/unpack.hpp"
+#include "albef/data/warnings.hpp"
 
 namespace albef {
 
@@ -26,67 +26,19 @@ struct AnnotationOptions {
   bool strict = false;     ///< a record with a missing or wrong field throws at opening
   ImageStorePtr images{};  ///< where pictures are, instead of a folder
   std::string caption_field = "caption";  ///< JsonAnnotations: the field with the text
+  UnpackLimits unpack{};                  ///< of packed files
+  Warn warn = print_warning;              ///< files that are cut off or empty
 };
 
-namespace detail {
-
-/// The text of a JSON file, which may be compressed with gzip.
-inline std::string read_json_text(const std::string& path) {
-  std::string bytes = read_file(path);
-  if (!bytes.starts_with("\x1f\x8b")) return bytes;
-  const std::unique_ptr<archive, decltype(&archive_read_free)> reader(archive_read_new(),
-                                                                      &archive_read_free);
-  require(reader != nullptr, "cannot read '", path, "': out of memory");
-  const auto check = [&](la_ssize_t status) {
-    if (status < 0)
-      fail("cannot unpack '", path, "': ",
-           archive_error_string(reader.get()) ? archive_error_string(reader.get()) : "damaged");
-  };
-  archive_read_support_filter_gzip(reader.get());
-  archive_read_support_format_raw(reader.get());
-  check(archive_read_open_memory(reader.get(), bytes.data(), bytes.size()));
-  archive_entry* entry = nullptr;
-  check(archive_read_next_header(reader.get(), &entry));
-  std::string text;
-  std::vector<char> block(1 << 16);
-  for (;;) {
-    const la_ssize_t got = archive_read_data(reader.get(), block.data(), block.size());
-    check(got);
-    if (got == 0) return text;
-    text.append(block.data(), static_cast<std::size_t>(got));
-  }
-}
-
-/// Parses a JSON text, calling `take(value)` for each entry of the list at its top while the parser
-/// runs and dropping it from its tree, so that a file of millions of records never stands in memory
-/// as a tree. Throws Error with file, line and column.
-template <class Take>
-void for_each_json(const std::string& text, const std::string& path, Take&& take) {
-  const auto on_event = [&](int depth, Json::parse_event_t event, Json& value) {
-    using Kind = Json::parse_event_t;
-    if (depth == 0 && (event == Kind::object_start || event == Kind::value))
-      fail("cannot read annotations '", path, "': expected a list of records at the top");
-    const bool complete =
-        event == Kind::object_end || event == Kind::array_end || event == Kind::value;
-    if (depth != 1 || !complete) return true;
-    take(value);
-    return false;
-  };
-  try {
-    const auto rest = Json::parse(text, on_event);  // an empty list
-  } catch (const Json::exception& error) {
-    fail("cannot read annotations '", path, "': ", json_problem(error));
-  }
-}
-
-}  // namespace detail
-
-/// The records of one or several JSON files (or .json.gz), each a list of objects. A record type R
-/// has the members `key`, the name of its picture or another name for messages, and `error`.
+/// The records of one or several JSON files, each a list of objects or JSON Lines, plain or packed
+/// as unpack() knows. A record type R has the members `key`, the name of its picture or another
+/// name for messages, and `error`.
 ///
-/// Malformed JSON throws Error with file, line and column. A record that lacks a field or has one
-/// of the wrong type is kept with `error` set and nothing but `key`, unless no record of the file
-/// is usable or AnnotationOptions::strict is set.
+/// NaN, Infinity and numbers beyond double are read as null, half a surrogate pair as U+FFFD. A
+/// record that is no JSON, lacks a field or has one of the wrong type is kept with `error` set and
+/// nothing but `key`, and so is the place where a file is cut off; the records before it are used.
+/// Throws Error naming the record when no record can be used or AnnotationOptions::strict is set,
+/// and naming the file for one that has no list.
 template <class R>
 class JsonRecords {
  public:
@@ -97,6 +49,10 @@ class JsonRecords {
               Parse&& parse) {
     require(!files.empty(), "annotations: no JSON file given");
     for (const std::string& file : files) open(file, options, parse);
+    require(!records_.empty(), "annotations '", files.front(), "' hold no records");
+    if (std::none_of(records_.begin(), records_.end(), usable))
+      fail_with(0, files.size() == 1 ? " (no record of the file can be used)"
+                                     : " (no record of the files can be used)");
   }
 
   std::size_t size() const { return records_.size(); }
@@ -133,29 +89,38 @@ class JsonRecords {
           options.image_root.empty() ? path.substr(0, path.rfind('/') + 1) : options.image_root);
     files_.push_back({path, std::move(images), records_.size()});
 
-    std::string text = detail::read_json_text(path);
-    const bool broken = detail::mark_broken_utf8(text);
-    detail::for_each_json(text, path, [&](const detail::Json& value) {
+    const std::size_t first = records_.size();
+    const auto add_bad = [&](const std::string& key, const std::string& error) {
+      R& bad = records_.emplace_back();
+      bad.key = key;
+      bad.error = error;
+      if (options.strict) fail_with(records_.size() - 1, "");
+    };
+    const auto parse_record = [&](const detail::Json& value, bool broken) {
       R record;
       try {
         parse(detail::JsonFields(value, broken), record);
-      } catch (const Error& error) {
-        R bad;
-        bad.key = std::move(record.key);
-        bad.error = error.what();
-        record = std::move(bad);
-      }
+      } catch (const Error& error) { return add_bad(record.key, error.what()); }
       records_.push_back(std::move(record));
-    });
+    };
+    const auto warn = [&](const std::string& sentence) {
+      if (options.warn) options.warn(concat("annotations '", path, "': ", sentence));
+    };
+    const auto cut =
+        detail::for_each_entry(detail::read_json_text(path, options.unpack), parse_record,
+                               [&](const std::string& sentence) { add_bad({}, sentence); });
+    if (!cut.empty())
+      warn(concat(cut, "; ",
+                  std::count_if(records_.begin() + static_cast<std::ptrdiff_t>(first),
+                                records_.end(), usable),
+                  " of the records before can be used"));
+    if (records_.size() == first) warn("there are no records");
+  }
 
-    const auto first = records_.begin() + static_cast<std::ptrdiff_t>(files_.back().first);
-    const auto usable = [](const R& record) { return record.error.empty(); };
-    require(first != records_.end(), "annotations '", path, "' hold no records");
-    const bool none_usable = std::none_of(first, records_.end(), usable);
-    const auto bad = std::find_if_not(first, records_.end(), usable);
-    if (bad != records_.end() && (options.strict || none_usable))
-      fail(describe(static_cast<std::size_t>(bad - records_.begin())), ": ", bad->error,
-           none_usable ? " (no record of the file can be used)" : "");
+  static bool usable(const R& record) { return record.error.empty(); }
+
+  [[noreturn]] void fail_with(std::size_t index, std::string_view remark) const {
+    fail(describe(index), ": ", records_[index].error, remark);
   }
 
   const File& file_of(std::size_t index) const {

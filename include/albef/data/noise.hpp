@@ -61,6 +61,9 @@ class NoisySource : public Source {
   std::vector<std::uint32_t> epoch_order(std::uint64_t seed, std::int64_t epoch) const override;
   const Record& record(std::size_t index) const override;
   void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override;
+  bool same_picture(std::size_t a, std::size_t b) const override {
+    return source_->same_picture(a, b);
+  }
   std::string describe(std::size_t index) const override { return source_->describe(index); }
 
   /// What happened to a record's captions.

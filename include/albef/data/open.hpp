@@ -2,6 +2,7 @@
 #pragma once
 
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -29,26 +30,39 @@ inline AnnotationOptions annotation_options(const std::string& image_root) {
   return options;
 }
 
-/// Opens one data set: ALBEF annotations if the name ends in .json or .json.gz, else WebDataset
-/// shards.
+/// Opens one data set: ALBEF annotations if the name says so (see is_annotation_file), else
+/// WebDataset shards.
 inline SourcePtr open_source(const std::string& path, const std::string& image_root = "") {
-  if (path.ends_with(".json") || path.ends_with(".json.gz"))
+  if (is_annotation_file(path))
     return std::make_shared<JsonAnnotations>(path, annotation_options(image_root));
   return std::make_shared<WebDataset>(path);
 }
 
 namespace detail {
 
-/// Splits `PATH=WEIGHT`; the weight is 1 where none is given, and where a file of the whole name
-/// exists.
+/// Whether a name as it is stands for a file, a folder or shards that are there.
+inline bool names_files(const std::string& text) {
+  const auto exists = [](const std::string& path) {
+    std::error_code none;
+    return std::filesystem::exists(path, none);
+  };
+  if (exists(text)) return true;
+  try {
+    return exists(expand_shards(text).front());
+  } catch (const Error&) { return false; }
+}
+
+/// Splits `PATH=WEIGHT`; the weight is 1 where none is given, and where the whole name is that of
+/// files. Throws Error for a weight that is not above 0.
 inline std::pair<std::string, double> split_weight(const std::string& text) {
   const auto at = text.rfind('=');
   double weight = 1;
-  std::error_code none;
-  if (at == std::string::npos || std::filesystem::exists(text, none)) return {text, weight};
+  if (at == std::string::npos || names_files(text)) return {text, weight};
   const char* const end = text.data() + text.size();
   const auto [stop, code] = std::from_chars(text.data() + at + 1, end, weight);
-  if (code != std::errc{} || stop != end) return {text, 1.0};
+  if (code == std::errc::invalid_argument || stop != end) return {text, 1.0};
+  require(code == std::errc{} && weight > 0 && std::isfinite(weight), "data set '", text,
+          "': the weight is ", text.substr(at + 1), ", expected a positive number");
   return {text.substr(0, at), weight};
 }
 
@@ -74,15 +88,14 @@ struct NamedPath {
   std::string name, path;
 };
 
-/// Splits `NAME=PATH` each; one without a name, or where a file of the whole name exists, is called
-/// as its file is up to the extension. Error if two have the same name.
+/// Splits `NAME=PATH` each; one without a name, or whose whole name is that of files, is called as
+/// its file is up to the extension. Error if two have the same name.
 inline std::vector<NamedPath> named_paths(std::span<const std::string> arguments) {
   namespace fs = std::filesystem;
   std::vector<NamedPath> out;
   for (const std::string& argument : arguments) {
     const auto at = argument.find('=');
-    std::error_code none;
-    if (at == std::string::npos || fs::exists(argument, none))
+    if (at == std::string::npos || detail::names_files(argument))
       out.push_back({fs::path(argument).stem().string(), argument});
     else
       out.push_back({argument.substr(0, at), argument.substr(at + 1)});
@@ -97,7 +110,7 @@ inline std::vector<NamedPath> named_paths(std::span<const std::string> arguments
 inline MemorySource picture_files(std::span<const std::string> paths) {
   MemorySource source;
   for (const std::string& path : paths) {
-    const std::string bytes = read_file(path);
+    const std::string bytes = read_file(path, detail::Openable::regular_files);
     source.add({.key = path}, {bytes.begin(), bytes.end()});
   }
   return source;
@@ -115,9 +128,11 @@ inline std::vector<std::string> clean_captions(const Source& source) {
 
 /// Reads every picture of a source once, so that one that cannot be read is an Error before the
 /// training and not after its first epoch.
-inline void check_pictures(const Source& source) {
+inline void check_pictures(const Source& source, const DecodeOptions& decode = {}) {
   std::vector<std::uint8_t> bytes;
-  for (std::size_t i = 0; i < source.size(); ++i) detail::load_picture(source, i, bytes, {});
+  for (std::size_t i = 0; i < source.size(); ++i)
+    detail::read_picture(source, i, bytes, decode,
+                         [](PictureReader& picture) { picture.finish(); });
 }
 
 }  // namespace albef

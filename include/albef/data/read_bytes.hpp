@@ -16,7 +16,8 @@
 
 namespace albef::detail {
 
-void read_bytes(const OpenedFile& file, const std::string& path, std::size_t offset,
+/// Replaces `bytes` by `size` bytes of a file. Throws Error naming the path if it has fewer.
+void read_bytes(const FileDescriptor& fd, const std::string& path, std::size_t offset,
                 std::size_t size, std::vector<std::uint8_t>& bytes);
 
 }  // namespace albef::detail
@@ -25,13 +26,13 @@ void read_bytes(const OpenedFile& file, const std::string& path, std::size_t off
 
 namespace albef::detail {
 
-ALBEF_DATA_INLINE void read_bytes(const OpenedFile& file, const std::string& path,
+ALBEF_DATA_INLINE void read_bytes(const FileDescriptor& fd, const std::string& path,
                                   std::size_t offset, std::size_t size,
                                   std::vector<std::uint8_t>& bytes) {
   bytes.resize(size);
   for (std::size_t got = 0; got < size;) {
     const auto n =
-        ::pread(file.fd.get(), bytes.data() + got, size - got, static_cast<off_t>(offset + got));
+        ::pread(fd.get(), bytes.data() + got, size - got, static_cast<off_t>(offset + got));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail("cannot read '", path, "': ", errno_text(errno));
     if (n == 0)

@@ -68,6 +68,10 @@ class Source {
   virtual std::vector<std::uint32_t> epoch_order(std::uint64_t seed, std::int64_t epoch) const {
     return random_order(size(), seed, epoch);
   }
+  /// Whether two records of one image_id show the same picture as far as their names tell.
+  virtual bool same_picture(std::size_t a, std::size_t b) const {
+    return record(a).key == record(b).key;
+  }
   /// Replaces `bytes` by the encoded picture of a record. Throws Error naming file and record.
   virtual void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const = 0;
   /// The record's place for messages, e.g. "train.json: record 3 (a.png)"; counted from 0.

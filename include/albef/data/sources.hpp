@@ -38,19 +38,33 @@ class MemorySource : public Source {
 
 /// The records of another source that have a field with a value, e.g. "split" == "train". Records
 /// that could not be read stay, so that they are reported and not lost.
+///
+/// An epoch visits them as the other source's epoch does, a mixture's by its weights. All epochs
+/// have the length of the first: where another one of a mixture has fewer of them, it goes on with
+/// those of the next.
 class FilteredSource : public Source {
  public:
   /// Throws Error when no record is left.
   FilteredSource(SourcePtr source, std::string_view field, std::string_view value);
 
   std::size_t size() const override { return indices_.size(); }
+  std::size_t epoch_size() const override { return epoch_size_; }
+  std::vector<std::uint32_t> epoch_order(std::uint64_t seed, std::int64_t epoch) const override;
   const Record& record(std::size_t index) const override;
   void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override;
+  bool same_picture(std::size_t a, std::size_t b) const override;
   std::string describe(std::size_t index) const override;
 
  private:
+  /// Appends those of the other source's epoch that are left.
+  void append_epoch(std::uint64_t seed, std::int64_t epoch, std::vector<std::uint32_t>& out) const;
+
   SourcePtr source_;
-  std::vector<std::uint32_t> indices_;
+  static constexpr std::uint32_t nowhere = 0xffffffff;
+
+  std::vector<std::uint32_t> indices_;  // of the other source's records
+  std::vector<std::uint32_t> places_;   // of these among the indices, or nowhere
+  std::size_t epoch_size_ = 0;
 };
 
 /// One part of a mixture. The weight is its share of an epoch, relative to the other weights.
@@ -74,6 +88,7 @@ class Mixture : public Source {
   std::size_t epoch_size() const override { return epoch_size_; }
   const Record& record(std::size_t index) const override { return records_.at(index); }
   void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override;
+  bool same_picture(std::size_t a, std::size_t b) const override;
   std::string describe(std::size_t index) const override;
 
   std::vector<std::uint32_t> epoch_order(std::uint64_t seed, std::int64_t epoch) const override;
@@ -130,6 +145,34 @@ ALBEF_DATA_INLINE FilteredSource::FilteredSource(SourcePtr source, std::string_v
   }
   require(matches > 0, "no record of ", source_->size(), " has the field '", field,
           "' with the value '", value, "'");
+  places_.resize(source_->size(), nowhere);
+  for (std::size_t i = 0; i < indices_.size(); ++i)
+    places_[indices_[i]] = static_cast<std::uint32_t>(i);
+  std::vector<std::uint32_t> first;
+  append_epoch(0, 0, first);
+  require(!first.empty(), "an epoch has no record with the field '", field, "' with the value '",
+          value, "'; is the weight of its source too small?");
+  epoch_size_ = first.size();
+}
+
+ALBEF_DATA_INLINE std::vector<std::uint32_t> FilteredSource::epoch_order(std::uint64_t seed,
+                                                                         std::int64_t epoch) const {
+  std::vector<std::uint32_t> order;
+  constexpr int most = 1000;  // epochs without such a record
+  for (int n = 0; order.size() < epoch_size_ && n < most; ++n) append_epoch(seed, epoch + n, order);
+  require(order.size() >= epoch_size_, "filter: there are no records for epoch ", epoch);
+  order.resize(epoch_size_);
+  return order;
+}
+
+ALBEF_DATA_INLINE void FilteredSource::append_epoch(std::uint64_t seed, std::int64_t epoch,
+                                                    std::vector<std::uint32_t>& out) const {
+  for (const std::uint32_t record : source_->epoch_order(seed, epoch))
+    if (places_[record] != nowhere) out.push_back(places_[record]);
+}
+
+ALBEF_DATA_INLINE bool FilteredSource::same_picture(std::size_t a, std::size_t b) const {
+  return source_->same_picture(indices_.at(a), indices_.at(b));
 }
 
 ALBEF_DATA_INLINE const Record& FilteredSource::record(std::size_t index) const {
@@ -173,6 +216,12 @@ ALBEF_DATA_INLINE void Mixture::read_image(std::size_t index,
                                            std::vector<std::uint8_t>& bytes) const {
   const std::size_t part = part_of(index);
   parts_[part].source->read_image(index - first_[part], bytes);
+}
+
+ALBEF_DATA_INLINE bool Mixture::same_picture(std::size_t a, std::size_t b) const {
+  const std::size_t part = part_of(a);
+  return part == part_of(b) &&
+         parts_[part].source->same_picture(a - first_[part], b - first_[part]);
 }
 
 ALBEF_DATA_INLINE std::string Mixture::describe(std::size_t index) const {

@@ -1,48 +1,59 @@
 // Data sets as WebDataset tar shards: files with the same name up to the first dot are one record.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/data/record.hpp"
-
-struct archive;  // libarchive's
-struct archive_entry;
+#include "albef/data/shard_file.hpp"
+#include "albef/data/unpack.hpp"
+#include "albef/data/warnings.hpp"
+#include "albef/text/unicode.hpp"
 
 namespace albef {
 
 /// The shards a pattern names: braces are expanded (`{000..012}`, `{train,val}`), then `*`, `?` and
 /// `[...]` are matched against existing files, in sorted order. The name of an existing file is
-/// taken as it is, and a name without wildcards is returned whether or not it exists. Throws Error
-/// when a wildcard matches nothing.
+/// taken as it is, before and after the braces, and a name without wildcards is returned whether or
+/// not it exists. Throws Error when a wildcard matches nothing.
 std::vector<std::string> expand_shards(const std::string& pattern);
 
 struct WebDatasetOptions {
   bool pictures_alone = false;  ///< a picture without text is a record, too, one without captions
+  /// Each line of a .txt that is not blank is a caption (Python's str.splitlines; so retrieval sets
+  /// are published). false: a .txt is one caption, whatever lines it has.
+  bool txt_lines = true;
+  UnpackLimits unpack{};      ///< of packed shards
+  Warn warn = print_warning;  ///< shards that are damaged or empty, names that are repeated
 };
 
-/// One or several shards (plain tar, or compressed with anything libarchive reads). A record has a
-/// picture (.png, .jpg, .jpeg) and a text: .json, an object with `caption` (string or list of
-/// strings) whose other fields are kept, or .txt, the caption itself. The files of a record stand
-/// next to each other. Each record's picture is its own Record::image_id.
+/// One or several shards: plain tar, or packed with gzip, bzip2, xz, zstd, lz4, lzip or compress. A
+/// record has a picture (see is_picture_extension) and a text: .json, an object with `caption`
+/// (string or list of strings) whose other fields are kept, or .txt, the captions themselves, also
+/// where `caption` is missing or null. The files of a record stand next to each other. Records
+/// share Record::image_id where `image_id` in their .json (integer or string) is the same, in
+/// whatever shard; without it each record's picture is its own.
 ///
 /// Shards are indexed once, when opened. The pictures of plain tars are then read from disk when
-/// asked for; those of compressed shards, which cannot be read out of order, are held in memory.
-/// A record that lacks a part or has a damaged one, and the place where a shard is cut or damaged,
-/// become records with Record::error set; what came before stays usable (in a compressed shard:
-/// what libarchive could unpack, in steps of 64 KiB).
+/// asked for; packed shards, which cannot be read out of order, are held in memory. See ShardFile
+/// about shards that change meanwhile.
+///
+/// A record that lacks a part or has a damaged one becomes a record with Record::error set. So does
+/// each place where a shard is damaged or cut off; what stands before and behind it is used. A
+/// shard without any record, and each damaged one, is a warning. Where the same name stands twice
+/// in a shard, each is a record of its own.
 class WebDataset : public Source {
  public:
-  /// Opens every shard of every pattern; see expand_shards.
+  /// Opens every shard of every pattern; see expand_shards. Throws Error for a shard that does not
+  /// exist, and when no shard has a record.
   explicit WebDataset(const std::vector<std::string>& patterns,
                       const WebDatasetOptions& options = {});
   explicit WebDataset(const std::string& pattern, const WebDatasetOptions& options = {})
@@ -54,65 +65,60 @@ class WebDataset : public Source {
   void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override;
 
   std::string describe(std::size_t index) const override;
+  /// The key is the name of a record, not of a picture.
+  bool same_picture(std::size_t, std::size_t) const override { return true; }
 
   std::vector<std::string> shards() const;
 
  private:
   struct Shard {
     std::string path;
+    std::shared_ptr<const detail::ShardFile> file;
     std::size_t first;  // index of the shard's first record
   };
-  struct Picture {  // a stretch of a plain shard, or bytes in memory
-    std::size_t offset = 0, size = 0;
-    std::vector<std::uint8_t> bytes;
-  };
-  struct Entry {  // one file of a shard
-    std::string key, extension;
-    std::size_t size = 0;
-    std::string problem;             // empty: complete
-    const char* in_place = nullptr;  // its bytes within the mapped shard, where the shard is plain
-    std::string content;             // its bytes where they are not in place
-    std::string_view bytes() const { return in_place ? std::string_view(in_place, size) : content; }
-  };
   struct Group {  // the files of the record being read
-    bool open = false, has_picture = false;
-    std::string key, json, text;
-    bool has_json = false, has_text = false;
+    bool open = false, has_picture = false, has_json = false, has_text = false;
+    bool repeated = false;       // its files have names that were there before
+    bool behind_damage = false;  // what it lacks may be what is damaged
+    std::string key, json, text, picture_extension;
+    std::string other;  // a file that is not read, to name it where something is missing
     std::string problem;
-    Picture picture;
+    detail::ShardBytes picture;
     bool complete() const { return has_picture && (has_json || has_text); }
+    bool has(std::string_view extension) const;
+  };
+  struct Picture {  // of an image_id
+    std::int64_t number;
+    std::size_t size;
   };
 
-  void index_shard();
-
-  /// A tar ends in blocks of zeros; without them it may have been cut between two of its files.
-  static bool has_end_marker(std::span<const std::byte> map);
-
-  static std::string problem_of(archive& tar);
-
-  /// Key and extension of a file; the key is empty for files that belong to no record.
-  static Entry name_of(archive_entry* header);
-
-  static bool wanted(const Group& group, std::string_view extension);
-
-  static void read_entry(archive& tar, std::span<const std::byte> map, Entry& entry);
-
-  static void add_to(Group& group, Entry& entry, std::span<const std::byte> map);
+  void open(std::string path);
+  void add(Group& group, detail::ShardMember& member);
 
   /// Turns a group of files into a record; groups without picture and text are not records.
   void finish(Group& group);
-
-  /// `caption` may be missing where a .txt entry has it.
-  void read_json(Group& group, Record& record) const;
+  void read_texts(Group& group, Record& record);
+  void read_json(Group& group, Record& record);
+  void number_picture(const std::string& image_id, std::size_t size, Record& record);
 
   void add_bad(std::string key, std::string error);
+  void warn(const std::string& sentence) const {
+    if (options_.warn) options_.warn(sentence);
+  }
+  [[noreturn]] void fail_without_records() const;
 
   const Shard& shard_of(std::size_t index) const;
 
   WebDatasetOptions options_;
   std::vector<Shard> shards_;
   std::vector<Record> records_;
-  std::vector<Picture> pictures_;
+  std::vector<detail::ShardBytes> pictures_;
+  // While shards are opened:
+  std::unordered_map<std::string, Picture> ids_;
+  std::int64_t next_number_ = 0;
+  bool damaged_ = false;  // and no record begun since
+  std::size_t repeated_ = 0, second_pictures_ = 0, other_pictures_ = 0;
+  std::string dotted_;  // a picture whose name has dots and belongs to no record
 };
 
 namespace detail {
@@ -120,21 +126,34 @@ namespace detail {
 /// Expands the first brace group and recurses; `{a..b}` counts with the width of `a`.
 void expand_braces(const std::string& pattern, std::vector<std::string>& out);
 
+/// The lines of a text that are not blank, as Python's str.splitlines cuts them. Error if it is not
+/// UTF-8.
+std::vector<std::string> text_lines(std::string_view text);
+
+/// Removes the mark that some programs put before UTF-8 texts.
+inline std::string_view without_mark(std::string_view text) {
+  return text.starts_with("\xef\xbb\xbf") ? text.substr(3) : text;
+}
+
+/// Small letters for capital ones.
+inline std::string lower_ascii(std::string text) {
+  for (char& c : text) c = ascii_lower(c);
+  return text;
+}
+
 }  // namespace detail
 
 }  // namespace albef
 
 #if ALBEF_DATA_DEFINITIONS
-#include <archive.h>
-#include <archive_entry.h>
 #include <glob.h>
 #include <unistd.h>
-#include <cctype>
+#include <algorithm>
 #include <charconv>
-#include "albef/core/file.hpp"
-#include "albef/data/codec_options.hpp"
+#include <new>
+#include "albef/core/json.hpp"
 #include "albef/data/json_record.hpp"
-#include "albef/data/read_bytes.hpp"
+#include "albef/data/picture_format.hpp"
 
 namespace albef {
 
@@ -142,25 +161,24 @@ ALBEF_DATA_INLINE WebDataset::WebDataset(const std::vector<std::string>& pattern
                                          const WebDatasetOptions& options)
     : options_(options) {
   for (const std::string& pattern : patterns)
-    for (std::string& path : expand_shards(pattern)) {
-      shards_.push_back({std::move(path), records_.size()});
-      index_shard();
-    }
+    for (std::string& path : expand_shards(pattern)) open(std::move(path));
   require(!shards_.empty(), "WebDataset: no shard given");
+  const auto named = [](const Record& record) { return !record.key.empty(); };
+  if (std::none_of(records_.begin(), records_.end(), named)) fail_without_records();
+  if (other_pictures_ > 0)
+    warn(concat("'", shards_.front().path, "'", shards_.size() > 1 ? " and other shards" : "", ": ",
+                other_pictures_,
+                " records have the image_id of another record but a picture of "
+                "another size in bytes; the first record's picture counts"));
+  ids_ = {};
 }
 
 ALBEF_DATA_INLINE void WebDataset::read_image(std::size_t index,
                                               std::vector<std::uint8_t>& bytes) const {
   const Record& r = record(index);
   if (!r.error.empty()) fail(describe(index), ": ", r.error);
-  const Picture& picture = pictures_[index];
-  if (!picture.bytes.empty() || picture.size == 0) {
-    bytes.assign(picture.bytes.begin(), picture.bytes.end());
-    return;
-  }
-  const std::string& path = shard_of(index).path;
   try {
-    detail::read_bytes(detail::open_for_reading(path), path, picture.offset, picture.size, bytes);
+    shard_of(index).file->read(pictures_[index], bytes);
   } catch (const Error& error) { fail(describe(index), ": ", error.what()); }
 }
 
@@ -177,133 +195,90 @@ ALBEF_DATA_INLINE std::vector<std::string> WebDataset::shards() const {
   return paths;
 }
 
-ALBEF_DATA_INLINE void WebDataset::index_shard() {
-  const std::string& path = shards_.back().path;
-  const MappedFile file(path);
-  const std::unique_ptr<archive, decltype(&archive_read_free)> tar(archive_read_new(),
-                                                                   &archive_read_free);
-  require(tar != nullptr, "cannot read shard '", path, "': out of memory");
-  archive_read_support_filter_all(tar.get());
-  archive_read_support_format_tar(tar.get());
-  // The whole map is handed over as one block: for a plain tar libarchive then returns pointers
-  // into it, which are the offsets of the pictures.
-  if (archive_read_open_memory(tar.get(), file.bytes().data(), file.bytes().size()) != ARCHIVE_OK)
-    fail("cannot read shard '", path, "': ", problem_of(*tar));
+ALBEF_DATA_INLINE void WebDataset::open(std::string path) {
+  const std::size_t first = records_.size();
+  const std::string name = concat("shard '", path, "'");
+  std::size_t damages = 0;
+  std::string damage;
+  repeated_ = second_pictures_ = 0;
+  damaged_ = false;
 
   Group group;
-  for (;;) {
-    archive_entry* header = nullptr;
-    const int status = archive_read_next_header(tar.get(), &header);
-    if (status == ARCHIVE_EOF) break;
-    if (status < ARCHIVE_WARN) {
-      if (!group.open && records_.size() == shards_.back().first)
-        fail("cannot read shard '", path, "': ", problem_of(*tar), ", expected a tar file");
-      const std::string cut = concat("the shard is cut or damaged here: ", problem_of(*tar));
-      if (group.open && !group.complete()) {
-        group.problem = cut;
-      } else {
-        finish(group);
-        add_bad({}, cut);
-      }
-      break;
-    }
-    if (archive_entry_filetype(header) != AE_IFREG) continue;
-    Entry entry = name_of(header);
-    if (entry.key.empty()) continue;
-    if (!group.open || group.key != entry.key) {
-      finish(group);
-      group = Group{};
-      group.open = true;
-      group.key = entry.key;
-    }
-    if (!wanted(group, entry.extension)) continue;
-    read_entry(*tar, file.bytes(), entry);
-    add_to(group, entry, file.bytes());
-    if (!entry.problem.empty()) break;
-  }
-  const bool plain = archive_filter_count(tar.get()) == 1;  // else the packer's own checks hold
-  if (group.open && !group.complete() && group.problem.empty() && plain &&
-      !has_end_marker(file.bytes()))
-    group.problem = "the shard is cut before the record's other file";
+  const auto on_member = [&](detail::ShardMember& member) { add(group, member); };
+  const auto on_damage = [&](const std::string& sentence) {
+    if (damages++ == 0) damage = sentence;
+    const bool named = group.open && (!group.complete() || !group.problem.empty());
+    if (named && group.problem.empty()) group.problem = sentence;
+    finish(group);
+    if (!named) add_bad({}, sentence);
+    damaged_ = true;
+  };
+  const auto file = std::make_shared<detail::ShardFile>(path, options_.unpack);
+  shards_.push_back({std::move(path), file, first});
+  file->for_each(on_member, on_damage);
   finish(group);
-  require(records_.size() > shards_.back().first, "shard '", path,
-          "' holds no records: expected pictures (.png, .jpg) next to texts (.json, .txt)");
+
+  const auto bad = [](const Record& record) { return !record.error.empty(); };
+  const auto all = static_cast<std::ptrdiff_t>(records_.size() - first);
+  const auto unusable = std::count_if(records_.end() - all, records_.end(), bad);
+  if (damages > 0)
+    warn(concat(name, ": ", damage,
+                damages > 1 ? concat(" (and ", damages - 1, " more places)") : "", "; ",
+                all - unusable, " records of it can be used"));
+  else if (all == 0)
+    warn(name + " holds no records");
+  if (repeated_ > 0)
+    warn(concat(name, ": the names of ", repeated_,
+                " records are repeated; each is a record of its own"));
+  if (second_pictures_ > 0)
+    warn(concat(name, ": ", second_pictures_, " records have a second picture; the first is used"));
 }
 
-ALBEF_DATA_INLINE bool WebDataset::has_end_marker(std::span<const std::byte> map) {
-  const auto tail = map.last(std::min<std::size_t>(map.size(), 512));
-  return std::all_of(tail.begin(), tail.end(), [](std::byte b) { return b == std::byte{0}; });
+ALBEF_DATA_INLINE bool WebDataset::Group::has(std::string_view extension) const {
+  if (extension == "json") return has_json;
+  if (extension == "txt") return has_text;
+  return has_picture && extension == picture_extension;
 }
 
-ALBEF_DATA_INLINE std::string WebDataset::problem_of(archive& tar) {
-  const char* text = archive_error_string(&tar);
-  return text ? text : "unknown error";
-}
+ALBEF_DATA_INLINE void WebDataset::add(Group& group, detail::ShardMember& member) {
+  const auto base = member.name.rfind('/') + 1;  // npos + 1 == 0
+  const auto dot = member.name.find('.', base);
+  if (dot == std::string::npos || dot == base) return;
+  std::string key = member.name.substr(0, dot),
+              extension = detail::lower_ascii(member.name.substr(dot + 1));
 
-ALBEF_DATA_INLINE WebDataset::Entry WebDataset::name_of(archive_entry* header) {
-  const char* raw = archive_entry_pathname(header);
-  const std::string name = raw ? raw : "";
-  const auto base = name.rfind('/') + 1;  // npos + 1 == 0
-  const auto dot = name.find('.', base);
-  if (dot == std::string::npos || dot == base) return {};
-  Entry entry;
-  entry.key = name.substr(0, dot);
-  entry.extension = name.substr(dot + 1);
-  if (entry.key.starts_with("./")) entry.key.erase(0, 2);
-  for (char& c : entry.extension)
-    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  entry.size = static_cast<std::size_t>(std::max<std::int64_t>(archive_entry_size(header), 0));
-  return entry;
-}
-
-ALBEF_DATA_INLINE bool WebDataset::wanted(const Group& group, std::string_view extension) {
-  return (extension == "json" && !group.has_json) || (extension == "txt" && !group.has_text) ||
-         (detail::is_picture_extension(extension) && !group.has_picture);
-}
-
-ALBEF_DATA_INLINE void WebDataset::read_entry(archive& tar, std::span<const std::byte> map,
-                                              Entry& entry) {
-  const char* const first = reinterpret_cast<const char*>(map.data());
-  const void* block = nullptr;
-  std::size_t size = 0;
-  la_int64_t offset = 0;
-  int status;
-  std::size_t got = 0;
-  while ((status = archive_read_data_block(&tar, &block, &size, &offset)) == ARCHIVE_OK) {
-    const char* const data = static_cast<const char*>(block);
-    const bool plain = archive_filter_count(&tar) == 1;  // no decompression in between
-    if (plain && size == entry.size && data >= first && data + size <= first + map.size()) {
-      entry.in_place = data;
-    } else {
-      entry.content.append(data, size);
-    }
-    got += size;
+  const bool repeated = group.open && group.key == key && group.has(extension);
+  if (!group.open || group.key != key || repeated) {
+    finish(group);
+    group = Group{};
+    group.open = true;
+    group.key = std::move(key);
+    group.repeated = repeated;
+    group.behind_damage = std::exchange(damaged_, false);
+    repeated_ += repeated;
   }
-  if (status != ARCHIVE_EOF || got != entry.size)
-    entry.problem = concat("the shard is cut or damaged in '", entry.key, ".", entry.extension,
-                           "': got ", got, " of ", entry.size, " bytes",
-                           status == ARCHIVE_EOF ? "" : concat(" (", problem_of(tar), ")"));
-}
-
-ALBEF_DATA_INLINE void WebDataset::add_to(Group& group, Entry& entry,
-                                          std::span<const std::byte> map) {
-  if (!entry.problem.empty()) group.problem = entry.problem;
-  const std::string_view bytes = entry.bytes();
-  if (entry.extension == "json") {
+  if (extension == "json") {
     group.has_json = true;
-    group.json = bytes;
-  } else if (entry.extension == "txt") {
+    group.json = member.bytes();
+  } else if (extension == "txt") {
     group.has_text = true;
-    group.text = bytes;
+    group.text = member.bytes();
+  } else if (!detail::is_picture_extension(extension)) {
+    if (group.other.empty()) group.other = member.name;
+    const auto last = extension.rfind('.');
+    if (dotted_.empty() && last != extension.npos &&
+        detail::is_picture_extension(std::string_view(extension).substr(last + 1)))
+      dotted_ = member.name;
+    return;
+  } else if (group.has_picture) {
+    ++second_pictures_;
+    return;
   } else {
     group.has_picture = true;
-    group.picture.size = entry.size;
-    if (entry.in_place)
-      group.picture.offset =
-          static_cast<std::size_t>(entry.in_place - reinterpret_cast<const char*>(map.data()));
-    else
-      group.picture.bytes.assign(bytes.begin(), bytes.end());
+    group.picture_extension = std::move(extension);
+    group.picture = member.kept();
   }
+  if (!member.problem.empty()) group.problem = member.problem;
 }
 
 ALBEF_DATA_INLINE void WebDataset::finish(Group& group) {
@@ -311,39 +286,81 @@ ALBEF_DATA_INLINE void WebDataset::finish(Group& group) {
   if (!group.has_picture && !group.has_json && !group.has_text) return;
   Record record;
   try {
-    require(group.problem.empty(), group.problem);
-    require(group.has_picture, "no picture (.png, .jpg, .jpeg) next to the text");
-    require(group.has_json || group.has_text || options_.pictures_alone,
-            "no text (.json, .txt) next to the picture");
-    if (group.has_json) read_json(group, record);
-    if (record.captions.empty() && group.has_text) {
-      require(!detail::mark_broken_utf8(group.text), "the .txt entry is not UTF-8");
-      record.captions = {std::move(group.text)};
+    if (group.problem.empty() && group.behind_damage &&
+        !(group.complete() || (group.has_picture && options_.pictures_alone)) &&
+        (records_.back().key.empty() || records_.back().key == group.key)) {
+      records_.back().key = std::move(group.key);  // the damaged place is that of its other file
+      return;
     }
-  } catch (const Error& error) { return add_bad(std::move(group.key), error.what()); }
+    require(group.problem.empty(), group.problem);
+    const std::string hint =
+        concat(group.repeated ? "; its name is repeated" : "",
+               group.other.empty() ? "" : concat("; '", group.other, "' is not read"));
+    require(group.has_picture, "no picture (.jpg, .png, ...) next to the text", hint);
+    require(group.has_json || group.has_text || options_.pictures_alone,
+            "no text (.json, .txt) next to the picture", hint);
+    read_texts(group, record);
+  } catch (const Error& error) {
+    return add_bad(std::move(group.key), error.what());
+  } catch (const std::bad_alloc&) {
+    return add_bad(std::move(group.key), "the memory does not suffice for its text");
+  }
   record.key = std::move(group.key);
-  record.image_id = static_cast<std::int64_t>(records_.size());
   records_.push_back(std::move(record));
   pictures_.push_back(std::move(group.picture));
 }
 
-ALBEF_DATA_INLINE void WebDataset::read_json(Group& group, Record& record) const {
+ALBEF_DATA_INLINE void WebDataset::read_texts(Group& group, Record& record) {
+  if (group.has_json)
+    read_json(group, record);
+  else
+    record.image_id = next_number_++;
+  if (!record.captions.empty() || !group.has_text) return;
+  require(!detail::mark_broken_utf8(group.text), "the .txt entry is not UTF-8");
+  const std::string_view text = detail::without_mark(group.text);
+  if (options_.txt_lines) record.captions = detail::text_lines(text);
+  if (record.captions.empty()) record.captions.emplace_back(text);
+}
+
+ALBEF_DATA_INLINE void WebDataset::read_json(Group& group, Record& record) {
   const bool broken = detail::mark_broken_utf8(group.json);
   detail::Json value;
   try {
-    value = detail::Json::parse(group.json);
-  } catch (const detail::Json::exception& error) {
-    fail("the .json entry is malformed: ", detail::json_problem(error));
-  }
+    value = parse_json(detail::without_mark(group.json), {.lenient = true});
+  } catch (const Error& error) { fail("the .json entry is malformed: ", error.what()); }
   const detail::JsonFields fields(value, broken);
   if (fields.has("caption") || !(group.has_text || options_.pictures_alone))
     record.captions = fields.texts("caption");
-  record.fields = fields.others({"caption"});
+  if (fields.has("image_id"))
+    number_picture(fields.id("image_id"), group.picture.size, record);
+  else
+    record.image_id = next_number_++;
+  record.fields = fields.others({"caption", "image_id"});
+}
+
+ALBEF_DATA_INLINE void WebDataset::number_picture(const std::string& image_id, std::size_t size,
+                                                  Record& record) {
+  const auto [found, added] = ids_.try_emplace(image_id, Picture{next_number_, size});
+  next_number_ += added;
+  other_pictures_ += found->second.size != size;
+  record.image_id = found->second.number;
 }
 
 ALBEF_DATA_INLINE void WebDataset::add_bad(std::string key, std::string error) {
   records_.push_back(Record{.key = std::move(key), .error = std::move(error)});
   pictures_.emplace_back();
+}
+
+ALBEF_DATA_INLINE void WebDataset::fail_without_records() const {
+  const std::string others =
+      shards_.size() == 1 ? "" : concat(", nor do the ", shards_.size() - 1, " others");
+  if (!records_.empty())
+    fail("cannot read shard '", shard_of(0).path, "': ", records_.front().error, others);
+  fail("shard '", shards_.front().path, "' holds no records", others,
+       ": expected pictures (.jpg, .png, ...) next to texts (.json, .txt)",
+       dotted_.empty() ? ""
+                       : concat("; a record's name ends at the first dot, so that '", dotted_,
+                                "' is none of its pictures"));
 }
 
 ALBEF_DATA_INLINE const WebDataset::Shard& WebDataset::shard_of(std::size_t index) const {
@@ -356,10 +373,31 @@ ALBEF_DATA_INLINE const WebDataset::Shard& WebDataset::shard_of(std::size_t inde
 
 namespace albef::detail {
 
+ALBEF_DATA_INLINE std::vector<std::string> text_lines(std::string_view text) {
+  std::vector<std::string> lines;
+  std::size_t begin = 0;
+  bool blank = true;
+  const auto end_line = [&](std::size_t end) {
+    if (!blank) lines.emplace_back(text.substr(begin, end - begin));
+    blank = true;
+  };
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t here = at;
+    const CodePoint c = next_code_point(text, at);
+    const bool ends = (c >= 0x0A && c <= 0x0D) || (c >= 0x1C && c <= 0x1E) || c == 0x85 ||
+                      c == 0x2028 || c == 0x2029;
+    if (ends) end_line(here), begin = at;
+    blank = blank && is_python_space(c);
+  }
+  end_line(text.size());
+  return lines;
+}
+
 ALBEF_DATA_INLINE void expand_braces(const std::string& pattern, std::vector<std::string>& out) {
   const auto open = pattern.find('{');
   const auto close = pattern.find('}', open);
   if (open == std::string::npos || close == std::string::npos) return out.push_back(pattern);
+  constexpr std::size_t most = 1'000'000;
   const std::string head = pattern.substr(0, open), tail = pattern.substr(close + 1);
   const std::string body = pattern.substr(open + 1, close - open - 1);
 
@@ -370,13 +408,15 @@ ALBEF_DATA_INLINE void expand_braces(const std::string& pattern, std::vector<std
       const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
       return code == std::errc{} && end == text.data() + text.size();
     };
-    require(parse(low, from) && parse(high, to) && from <= to && to - from < 1000000,
+    require(parse(low, from) && parse(high, to) && from <= to && to - from < most,
             "shard pattern '", pattern, "': expected {first..last} with first <= last, got {", body,
             "}");
     for (unsigned i = from; i <= to; ++i) {
       const std::string number = std::to_string(i);
       const auto zeros = low.size() > number.size() ? low.size() - number.size() : 0;
       expand_braces(head + std::string(zeros, '0') + number + tail, out);
+      require(out.size() <= most, "shard pattern '", pattern, "' stands for more than ", most,
+              " shards");
     }
     return;
   }
@@ -396,7 +436,7 @@ ALBEF_DATA_INLINE std::vector<std::string> expand_shards(const std::string& patt
   std::vector<std::string> names, out;
   detail::expand_braces(pattern, names);
   for (const std::string& name : names) {
-    if (name.find_first_of("*?[") == std::string::npos) {
+    if (name.find_first_of("*?[") == std::string::npos || ::access(name.c_str(), F_OK) == 0) {
       out.push_back(name);
       continue;
     }
