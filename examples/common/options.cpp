@@ -55,6 +55,11 @@ void add_options(Command& app, albef::RunSettings& s, const std::string& what, b
   run.add("--warmup", train.warmup, "iterations until the peak", non_negative);
   run.add("--weight-decay", optimizer.weight_decay, "of AdamW", non_negative);
   run.add("--max-norm", optimizer.max_norm, "clip the gradient norm; 0: off", non_negative);
+  run.add(
+      "--max-bad-steps", train.max_bad_steps,
+      "steps in a row that may have a loss or gradient that is not finite and so change nothing; "
+      "one more stops the run",
+      non_negative);
   run.add("--freeze", s.groups.freeze,
           "parameters that are not trained: patterns of names such as 'visual_encoder.*'");
   run.add("--lr-scale", s.groups.lr_scale,

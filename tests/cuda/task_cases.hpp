@@ -2,8 +2,12 @@
 // against the same on the CPU in double; in float and bf16.
 #pragma once
 
+#include <cstddef>
+#include <limits>
 #include <span>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "albef/models/gradcam.hpp"
 #include "albef/tasks/nlvr.hpp"
@@ -127,7 +131,82 @@ void check_task(const Objective& objective, const Batch& batch, const Bounds& bo
   check_near(train_task(training, batch), train_task(reference, batch), bounds);
 }
 
+/// All that a step may change, as bytes.
+template <class T>
+std::vector<std::byte> everything(T& training) {
+  std::vector<std::byte> out;
+  const auto add = [&](const auto* data, std::int64_t n) {
+    using V = std::remove_cvref_t<decltype(*data)>;
+    std::vector<V> values(static_cast<std::size_t>(n));
+    copy_to_host(training.device(), values.data(), data, n);
+    const auto bytes = std::as_bytes(std::span(values));
+    out.insert(out.end(), bytes.begin(), bytes.end());
+  };
+  const auto& store = training.store();
+  for (const Plane p : {Plane::online, Plane::ema, Plane::exp_avg, Plane::exp_avg_sq})
+    add(static_cast<const typename T::Store::Real*>(store.data(p)), store.size(p));
+  for (const Plane p : {Plane::online, Plane::ema})
+    add(static_cast<const typename T::Store::Compute*>(store.compute(p)), store.size());
+  const auto& queue = training.state().queue;
+  for (const auto& m : {queue.image(), queue.text()})
+    add(static_cast<const typename T::Master*>(m.data), std::int64_t{m.rows} * m.cols);
+  for (const std::int64_t n : {std::int64_t{queue.pointer()}, training.optimizer().steps().at(0)}) {
+    const auto bytes = std::as_bytes(std::span(&n, 1));
+    out.insert(out.end(), bytes.begin(), bytes.end());
+  }
+  return out;
+}
+
+/// Steps 0, 1 and 2, the gradient or the loss of step 1 not finite, against steps 0 and 2 alone.
+template <class Precision>
+void check_bad_step(double max_norm, bool spoil_loss) {
+  CAPTURE(max_norm);
+  CAPTURE(spoil_loss);
+  using T = albef::Training<albef::AlbefPretraining<Mini>, Cuda, Precision>;
+  const albef::TrainingOptions options{.seed = 1, .optimizer = {.max_norm = max_norm}};
+  T training(test_device(), options), other(test_device(), options);
+  const albef::PairBatch batch = pair_batch(4, {1, 2, 3, 4});
+  albef::PassLosses losses;
+  const auto step = [&](T& t, std::uint64_t number) {
+    t.accumulate(batch, {.number = number, .alpha = 0.4}, losses);
+    return t.update(1e-3).read(t.device());
+  };
+  for (T* t : {&training, &other}) {
+    enlarge(t->store());
+    CHECK(std::isfinite(step(*t, 0)));
+  }
+  const auto before = everything(training);
+  auto& store = training.store();
+  const auto set = [&](Plane plane, float value) {
+    const auto v = static_cast<typename T::Master>(value);
+    copy_to_device(training.device(), store.data(plane, T::model.itm_head.bias), &v, 1);
+    store.refresh();
+  };
+  const auto bias = static_cast<float>(
+      values_of(store, Plane::online)[static_cast<std::size_t>(T::model.itm_head.bias.offset)]);
+  if (spoil_loss) set(Plane::online, std::numeric_limits<float>::quiet_NaN());
+  training.start(batch, {.number = 1, .alpha = 0.4});
+  if (spoil_loss) set(Plane::online, bias);
+  if (!spoil_loss) set(Plane::grad, std::numeric_limits<float>::infinity());
+  CHECK_FALSE(std::isfinite(training.update(1e-3).read(training.device())));
+  training.finish(losses);
+  CHECK(std::isfinite(losses.at("loss")) != spoil_loss);
+  training.take_back();
+  CHECK(everything(training) == before);
+  step(training, 2), step(other, 2);
+  CHECK(everything(training) == everything(other));
+  CHECK(everything(training) != before);
+}
+
 }  // namespace
+
+TEST_CASE("a step that is not finite changes nothing on CUDA" * doctest::skip(no_test_device())) {
+  for (const double max_norm : {0.0, 1.0})
+    for (const bool spoil_loss : {false, true}) {
+      check_bad_step<Fp32>(max_norm, spoil_loss);
+      check_bad_step<Bf16>(max_norm, spoil_loss);
+    }
+}
 
 TEST_CASE("retrieval on CUDA is the CPU's" * doctest::skip(no_test_device())) {
   const albef::RetrievalTraining<Mini> retrieval;

@@ -110,6 +110,42 @@ TEST_CASE("loader: the same batches whatever the workers and the prefetch") {
   CHECK(take(reseeded, 1) != Contents{expected[0]});
 }
 
+TEST_CASE("loader: crops, masks and captions of a record are drawn anew in each epoch") {
+  albef::Image gradient(16, 16, 0);
+  for (std::size_t p = 0; p < gradient.rgb.size(); ++p)
+    gradient.rgb[p] = static_cast<std::uint8_t>(p % 251);
+  auto source = std::make_shared<MemorySource>();
+  Strings captions;
+  for (int c = 0; c < 9; ++c) captions.push_back("a b c d e f g " + std::to_string(c));
+  for (int i = 0; i < 4; ++i)
+    source->add({.key = "k" + std::to_string(i), .captions = captions, .image_id = i},
+                albef::encode_png(gradient));
+  LoaderOptions o = options(4);
+  o.mask_probability = 0.5;
+  Loader loader(source, tokenizer(), small, o);
+  std::map<std::int64_t, std::set<std::vector<std::uint8_t>>> pictures;
+  std::map<std::int64_t, std::set<std::vector<std::int32_t>>> texts, masks;
+  constexpr int epochs = 8;
+  for (int epoch = 0; epoch < epochs; ++epoch) {
+    const PairBatch& batch = loader.next();
+    for (int i = 0; i < 4; ++i) {
+      const std::int64_t record = batch.indices[static_cast<std::size_t>(i)];
+      const auto* pixels = batch.images.data() + i * 108;
+      pictures[record].emplace(pixels, pixels + 108);
+      const auto text = batch.text.text(i), masked = batch.masked.text.text(i);
+      texts[record].emplace(text.begin(), text.end());
+      std::vector<std::int32_t> places;
+      for (std::size_t t = 0; t < text.size(); ++t) places.push_back(text[t] != masked[t]);
+      masks[record].insert(places);
+    }
+  }
+  for (std::int64_t record = 0; record < 4; ++record) {
+    CHECK(pictures[record].size() > epochs / 2);
+    CHECK(texts[record].size() > epochs / 4);
+    CHECK(masks[record].size() > epochs / 2);
+  }
+}
+
 TEST_CASE("loader: an epoch visits every record once, in another order each time") {
   for (const bool shuffle : {true, false}) {
     LoaderOptions o = options(4);

@@ -203,6 +203,41 @@ TEST_CASE("queue: of a batch larger than the queue the last features stay, in or
   CHECK(first_column(queue.image()) == Values{17, 18, 99});  // the oldest went
 }
 
+TEST_CASE("queue: what is collected enters at the end of a step, or not at all") {
+  Cpu cpu(1);
+  Queue queue(cpu, 5, 2);
+  push(queue, 4, 1);
+  const Values image = first_column(queue.image()), text = first_column(queue.text());
+  const auto collect = [&](double first) {
+    const Values rows{first, first, first + 1, first + 1};
+    const std::vector<std::int64_t> ids{std::int64_t(first), std::int64_t(first) + 1};
+    const auto m = albef::mat(rows.data(), 2, 2);
+    queue.collect(m, m, ids.data());
+  };
+  for (const double bad : {std::numeric_limits<double>::infinity(), std::nan("")}) {
+    collect(11), collect(21);
+    queue.commit(&bad);
+    CHECK(queue.pointer() == 4);
+    CHECK(first_column(queue.image()) == image);
+    CHECK(first_column(queue.text()) == text);
+    CHECK(queue.identities()[4] == Queue::no_identity);
+  }
+  const double good = 3;
+  collect(11), collect(21);
+  CHECK(first_column(queue.image()) == image);
+  queue.commit(&good);
+  CHECK(queue.pointer() == 3);
+  CHECK(first_column(queue.image()) == Values{12, 21, 22, 4, 11});
+  CHECK(queue.identities()[0] == 12);
+  CHECK(queue.identities()[4] == 11);
+  collect(31), collect(41), collect(51);  // more than there is room for: the last stay
+  queue.commit();
+  CHECK(queue.pointer() == 4);
+  CHECK(first_column(queue.image()) == Values{41, 42, 51, 52, 32});
+  queue.commit();
+  CHECK(queue.pointer() == 4);
+}
+
 TEST_CASE("queue: size 0 and exact fits") {
   Cpu cpu(1);
   Queue none(cpu, 0, 2), two(cpu, 2, 2);

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "albef/core/param.hpp"
@@ -72,8 +73,7 @@ TEST_CASE("a first step moves by lr against the gradient; decay only where it ap
     b.set_gradient(p);
   AdamW adamw{{.weight_decay = 0.5}};
   const albef::GradientNorm norm = adamw.step(b.store, 0.1);
-  CHECK(norm.square == nullptr);  // no clipping: no norm
-  CHECK(norm.read(b.cpu) == 0);
+  CHECK(norm.read(b.cpu) > 0);  // also without clipping
   const Values after = b.plane(Plane::online);
   for (std::size_t i = 0; i < 10; ++i) {
     const bool decays = i < 6 || i == 9;  // the matrix and the scalar, not the bias
@@ -95,6 +95,25 @@ TEST_CASE("a parameter without gradient stays as it is, and so does its step cou
   CHECK(adamw.steps() == std::vector<std::int64_t>{3, 0, 0, 1});
   const Values moved = b.plane(Plane::online, model.other);  // a first step, not a third
   CHECK(moved[0] == doctest::Approx(other[0] * (1 - 0.1 * 0.02) - 0.1));
+}
+
+TEST_CASE("options and learning rates that are not finite numbers are refused") {
+  const double infinite = std::numeric_limits<double>::infinity();
+  CHECK_THROWS_WITH_AS(AdamW({.beta1 = 1}), "AdamW: beta1 is 1, expected at least 0 and below 1",
+                       albef::Error);
+  for (const double bad : {infinite, std::nan(""), -1.0}) {
+    CHECK_THROWS_AS(AdamW({.beta2 = bad}), albef::Error);
+    CHECK_THROWS_AS(AdamW({.eps = bad}), albef::Error);
+    CHECK_THROWS_AS(AdamW({.weight_decay = bad}), albef::Error);
+    CHECK_THROWS_AS(AdamW({.max_norm = bad}), albef::Error);
+  }
+  Bench b;
+  b.set_gradient(model.weight);
+  const Values before = b.plane(Plane::online);
+  AdamW adamw;
+  CHECK_THROWS_WITH_AS(adamw.step(b.store, infinite),
+                       "AdamW: the learning rate is inf, expected a finite number", albef::Error);
+  CHECK(b.plane(Plane::online) == before);
 }
 
 TEST_CASE("clipping: the norm over all gradients, scaled down but never up") {

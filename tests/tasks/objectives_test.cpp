@@ -150,7 +150,12 @@ TEST_CASE("draws of a task differ from step to step, and are the same in the sam
   albef::Training<albef::AlbefPretraining<Nano, albef::Pretrain<albef::Itm<albef::Uniform>>>>
       matching(cpu, dry);
   CHECK(differ(matching, pair_batch()) >= 3);  // other negatives
-  const TrainingOptions wet{.seed = 1};        // dropout
+  albef::Training<albef::AlbefPretraining<Nano, albef::Pretrain<albef::Itc<>, albef::Itm<>>>>
+      pretraining(cpu, dry);
+  CHECK(differ(pretraining, pair_batch()) >= 3);  // hard ones
+  albef::Training<albef::RetrievalTraining<Nano>> retrieval(cpu, dry);
+  CHECK(differ(retrieval, pair_batch()) >= 3);
+  const TrainingOptions wet{.seed = 1};  // dropout
   VeTraining ve(cpu, wet);
   CHECK(differ(ve, class_batch(4, 4, 3)) == 5);
   NlvrTraining nlvr(cpu, wet);

@@ -11,20 +11,22 @@
 namespace trainer_test {
 
 using namespace train_test;
+using albef::concat;
 using albef::Error;
 using albef::TrainOptions;
 using albef::TrainSummary;
 
 namespace {
 
-/// A training that calls `on_pass` before every pass.
+/// A training that calls `on_pass` before every pass, and `after_pass` behind it.
 struct Watched : Training {
   using Training::Training;
-  std::function<void(std::uint64_t)> on_pass = [](std::uint64_t) {};
+  std::function<void(std::uint64_t)> on_pass = [](std::uint64_t) {}, after_pass = on_pass;
 
   void start(const albef::PairBatch& batch, const albef::Step& step) {
     on_pass(step.number);
     Training::start(batch, step);
+    after_pass(step.number);
   }
 };
 using Trainer = albef::Trainer<Watched, albef::Loader>;
@@ -225,6 +227,7 @@ TEST_CASE("trainer: a loss that is not finite stops the run; the checkpoint stay
   TemporaryFolder folder;
   TrainOptions o = options(folder / "run");
   o.save_every = 2;
+  o.max_bad_steps = 0;
   Process p(o);
   std::string saved;
   p.training.on_pass = [&](std::uint64_t pass) {
@@ -239,6 +242,142 @@ TEST_CASE("trainer: a loss that is not finite stops the run; the checkpoint stay
   CHECK(albef::read_file(p.trainer.checkpoint_path()) == saved);
   Process again(resuming(o));  // the run can go on from before
   CHECK(again.trainer.run().finished);
+}
+
+namespace {
+
+/// From step 3 on no gradient is finite.
+struct Spoiled : Training {
+  using Training::Training;
+  void start(const albef::PairBatch& batch, const albef::Step& step) {
+    Training::start(batch, step);
+    if (step.number >= 3) *store().data(Plane::grad, model.itm_head.bias) = INFINITY;
+  }
+};
+struct SpoiledLate : Spoiled {
+  using Spoiled::Spoiled;
+  static constexpr bool deferred = true;
+};
+
+/// All that a step may change.
+std::vector<float> everything(Training& training) {
+  std::vector<float> out;
+  const auto& store = training.store();
+  for (const Plane p : {Plane::online, Plane::ema, Plane::exp_avg, Plane::exp_avg_sq})
+    out.insert(out.end(), store.data(p), store.data(p) + store.size());
+  const auto& queue = training.state().queue;
+  for (const auto& m : {queue.image(), queue.text()})
+    out.insert(out.end(), m.data, m.data + m.rows * m.cols);
+  out.push_back(static_cast<float>(queue.pointer()));
+  for (const auto n : training.optimizer().steps()) out.push_back(static_cast<float>(n));
+  return out;
+}
+bool same(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("trainer: a step whose loss or gradient is not finite changes nothing, and is counted") {
+  for (const int accumulate : {1, 2})
+    for (const double max_norm : {0.0, 2.0})
+      for (const bool loss : {false, true}) {
+        CAPTURE(accumulate);
+        CAPTURE(max_norm);
+        CAPTURE(loss);
+        TemporaryFolder folder;
+        TrainOptions o = options(folder / "run");
+        o.accumulate = accumulate;
+        o.epochs = 4;
+        o.max_steps = 6;
+        o.max_bad_steps = 1;
+        Process p(o, {.seed = 1, .optimizer = {.max_norm = max_norm}});
+        Training& t = p.training;
+        // The first pass of steps 2 and 4 goes wrong.
+        const auto spoils = [&](std::uint64_t pass) {
+          const int step = static_cast<int>(pass) / accumulate;
+          return static_cast<int>(pass) % accumulate == 0 && (step == 2 || step == 4);
+        };
+        float* bias = t.store().data(Plane::online, Training::model.itm_head.bias);
+        float kept = 0;
+        std::vector<float> before;
+        int unchanged = 0;
+        p.training.on_pass = [&](std::uint64_t pass) {
+          if (pass == 3u * static_cast<unsigned>(accumulate) ||
+              pass == 5u * static_cast<unsigned>(accumulate))
+            unchanged += same(everything(t), before);
+          if (!spoils(pass)) return;
+          before = everything(t);
+          kept = *bias;
+          if (loss) *bias = NAN;
+        };
+        p.training.after_pass = [&](std::uint64_t pass) {
+          if (!spoils(pass)) return;
+          *bias = kept;
+          if (!loss) *t.store().data(Plane::grad, Training::model.itm_head.bias) = INFINITY;
+        };
+        const TrainSummary summary = p.trainer.run();
+        CHECK(summary.finished);
+        CHECK(summary.bad_steps == 2);
+        CHECK(unchanged == 2);
+        CHECK_FALSE(same(everything(t), before));
+        CHECK(t.optimizer().steps()[0] == 4);
+        const auto* counted = p.trainer.history().find("bad_steps");
+        REQUIRE(counted != nullptr);
+        CHECK(counted->steps == std::vector<double>{2, 3, 4, 5});
+        CHECK(counted->values == std::vector<double>{1, 1, 2, 2});
+        CHECK(
+            nlohmann::json::parse(albef::read_file(folder / "run/summary.json")).at("bad_steps") ==
+            2);
+        o.max_steps = 7;  // the count goes on
+        Process again(resuming(o), {.seed = 1, .optimizer = {.max_norm = max_norm}});
+        CHECK(again.trainer.run().bad_steps == 2);
+      }
+}
+
+TEST_CASE("trainer: too many steps in a row that are not finite stop the run") {
+  TemporaryFolder folder;
+  for (const bool late : {false, true}) {
+    TrainOptions o = options(folder / (late ? "late" : "now"));
+    o.save_every = 2;
+    o.max_bad_steps = 2;
+    const auto message = [&]<class T>(std::type_identity<T>) {
+      Cpu cpu(1);
+      T training(cpu, {.seed = 1});
+      albef::Loader data = loader(4);
+      albef::Trainer<T, albef::Loader> trainer(training, data, o);
+      return error_of([&] { trainer.run(); });
+    };
+    const std::string checkpoint = o.output + "/checkpoint.safetensors";
+    const std::string expected = concat(
+        "step 5: the gradient is not finite (epoch 1, batch 0); nothing was updated, nor in the 2 "
+        "steps before, the last checkpoint is ",
+        checkpoint);
+    CHECK((late ? message(std::type_identity<SpoiledLate>{})
+                : message(std::type_identity<Spoiled>{})) == expected);
+  }
+}
+
+TEST_CASE("trainer: numbers that are not finite are no learning rates") {
+  TemporaryFolder folder;
+  TrainOptions o = options(folder / "run");
+  o.lr = INFINITY;
+  CHECK(error_of([&] { Process p(o); }) == "lr is inf, expected a finite number of at least 0");
+  o.lr = 1e-3, o.min_lr = NAN;
+  CHECK(error_of([&] { Process p(o); }) == "min_lr is nan, expected a finite number of at least 0");
+  o.min_lr = 0, o.max_bad_steps = -1;
+  CHECK(error_of([&] { Process p(o); }) == "max_bad_steps is -1, expected at least 0");
+}
+
+TEST_CASE("trainer: every pass has a number of its own, which names its draws") {
+  TemporaryFolder folder;
+  TrainOptions o = options(folder / "run");
+  o.accumulate = 2;
+  Process p(o);
+  std::vector<std::uint64_t> numbers;
+  p.training.on_pass = [&](std::uint64_t pass) { numbers.push_back(pass); };
+  p.trainer.run();
+  CHECK(numbers == std::vector<std::uint64_t>{0, 1, 2, 3, 4, 5, 6, 7});
 }
 
 TEST_CASE("trainer: output folders and options that cannot be used") {

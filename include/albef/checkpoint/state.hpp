@@ -105,15 +105,16 @@ class StateList {
       const auto wide = static_cast<std::int64_t>(value);
       put(&wide, sizeof wide);
     };
-    t.check = [limit, shaped = t.check](const SafeTensors& file, const TensorEntry& entry) {
-      shaped(file, entry);
-      const auto found = file.template read<std::int64_t>(entry)[0];
-      require(found >= 0 && found < limit, file.path(), ": tensor '", entry.name, "' is ", found,
-              ", expected 0 to ", limit - 1);
-    };
+    t.check = below(limit, t.check);
     t.load = [&value](const SafeTensors& file, const TensorEntry& entry) {
       value = static_cast<T>(file.template read<std::int64_t>(entry)[0]);
     };
+    return t;
+  }
+  /// The same of one on the device.
+  StateTensor& number(std::string name, std::int64_t* data, std::int64_t limit) {
+    StateTensor& t = (*this)(std::move(name), data, {1});
+    t.check = below(limit, t.check);
     return t;
   }
   /// Counts kept by the host: none yet, or `size` of them, none negative.
@@ -135,6 +136,16 @@ class StateList {
   }
 
  private:
+  using Check = std::function<void(const SafeTensors&, const TensorEntry&)>;
+
+  static Check below(std::int64_t limit, Check shaped) {
+    return [limit, shaped](const SafeTensors& file, const TensorEntry& entry) {
+      shaped(file, entry);
+      const auto found = file.template read<std::int64_t>(entry)[0];
+      require(found >= 0 && found < limit, file.path(), ": tensor '", entry.name, "' is ", found,
+              ", expected 0 to ", limit - 1);
+    };
+  }
   static std::int64_t elements(const std::vector<std::int64_t>& shape) {
     std::int64_t n = 1;
     for (const auto size : shape) n *= size;

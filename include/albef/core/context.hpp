@@ -281,20 +281,25 @@ class Context {
   /// another context or step, or if backward() has been through what it was computed by.
   template <class... Inputs>
   bool from(const Inputs&... inputs) {
-    return (false | ... | takes(inputs));
+    bool any = false;
+    ((any = takes(inputs) || any), ...);
+    return any;
   }
 
   /// Back-propagates from the one-element tensor `loss` through everything recorded; parameter
   /// gradients are added to the store's grad plane. `scale` multiplies the loss. What was recorded
-  /// is used up by it. Error if the loss is of another context or step, is not one value, or was
-  /// back-propagated before.
+  /// is used up by it. All gradients of a loss that is not finite are NaN, so that an optimizer
+  /// which looks at their norm leaves the weights alone. Error if the loss is of another context or
+  /// step, is not one value, or was back-propagated before.
   void backward(const Tensor<Master, 1>& loss, Master scale = 1) {
     check(loss);
     require(loss.size() == 1, "[backward] the loss has ", loss.size(), " values, expected 1");
     require(needs(loss), "[backward] the loss depends on nothing that takes a gradient");
     refuse_used_up(loss.id);
     Backward<Context> bwd(*this);
-    fill(device_, static_cast<Master*>(bwd.buffer(loss.id)), scale, 1);
+    auto* seed = static_cast<Master*>(bwd.buffer(loss.id));
+    fill(device_, seed, scale, 1);
+    run(device_, primitive::EmaUpdate<Master>{seed, loss.data, 1, 1.0});  // scale + 0 * loss
     run_tape(bwd, 0);
     back_propagated_ = static_cast<int>(values_.size());
   }

@@ -83,7 +83,8 @@ using Primitives = typename detail::Unique<
     primitive::L2NormalizeGrad<T>,
     // Tokens, rows and images.
     primitive::Embedding<T>, primitive::EmbeddingGrad<T>, primitive::GatherRows<T>,
-    primitive::ScatterAddRows<T>, primitive::ScatterAddRows<T, A>, primitive::SumSequences<T>,
+    primitive::ScatterAddRows<T>, primitive::ScatterAddRows<T, A>, primitive::PushRows<A>,
+    primitive::PushRows<std::int64_t>, primitive::AdvanceRing, primitive::SumSequences<T>,
     primitive::SpreadSequences<T>, primitive::FirstRows, primitive::SelectSequences,
     primitive::ConcatSequences, primitive::PairIndices, primitive::NormalizeImages<T>,
     primitive::Patchify<T>, primitive::Unpatchify<T>, primitive::ResizeGrid<T>,

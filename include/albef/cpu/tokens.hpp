@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include "albef/core/error.hpp"
 #include "albef/core/primitives/tokens.hpp"
@@ -59,6 +60,17 @@ void run(Cpu& cpu, const primitive::GatherRows<T>& a) {
       std::copy_n(a.x.row(from), a.y.cols, y);
     }
   });
+}
+
+template <class T>
+void run(Cpu&, const primitive::PushRows<T>& a) {
+  if (a.square_norm && !std::isfinite(*a.square_norm)) return;
+  for (int i = 0; i < a.x.rows; ++i)
+    std::copy_n(a.x.row(i), a.x.cols, a.ring.row(static_cast<int>((*a.at + i) % a.ring.rows)));
+}
+inline void run(Cpu&, const primitive::AdvanceRing& a) {
+  if (a.square_norm && !std::isfinite(*a.square_norm)) return;
+  *a.at = (*a.at + a.rows) % a.size;
 }
 
 template <class T, class Out>

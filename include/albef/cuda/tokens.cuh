@@ -23,6 +23,18 @@ void run(Cuda& cuda, const primitive::Embedding<T>& a) {
       });
 }
 
+template <class T>
+void run(Cuda& cuda, const primitive::PushRows<T>& a) {
+  using namespace detail;
+  if (a.x.rows == 0) return;
+  launch(cuda, "[push_rows]", push_rows_kernel<T>, dim3(static_cast<unsigned>(a.x.rows)),
+         dim3(token_threads), 0, a);
+}
+inline void run(Cuda& cuda, const primitive::AdvanceRing& a) {
+  using namespace detail;
+  launch(cuda, "[advance_ring]", advance_ring_kernel<>, dim3(1), dim3(warp_size), 0, a);
+}
+
 namespace detail {
 
 /// y[index[i]] += x[i] over the rows of x below *limit (null: all).

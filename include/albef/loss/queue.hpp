@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "albef/core/memory.hpp"
+#include "albef/core/primitives/tokens.hpp"
 #include "albef/core/rng.hpp"
 #include "albef/core/tensor.hpp"
 
@@ -16,7 +18,8 @@ namespace albef {
 /// Two ring buffers of `size` normalised features (size, width), filled with random unit vectors
 /// at first (model_pretrain.py:79-84). Any size, 0 included; a batch may wrap around the end or be
 /// larger than the queue. (Official checkpoints hold the transpose, (width, size).) Beside each
-/// feature stands the identity of its image where the task knows it (model_retrieval.py).
+/// feature stands the identity of its image where the task knows it (model_retrieval.py). Features
+/// are collected pass by pass and enter the queue at the end of a step, if it changes anything.
 template <class Device, class Real>
 class FeatureQueue {
  public:
@@ -26,7 +29,8 @@ class FeatureQueue {
         width_(width),
         image_(device, std::int64_t{size} * width),
         text_(device, std::int64_t{size} * width),
-        identities_(device, size) {
+        identities_(device, size),
+        pointer_(device, 1) {
     const std::vector<std::int64_t> none(static_cast<std::size_t>(size), no_identity);
     copy_to_device(device_, identities_.data(), none.data(), size);
     initialize(image_, RandomStream(seed, 0x1a6e));
@@ -35,8 +39,16 @@ class FeatureQueue {
 
   int size() const { return size_; }
   int width() const { return width_; }
-  int pointer() const { return pointer_; }
-  void set_pointer(int p) { pointer_ = p; }
+  /// Where the next features go; waits for the device.
+  int pointer() const {
+    std::int64_t at = 0;
+    copy_to_host(device_, &at, static_cast<const std::int64_t*>(pointer_.data()), 1);
+    return static_cast<int>(at);
+  }
+  void set_pointer(int p) {
+    const std::int64_t at = p;
+    copy_to_device(device_, pointer_.data(), &at, 1);
+  }
   Mat<Real> image() const { return mat(image_.data(), size_, width_); }
   Mat<Real> text() const { return mat(text_.data(), size_, width_); }
   /// (size); no_identity where none is known.
@@ -48,7 +60,7 @@ class FeatureQueue {
   void named(auto&& f) {
     f.transposed("image_queue", image());
     f.transposed("text_queue", text());
-    f.number("queue_ptr", pointer_, std::max(1, size_));
+    f.number("queue_ptr", pointer_.data(), std::max(1, size_));
     auto& identities = f("idx_queue", identities_.data(), {1, size_});
     identities.saved = identities.required = false;
     std::vector<std::int64_t> known(static_cast<std::size_t>(size_));
@@ -71,22 +83,49 @@ class FeatureQueue {
     return true;
   }
 
-  /// Replaces the oldest features by those of a batch, (B, width) each. Call it after the backward
-  /// pass, which still reads the old content. identities: (B) on the device, or null: theirs
-  /// stay as they are.
+  /// Keeps the features of a batch, (B, width) each, for the end of the step. Call it after the
+  /// backward pass. identities: (B) on the device, or null: those in the queue stay as they are.
+  void collect(Mat<const Real> image, Mat<const Real> text,
+               const std::int64_t* identities = nullptr) {
+    const int rows = std::min(image.rows, size_), first = image.rows - rows;
+    if (rows == 0) return;
+    collected_.reserve(device_, collected_rows_, rows, width_);
+    const std::int64_t at = collected_rows_ * width_, count = std::int64_t{rows} * width_;
+    copy_on_device(device_, collected_.image.data() + at, image.row(first), count);
+    copy_on_device(device_, collected_.text.data() + at, text.row(first), count);
+    identified_ = identities != nullptr;
+    if (identified_)
+      copy_on_device(device_, collected_.identities.data() + collected_rows_, identities + first,
+                     rows);
+    collected_rows_ += rows;
+  }
+  /// Replaces the oldest features by those collected since; by none where *square_norm, a word of
+  /// the device, is infinite or NaN.
+  void commit(const double* square_norm = nullptr) {
+    const std::int64_t kept = std::min<std::int64_t>(collected_rows_, size_);
+    const std::int64_t left_out = collected_rows_ - kept;
+    collected_rows_ = 0;
+    if (kept == 0) return;
+    const auto advance = [&](std::int64_t rows) {
+      run(device_, primitive::AdvanceRing{pointer_.data(), rows, size_, square_norm});
+    };
+    const auto push = [&]<class T>(const Buffer<Device, T>& from, const Buffer<Device, T>& to,
+                                   int width) {
+      run(device_,
+          primitive::PushRows<T>{mat(static_cast<const T*>(from.data()) + left_out * width,
+                                     static_cast<int>(kept), width),
+                                 mat(to.data(), size_, width), pointer_.data(), square_norm});
+    };
+    if (left_out > 0) advance(left_out);
+    push(collected_.image, image_, width_);
+    push(collected_.text, text_, width_);
+    if (identified_) push(collected_.identities, identities_, 1);
+    advance(kept);
+  }
+  /// Both: a batch enters the queue at once.
   void push(Mat<const Real> image, Mat<const Real> text, const std::int64_t* identities = nullptr) {
-    if (size_ == 0) return;
-    for (int from = std::max(0, image.rows - size_); from < image.rows;) {
-      const int n = std::min(image.rows - from, size_ - pointer_);
-      const std::int64_t count = std::int64_t{n} * width_;
-      copy_on_device(device_, image_.data() + std::int64_t{pointer_} * width_, image.row(from),
-                     count);
-      copy_on_device(device_, text_.data() + std::int64_t{pointer_} * width_, text.row(from),
-                     count);
-      if (identities) copy_on_device(device_, identities_.data() + pointer_, identities + from, n);
-      pointer_ = (pointer_ + n) % size_;
-      from += n;
-    }
+    collect(image, text, identities);
+    commit();
   }
 
  private:
@@ -103,10 +142,34 @@ class FeatureQueue {
     }
   }
 
+  /// Features of a step; grows to the largest step.
+  struct Collected {
+    Buffer<Device, Real> image, text;
+    Buffer<Device, std::int64_t> identities;
+
+    /// Room for `more` rows behind those there are.
+    void reserve(Device& device, std::int64_t rows, std::int64_t more, std::int64_t width) {
+      if (rows + more <= identities.size()) return;
+      const auto grow = [&](auto& buffer, std::int64_t columns) {
+        auto larger = std::remove_cvref_t<decltype(buffer)>(device, (rows + more) * columns);
+        if (rows > 0)
+          copy_on_device(
+              device, larger.data(),
+              static_cast<const std::remove_pointer_t<decltype(larger.data())>*>(buffer.data()),
+              rows * columns);
+        buffer = std::move(larger);
+      };
+      grow(image, width), grow(text, width), grow(identities, 1);
+    }
+  };
+
   Device& device_;
-  int size_, width_, pointer_ = 0;
+  int size_, width_;
   Buffer<Device, Real> image_, text_;
-  Buffer<Device, std::int64_t> identities_;
+  Buffer<Device, std::int64_t> identities_, pointer_;
+  Collected collected_;
+  std::int64_t collected_rows_ = 0;
+  bool identified_ = false;
 };
 
 }  // namespace albef

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <type_traits>
 #include <vector>
@@ -25,12 +26,12 @@ struct AdamWOptions {
 /// The global norm of a step's gradient, before clipping, which the device knows before the host:
 /// `scale` times the root of *square.
 struct GradientNorm {
-  const double* square = nullptr;  ///< on the device, until the next step; null without clipping
+  const double* square = nullptr;  ///< on the device, until the next step
   double scale = 1;
 
   /// The norm, where *square is `value`.
   double of(double value) const { return scale * std::sqrt(value); }
-  /// Waits for the device. 0 without clipping.
+  /// Waits for the device.
   template <class Device>
   double read(Device& device) const {
     double value = 0;
@@ -46,17 +47,29 @@ struct GradientNorm {
 /// store are passed over: nothing of them changes, their moving average neither.
 ///
 /// Clipping happens as if by torch.nn.utils.clip_grad_norm_, once for each group with a max_norm of
-/// its own and once for all other parameters together. With clipping, a step whose gradient has an
-/// infinite or NaN norm changes no weight, moment or average; it is counted in steps() all the
-/// same, since the host does not wait to learn of it.
+/// its own and once for all other parameters together.
+///
+/// A step whose gradient has an infinite or NaN norm changes no weight, moment, average or count.
+/// The device decides that by itself; where the host does not see its memory, step() does not wait
+/// to learn of it, and whoever does calls take_back() before the next step.
 class AdamW {
  public:
-  explicit AdamW(AdamWOptions options = {}) : options_(options) {}
+  /// Error if an option is not a finite number of its range.
+  explicit AdamW(AdamWOptions options = {}) : options_(options) {
+    const auto check = [](const char* name, double value, double limit) {
+      require(value >= 0 && value < limit, "AdamW: ", name, " is ", value,
+              ", expected at least 0 and below ", limit);
+    };
+    check("beta1", options.beta1, 1), check("beta2", options.beta2, 1);
+    constexpr double largest = std::numeric_limits<double>::infinity();
+    check("eps", options.eps, largest), check("weight_decay", options.weight_decay, largest);
+    check("max_norm", options.max_norm, largest);
+  }
   /// With groups for the parameters of `store`, which must have been made with the frozen ones
   /// frozen (StoreOptions::frozen = groups.frozen()). Error if a group takes no parameter.
   template <class Store>
-  AdamW(AdamWOptions options, OptimizerGroups groups, const Store& store)
-      : options_(options), groups_(std::move(groups)) {
+  AdamW(AdamWOptions options, OptimizerGroups groups, const Store& store) : AdamW(options) {
+    groups_ = std::move(groups);
     group_of_ = groups_.resolve(store.params());
     for (std::size_t i = 0; i < group_of_.size(); ++i) {
       const auto& p = store.params()[i];
@@ -73,6 +86,11 @@ class AdamW {
   /// step); restore them on resume.
   const std::vector<std::int64_t>& steps() const { return steps_; }
   void set_steps(std::vector<std::int64_t> steps) { steps_ = std::move(steps); }
+  /// The last step changed nothing: it does not count in steps().
+  void take_back() {
+    for (const std::size_t i : counted_) --steps_[i];
+    counted_.clear();
+  }
 
   /// Lists the step counts of a store of `parameters` parameters as named state.
   void named(auto&& f, std::size_t parameters) { f.counts("optimizer.steps", steps_, parameters); }
@@ -80,14 +98,17 @@ class AdamW {
   /// One update with learning rate `lr` from the gradients in the store, each multiplied by
   /// `grad_scale` first (1/n after accumulating n batches). With a `momentum`, the ema plane moves
   /// to momentum * ema + (1 - momentum) * new weights. Clears the gradients. Returns the norm of
-  /// the whole (scaled) gradient if anything is clipped; does not wait for the device.
+  /// the whole (scaled) gradient; does not wait for the device. Error if `lr` is not finite.
   template <class Store>
   GradientNorm step(Store& store, double lr, double grad_scale = 1,
                     std::optional<double> momentum = {}) {
     using Real = typename Store::Real;
     using Compute = typename Store::Compute;
+    require(std::isfinite(lr), "AdamW: the learning rate is ", lr, ", expected a finite number");
     steps_.resize(store.params().size(), 0);
-    for (std::size_t i = 0; i < steps_.size(); ++i) steps_[i] += store.touched(static_cast<int>(i));
+    counted_.clear();
+    for (std::size_t i = 0; i < steps_.size(); ++i)
+      if (store.touched(static_cast<int>(i))) ++steps_[i], counted_.push_back(i);
     require(group_of_.empty() || group_of_.size() == steps_.size(), "AdamW: made with groups for ",
             group_of_.size(), " parameters, the store has ", steps_.size());
     find_runs(store);
@@ -111,6 +132,8 @@ class AdamW {
     }
     run(store.device(), args);
     store.clear_gradients();
+    if constexpr (requires { requires Store::Device::host_memory; })
+      if (!std::isfinite(*square)) take_back();
     return {square, grad_scale};
   }
 
@@ -163,27 +186,37 @@ class AdamW {
   }
 
   /// Sums up the squares of the gradient in words of the store on the device, and tells the runs
-  /// which of them they are clipped by. Returns the word of the whole gradient; null if nothing is
-  /// clipped. Words: the whole, what the optimizer's own norm covers, then the groups' own.
+  /// which of them they are clipped by. Returns the word of the whole gradient. Words: the whole,
+  /// what the optimizer's own norm covers, then the groups' own.
   template <class Store>
   const double* square_norms(Store& store) {
     const auto clips = [](const OptimizerGroup& g) { return !g.frozen && g.max_norm > 0; };
     const auto own = std::count_if(groups_.begin(), groups_.end(), clips);
-    if (options_.max_norm <= 0 && own == 0) return nullptr;
     double* whole = store.scratch_words(own == 0 ? 1 : static_cast<int>(groups_.size()) + 2);
     double* rest = own == 0 ? whole : whole + 1;
     const auto add = [&](const OptimizerGroup* clipped_by, double* word, double beta) {
+      std::int64_t begin = 0, end = 0;  // neighbours are summed together
+      const auto sum = [&] {
+        if (begin == end) return;
+        run(store.device(), primitive::SquaredNorm<typename Store::Real>{
+                                store.data(Plane::grad) + begin, end - begin, word, beta});
+        beta = 1;
+      };
       for (std::size_t i = 0; i < runs_.size(); ++i) {
         AdamWRun& stretch = runs_[i];
         const auto* g = run_groups_[i] && clips(*run_groups_[i]) ? run_groups_[i] : nullptr;
-        if (g != clipped_by || !stretch.touched) continue;
-        const auto* gradient = store.data(Plane::grad) + (stretch.offset - stretch.shift);
-        run(store.device(),
-            primitive::SquaredNorm<typename Store::Real>{gradient, stretch.size, word, beta});
-        beta = 1;
+        if (g != clipped_by || !stretch.touched) {
+          sum();
+          begin = end = 0;
+          continue;
+        }
+        const std::int64_t place = stretch.offset - stretch.shift;
+        if (begin == end) begin = place;
+        end = place + stretch.size;  // with the zeros in between
         stretch.max_norm = g ? g->max_norm : options_.max_norm;
         stretch.square_norm = stretch.max_norm > 0 ? (g ? word_of(g, whole) : rest) : nullptr;
       }
+      sum();
       if (beta == 0) fill_zero(store.device(), word, sizeof(double));
     };
     add(nullptr, whole, 0);
@@ -202,6 +235,7 @@ class AdamW {
 
   AdamWOptions options_;
   std::vector<std::int64_t> steps_;
+  std::vector<std::size_t> counted_;  // parameters whose count the last step raised
   OptimizerGroups groups_;
   std::vector<int> group_of_;  // of each parameter; empty without groups
   std::vector<AdamWRun> runs_;

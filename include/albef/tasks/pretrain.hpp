@@ -274,7 +274,7 @@ struct AlbefPretraining {
   int queue_size = C::queue_size;
   PretrainOptions options = {};
 
-  /// The queues, and what the pass under way will push to them.
+  /// The queues, and what the pass under way brings them.
   template <class Ctx>
   struct State {
     using Queue = FeatureQueue<typename Ctx::Device, typename Ctx::Master>;
@@ -288,8 +288,9 @@ struct AlbefPretraining {
     int start_from(const auto& file) { return queue.start_from(file) ? 2 : 0; }
     void advance(Ctx&) {
       if constexpr (Parts::momentum_features)
-        queue.push(image_m.mat(), text_m.mat(), Parts::by_identity ? identities : nullptr);
+        queue.collect(image_m.mat(), text_m.mat(), Parts::by_identity ? identities : nullptr);
     }
+    void commit(const double* square_norm) { queue.commit(square_norm); }
   };
 
   template <class Ctx>

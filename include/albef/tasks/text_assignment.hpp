@@ -59,8 +59,8 @@ std::vector<double> assignment_weights(std::span<const Real> similarities, int b
   return weights;
 }
 
-/// Draws the assignments of a batch of at least 3 by weights (B, B). Where no weight is left, all
-/// other pictures are equally likely.
+/// Draws the assignments of a batch of at least 3 by weights (B, B). Where no weight is left, or
+/// they are not numbers, all other pictures are equally likely.
 inline TextAssignment draw_assignments(std::span<const double> weights, int batch,
                                        RandomStream& random,
                                        const AssignmentOptions& options = {}) {
@@ -77,7 +77,7 @@ inline TextAssignment draw_assignments(std::span<const double> weights, int batc
       for (int j = 0; j < batch; ++j) sum += weight(j);
       return sum;
     };
-    even = total() <= 0;
+    even = !(total() > 0);
     double left = static_cast<double>(random.uniform()) * total();
     int chosen = -1;
     for (int j = 0; j < batch && (chosen < 0 || left >= 0); ++j)

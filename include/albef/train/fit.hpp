@@ -1,6 +1,7 @@
 // Trains an objective over a loader: fit(), and Trainer, its parts one by one.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -45,7 +46,7 @@ class Trainer final : public TrainingLoop {
   Trainer(T& training, LoaderT& loader, TrainOptions options, CheckpointInfo extra = {})
       : TrainingLoop(std::move(options), std::move(extra),
                      {loader.batches_per_epoch(), loader.options().batch_size, T::deferred,
-                      training.options().optimizer.max_norm}),
+                      training.options().optimizer.max_norm > 0}),
         training_(training),
         loader_(loader),
         norms_{Norm(training.device()), Norm(training.device())} {
@@ -54,11 +55,13 @@ class Trainer final : public TrainingLoop {
   }
 
  private:
-  /// The gradient's norm of a step; its square is on its way to the host.
+  /// The gradient's norm of a step; its square is on its way to the host while it is `open`.
   struct Norm {
     explicit Norm(Device& device) : square(device, 1) {}
     GradientNorm norm;
     Readback<Device, double> square;
+    bool open = false;
+    double value = 0;
   };
 
   int start_pass(const Step& step, Place& place) override {
@@ -69,16 +72,22 @@ class Trainer final : public TrainingLoop {
   }
   void finish_pass(PassLosses& losses) override { training_.finish(losses); }
   void update(std::int64_t step, double lr) override {
+    gradient_norm(step + 1);  // of the step before, which this one builds on: it is known by now
     Norm& n = norms_[step % 2];
     n.norm = training_.update(lr, 1.0 / this->options().accumulate);
-    if (!n.norm.square) return;
     n.square.clear();
     n.square.fetch(n.norm.square);
     n.square.close();
+    n.open = true;
   }
   double gradient_norm(std::int64_t step) override {
     Norm& n = norms_[step % 2];
-    return n.norm.of(n.square.wait().front());
+    if (n.open) {
+      n.value = n.norm.of(n.square.wait().front());
+      n.open = false;
+      if (T::deferred && !std::isfinite(n.value)) training_.take_back();
+    }
+    return n.value;
   }
   DataPosition position() const override {
     const auto position = loader_.position();

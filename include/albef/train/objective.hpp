@@ -118,8 +118,11 @@ concept NamesItsParts = requires(S& s) {
 ///   template <class Ctx> struct State;  // what it keeps between steps; then the call's last
 ///                                       // argument is a State<Ctx>&. Made as State(device,
 ///                                       // objective, seed); state.named(f) lists what
-///                                       // checkpoints hold (see StateList); state.advance(ctx),
-///                                       // if there is one, is called after each backward pass
+///                                       // checkpoints hold (see StateList). If there are such:
+///                                       // state.advance(ctx) is called after each backward pass,
+///                                       // state.commit(square_norm) after each update, which
+///                                       // has changed nothing where *square_norm, a word of the
+///                                       // device, is infinite or NaN
 ///   bool distills;                      // the model has momentum weights (Plane::ema)
 ///   auto plateaus(int batch_size) const -> std::vector<PlateauRule>;  // no-learning levels
 template <class O, class Ctx>

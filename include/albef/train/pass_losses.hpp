@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <memory>
 #include <string_view>
@@ -35,25 +34,19 @@ template <class Device, class T>
 class LossReadings {
  public:
   /// Whether a device works on while the host does: the losses of a pass are best asked for after
-  /// the next one was started, and one that is not finite has been used by then.
+  /// the next one was started.
   static constexpr bool deferred = Readback<Device, T>::deferred;
 
   explicit LossReadings(Device& device) : device_(device) {}
 
-  /// Fetches what an objective gave. False if a loss is known not to be finite.
-  bool start(const Losses<T>& losses) {
+  /// Fetches what an objective gave.
+  void start(const Losses<T>& losses) {
     if (started_ - finished_ == ring_.size()) grow();
     Reading& reading = *ring_[started_++ % ring_.size()];
     reading.values.clear();
     reading.entries.assign(losses.entries().begin(), losses.entries().end());
     for (const auto& entry : reading.entries) reading.values.fetch(entry.value);
     reading.values.close();
-    if constexpr (!deferred) {
-      const auto& values = reading.values.wait();
-      for (std::size_t i = 0; i < reading.entries.size(); ++i)
-        if (reading.entries[i].is_loss && !std::isfinite(values[i])) return false;
-    }
-    return true;
   }
   /// Waits for the losses of the earliest pass that was not yet asked for.
   void finish(PassLosses& out) {

@@ -83,12 +83,12 @@ class Training {
 
   // ---- one step ----------------------------------------------------------------------------
 
-  /// Starts the forward and backward pass of one batch, which adds to the store's gradient. Unless
-  /// `deferred`, a loss that is not finite leaves gradient and state alone.
+  /// Starts the forward and backward pass of one batch, which adds to the store's gradient; a loss
+  /// that is not finite makes it NaN.
   void start(const Batch& batch, const Step& step) {
     ctx_.begin_step(step.number);
     const Losses<Master> losses = evaluate(batch, step);
-    if (!readings_.start(losses)) return;
+    readings_.start(losses);
     ctx_.backward(losses.loss());
     if constexpr (requires { state_.advance(ctx_); }) state_.advance(ctx_);
   }
@@ -100,12 +100,18 @@ class Training {
     finish(losses);
   }
   /// Updates weights and momentum weights from the gradients, each multiplied by `grad_scale`
-  /// (1/n after n passes), and clears them.
+  /// (1/n after n passes), and clears them. Where the norm of the gradient is not finite, nothing
+  /// changes, the state neither; what is `deferred` then waits for take_back().
   GradientNorm update(double lr, double grad_scale = 1) {
-    return optimizer_.step(
-        store_, lr, grad_scale,
-        store_.has(Plane::ema) ? std::optional(options_.momentum) : std::nullopt);
+    const GradientNorm norm =
+        optimizer_.step(store_, lr, grad_scale,
+                        store_.has(Plane::ema) ? std::optional(options_.momentum) : std::nullopt);
+    if constexpr (requires { state_.commit(norm.square); }) state_.commit(norm.square);
+    return norm;
   }
+  /// The last update is known to have changed nothing: the optimizer does not count it. Where the
+  /// host sees the device's memory, it knows already.
+  void take_back() { optimizer_.take_back(); }
 
   // ---- checkpoints -------------------------------------------------------------------------
 

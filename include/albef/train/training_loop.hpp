@@ -47,6 +47,9 @@ struct TrainOptions {
   std::int64_t save_every = 0;  ///< optimizer steps between checkpoints; 0: each epoch
   bool keep_epochs = false;     ///< also keep checkpoint_<epoch>.safetensors of every epoch
   int plateau_steps = 200;      ///< block length of the no-learning warning
+  /// A step whose loss or gradient is not finite changes nothing; more of them in a row than this
+  /// stop the run.
+  int max_bad_steps = 10;
   ProgressOptions progress = {};
 };
 
@@ -55,7 +58,9 @@ struct TrainSummary {
   std::int64_t steps = 0;  ///< optimizer steps of the whole run, resumed parts included
   std::int64_t pairs = 0;  ///< examples seen
   double seconds = 0;      ///< time spent training
-  bool finished = false;   ///< false: stopped by a signal, to be resumed
+  /// Steps that changed nothing, since their loss or gradient was not finite.
+  std::int64_t bad_steps = 0;
+  bool finished = false;  ///< false: stopped by a signal, to be resumed
   int signal = 0;
   double pairs_per_second() const { return seconds > 0 ? static_cast<double>(pairs) / seconds : 0; }
 };
@@ -90,8 +95,8 @@ class TrainingLoop {
   bool resume();
 
   /// Trains to the end, or until SIGINT or SIGTERM: then the step is finished and a checkpoint
-  /// written. Throws Error if a loss is not finite (naming step, loss and batch; the last
-  /// checkpoint stays) or too many records are unusable.
+  /// written. Throws Error if losses or gradients of too many steps are not finite (naming step,
+  /// loss and batch; the last checkpoint stays) or too many records are unusable.
   TrainSummary run();
 
   /// Calls f() after each epoch, once it is saved; its time does not count as training, its numbers
@@ -113,8 +118,8 @@ class TrainingLoop {
   struct Data {
     std::int64_t batches_per_epoch;
     int batch_size;
-    bool deferred;    ///< the losses of a step are asked for after the next one was started
-    double max_norm;  ///< of the gradient; above 0 its norm is a metric
+    bool deferred;  ///< the losses of a step are asked for after the next one was started
+    bool clips;     ///< the gradient by its norm, which is then a metric
   };
 
   TrainingLoop(TrainOptions options, CheckpointInfo extra, Data data);
@@ -133,7 +138,8 @@ class TrainingLoop {
   virtual void finish_pass(PassLosses& losses) = 0;
   /// Updates the weights at the end of step `step`.
   virtual void update(std::int64_t step, double lr) = 0;
-  /// The norm of the gradient of one of the last two steps, where it is clipped.
+  /// The norm of the gradient of one of the last two steps; where it is not finite, the step has
+  /// changed nothing.
   virtual double gradient_norm(std::int64_t step) = 0;
   virtual DataPosition position() const = 0;
   virtual void seek(DataPosition position) = 0;
@@ -157,6 +163,7 @@ class TrainingLoop {
     std::vector<Place> places;
     std::size_t finished = 0;           ///< passes whose losses are in `sums`
     std::vector<double> sums, metrics;  ///< means over the step's passes
+    std::string bad;                    ///< what is not finite, and where; empty: nothing
   };
 
   void one_step(StepReport& s);
@@ -168,7 +175,10 @@ class TrainingLoop {
   void report(StepReport& s, MetricsLog& log, Progress& progress, PlateauDetector& plateau,
               std::int64_t pairs_before);
 
-  void check_finite(const StepReport& s, const Place& place) const;
+  /// Notes a loss of the pass that is not finite.
+  void check_losses(StepReport& s, const Place& place) const;
+  /// Counts a step that is not finite and tells of it; Error if there are too many of them.
+  void check_step(const StepReport& s, double norm, Progress& progress);
 
   /// Validates the weights after `step_` steps.
   void run_validation(MetricsLog& log, Progress& progress);
@@ -194,6 +204,7 @@ class TrainingLoop {
   std::function<Validation()> validate_;
   BestEpoch best_{folder_};
   std::int64_t step_ = 0, saved_step_ = -1;
+  int bad_in_row_ = 0;
   TrainSummary summary_;
   MetricHistory history_;
   Clock::time_point started_ = Clock::now();
@@ -215,6 +226,13 @@ ALBEF_DATA_INLINE TrainingLoop::TrainingLoop(TrainOptions options, CheckpointInf
       data_(data) {
   require(options_.accumulate >= 1, "accumulate is ", options_.accumulate, ", expected at least 1");
   require(options_.epochs >= 1, "epochs is ", options_.epochs, ", expected at least 1");
+  require(options_.max_bad_steps >= 0, "max_bad_steps is ", options_.max_bad_steps,
+          ", expected at least 0");
+  for (const auto& [name, rate] : {std::pair("lr", options_.lr),
+                                   {"min_lr", options_.min_lr},
+                                   {"warmup_lr", options_.warmup_lr}})
+    require(rate >= 0 && std::isfinite(rate), name, " is ", rate,
+            ", expected a finite number of at least 0");
   require(steps_per_epoch() >= 1, "an epoch has ", data_.batches_per_epoch,
           " batches, fewer than accumulate = ", options_.accumulate);
 }
@@ -265,6 +283,7 @@ ALBEF_DATA_INLINE bool TrainingLoop::resume() {
   const auto step = static_cast<std::int64_t>(number("train.step", exact));
   const auto pairs = static_cast<std::int64_t>(number("train.pairs", exact));
   const double seconds = number("train.seconds", 1e12);
+  const double bad_steps = found.contains("train.bad_steps") ? number("train.bad_steps", exact) : 0;
   const DataPosition place{static_cast<std::int64_t>(number("train.epoch", exact)),
                            static_cast<std::int64_t>(number("train.batch", exact))};
   load(path, found);
@@ -272,6 +291,7 @@ ALBEF_DATA_INLINE bool TrainingLoop::resume() {
   step_ = step;
   summary_.pairs = pairs;
   summary_.seconds = seconds;
+  summary_.bad_steps = static_cast<std::int64_t>(bad_steps);
   best_.resume();
   return true;
 }
@@ -320,6 +340,7 @@ ALBEF_DATA_INLINE void TrainingLoop::one_step(StepReport& s) {
   s.finished = 0;
   s.sums.clear();
   s.metrics.clear();
+  s.bad.clear();
   s.places.resize(static_cast<std::size_t>(options_.accumulate));
   Step step{.step = step_,
             .steps = total_steps(),
@@ -338,7 +359,7 @@ ALBEF_DATA_INLINE void TrainingLoop::one_step(StepReport& s) {
 
 ALBEF_DATA_INLINE void TrainingLoop::add_losses(StepReport& s) {
   finish_pass(losses_);
-  check_finite(s, s.places[s.finished++]);
+  check_losses(s, s.places[s.finished++]);
   const auto add = [&](std::vector<double>& sums, const auto& values) {
     sums.resize(values.size(), 0.0);
     for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += values[k].second / options_.accumulate;
@@ -352,18 +373,26 @@ ALBEF_DATA_INLINE void TrainingLoop::report(StepReport& s, MetricsLog& log, Prog
   if (!s.open) return;
   while (s.finished < s.places.size()) add_losses(s);
   s.open = false;
+  const double norm = gradient_norm(s.number);
+  if (s.bad.empty() && !std::isfinite(norm))
+    s.bad =
+        concat("the gradient is not finite (epoch ", s.places.front().epoch, ", batch ",
+               s.places.front().batch, s.places.size() > 1 ? " and those added to it" : "", ")");
+  check_step(s, norm, progress);
   values_.clear();
   for (std::size_t k = 0; k < s.sums.size(); ++k)
     values_.emplace_back(losses_.losses[k].first, s.sums[k]);
   const std::size_t losses = values_.size();
   for (std::size_t k = 0; k < s.metrics.size(); ++k)
     values_.emplace_back(losses_.metrics[k].first, s.metrics[k]);
-  if (data_.max_norm > 0) values_.emplace_back("grad_norm", gradient_norm(s.number));
+  if (data_.clips) values_.emplace_back("grad_norm", norm);
+  if (summary_.bad_steps > 0)
+    values_.emplace_back("bad_steps", static_cast<double>(summary_.bad_steps));
   const std::size_t shown = values_.size();
   values_.emplace_back("lr", s.lr);
   values_.emplace_back("alpha", s.alpha);
   log.write(s.number, values_);
-  for (std::size_t k = 0; k < losses; ++k) {
+  for (std::size_t k = 0; k < losses && s.bad.empty(); ++k) {
     const std::string warning = plateau.observe(s.number, values_[k].first, values_[k].second);
     if (!warning.empty()) progress.message(warning);
   }
@@ -378,18 +407,30 @@ ALBEF_DATA_INLINE void TrainingLoop::report(StepReport& s, MetricsLog& log, Prog
                    .lr = s.lr});
 }
 
-ALBEF_DATA_INLINE void TrainingLoop::check_finite(const StepReport& s, const Place& place) const {
+ALBEF_DATA_INLINE void TrainingLoop::check_losses(StepReport& s, const Place& place) const {
   for (const auto& [name, value] : losses_.losses) {
-    if (std::isfinite(value)) continue;
+    if (std::isfinite(value) || !s.bad.empty()) continue;
     std::string records;
     for (std::size_t i = 0; i < std::min<std::size_t>(8, place.records.size()); ++i)
       records += (i ? ", " : "") + std::to_string(place.records[i]);
-    fail("step ", s.number, ": the loss '", name, "' is not finite (epoch ", place.epoch,
-         ", batch ", place.batch, ", records ", records, place.records.size() > 8 ? ", ..." : "",
-         "); nothing was ", data_.deferred ? "saved" : "updated",
+    s.bad =
+        concat("the loss '", name, "' is not finite (epoch ", place.epoch, ", batch ", place.batch,
+               ", records ", records, place.records.size() > 8 ? ", ..." : "", ")");
+  }
+}
+
+ALBEF_DATA_INLINE void TrainingLoop::check_step(const StepReport& s, double norm,
+                                                Progress& progress) {
+  bad_in_row_ = s.bad.empty() ? 0 : bad_in_row_ + 1;
+  if (s.bad.empty()) return;
+  std::string what = concat("step ", s.number, ": ", s.bad);
+  if (!std::isfinite(norm)) what += "; nothing was updated";
+  if (bad_in_row_ > options_.max_bad_steps)
+    fail(what, bad_in_row_ > 1 ? concat(", nor in the ", bad_in_row_ - 1, " steps before") : "",
          folder_.has(RunFolder::checkpoint) ? concat(", the last checkpoint is ", checkpoint_path())
                                             : ", there is no checkpoint yet");
-  }
+  constexpr std::int64_t told = 20;
+  if (++summary_.bad_steps <= told) progress.message("warning: " + what);
 }
 
 ALBEF_DATA_INLINE bool TrainingLoop::validation_is_due(const MetricHistory& history) const {
@@ -445,6 +486,7 @@ ALBEF_DATA_INLINE void TrainingLoop::save() {
   info["train.epoch"] = concat(position().epoch);
   info["train.batch"] = concat(position().batch);
   info["train.pairs"] = concat(summary_.pairs);
+  info["train.bad_steps"] = concat(summary_.bad_steps);
   info["train.seconds"] = concat(summary_.seconds);
   save(checkpoint_path(), info);
   saved_step_ = step_;
@@ -463,11 +505,10 @@ ALBEF_DATA_INLINE void TrainingLoop::keep(std::int64_t epoch) const {
 }
 
 ALBEF_DATA_INLINE void TrainingLoop::write_summary() const {
-  const nlohmann::ordered_json json = {{"train_seconds", summary_.seconds},
-                                       {"pairs_per_second", summary_.pairs_per_second()},
-                                       {"steps", summary_.steps},
-                                       {"pairs", summary_.pairs},
-                                       {"finished", summary_.finished}};
+  const nlohmann::ordered_json json = {
+      {"train_seconds", summary_.seconds}, {"pairs_per_second", summary_.pairs_per_second()},
+      {"steps", summary_.steps},           {"pairs", summary_.pairs},
+      {"bad_steps", summary_.bad_steps},   {"finished", summary_.finished}};
   write_file(folder_.file(RunFolder::summary), json.dump(2) + '\n');
 }
 

@@ -100,6 +100,72 @@ inline std::vector<std::int32_t> some_rows(int rows, int count) {
   return index;
 }
 
+template <class T>
+void run(Naive&, const primitive::PushRows<T>& a) {
+  if (a.square_norm && !std::isfinite(*a.square_norm)) return;
+  for (int i = 0; i < a.x.rows; ++i)
+    for (int j = 0; j < a.x.cols; ++j)
+      a.ring.row(static_cast<int>((*a.at + i) % a.ring.rows))[j] = a.x.row(i)[j];
+}
+inline void run(Naive&, const primitive::AdvanceRing& a) {
+  if (a.square_norm && !std::isfinite(*a.square_norm)) return;
+  *a.at = (*a.at + a.rows) % a.size;
+}
+/// Calls f(square_norm) for a norm that does not matter, one that is finite and two that are not.
+inline void for_norms(auto f) {
+  f(nullptr);
+  for (const double value : {2.0, std::numeric_limits<double>::infinity(), undefined}) {
+    Array<double> norm({value});
+    f(&norm);
+  }
+}
+template <class T>
+struct PrimitiveCase<primitive::PushRows<T>> {
+  static void each(const auto& h) {
+    for (const Shape& shape : h.sizes(shapes, base_shape))
+      for (const int ring_rows : {shape.rows, shape.rows + 3})
+        for_norms([&](Array<double>* norm) {
+          const int rows = shape.rows, cols = shape.cols, gap = shape.gap;
+          Array<std::int64_t> at({rows - 1});
+          const auto arguments = [&](auto on, auto x, auto ring) {
+            return primitive::PushRows<Element<decltype(ring.data)>>{x, ring, on(at),
+                                                                     norm ? on(*norm) : nullptr};
+          };
+          if constexpr (std::is_integral_v<T>) {
+            Array<T> x(std::vector<T>(static_cast<std::size_t>(rows * cols), 3)),
+                ring(std::vector<T>(static_cast<std::size_t>(ring_rows * cols), 4));
+            h.template check<float>(
+                0,
+                [&](auto on) {
+                  return arguments(on, albef::mat(on(x), rows, cols),
+                                   albef::mat(on(ring), ring_rows, cols));
+                },
+                ring);
+          } else {
+            auto x = Matrix<T>::random(rows, cols, gap),
+                 ring = Matrix<T>::random(ring_rows, cols, gap);
+            h.template check<T>(
+                0, [&](auto on) { return arguments(on, on(x), on(ring)); }, ring);
+          }
+        });
+  }
+};
+template <>
+struct PrimitiveCase<primitive::AdvanceRing> {
+  static void each(const auto& h) {
+    for (const std::int64_t rows : h.sizes({0, 3, 7}, 4))
+      for_norms([&](Array<double>* norm) {
+        Array<std::int64_t> at({5});
+        h.template check<float>(
+            0,
+            [&](auto on) {
+              return primitive::AdvanceRing{on(at), rows, 7, norm ? on(*norm) : nullptr};
+            },
+            at);
+      });
+  }
+};
+
 inline void run(Naive&, const primitive::GatherRows<double>& a) {
   for (int i = 0; i < a.y.rows; ++i)
     for (int j = 0; j < a.y.cols; ++j)

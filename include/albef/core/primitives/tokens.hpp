@@ -50,6 +50,23 @@ struct ScatterAddRows {
   Mat<Out> y;
 };
 
+/// Rows into a ring: ring[(*at + i) % ring.rows] = x[i], of at most as many rows as the ring has.
+/// Where square_norm is set and *square_norm is infinite or NaN, nothing changes.
+template <class T>
+struct PushRows {
+  Mat<const T> x;
+  Mat<T> ring;
+  const std::int64_t* at = nullptr;  ///< one word
+  const double* square_norm = nullptr;
+};
+
+/// *at = (*at + rows) % size, under the same condition.
+struct AdvanceRing {
+  std::int64_t* at = nullptr;
+  std::int64_t rows = 0, size = 1;
+  const double* square_norm = nullptr;
+};
+
 /// y[s] = sum of the rows of sequence s, or their mean (0 of an empty sequence), + beta y[s].
 template <class T>
 struct SumSequences {

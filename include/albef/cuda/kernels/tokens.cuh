@@ -52,6 +52,27 @@ __global__ void __launch_bounds__(token_threads)
   }
 }
 
+/// Whether a step with this square of its gradient's norm changes anything (null: it does).
+__device__ __forceinline__ bool takes_effect(const double* square_norm) {
+  return !square_norm || *square_norm - *square_norm == 0;
+}
+
+/// Block i: ring[(*at + i) % ring.rows] = x[i].
+template <class T>
+__global__ void __launch_bounds__(token_threads) push_rows_kernel(primitive::PushRows<T> a) {
+  if (!takes_effect(a.square_norm)) return;
+  const int i = static_cast<int>(blockIdx.x);
+  const T* from = row_of(a.x, i);
+  T* to = row_of(a.ring, static_cast<int>((*a.at + i) % a.ring.rows));
+  for (int j = static_cast<int>(threadIdx.x); j < a.x.cols; j += token_threads) to[j] = from[j];
+}
+
+/// One block.
+template <class = void>
+__global__ void advance_ring_kernel(primitive::AdvanceRing a) {
+  if (threadIdx.x == 0 && takes_effect(a.square_norm)) *a.at = (*a.at + a.rows) % a.size;
+}
+
 inline constexpr int scatter_threads = 256;
 
 /// y[index[i]] += x[i] over the rows below *limit (null: all): the block of the first row with some
