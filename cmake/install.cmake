@@ -34,5 +34,6 @@ install(
         "${PROJECT_SOURCE_DIR}/cmake/albef-components.cmake"
         "${PROJECT_SOURCE_DIR}/cmake/FindCairo.cmake"
         "${PROJECT_SOURCE_DIR}/cmake/FindUtf8proc.cmake"
+        "${PROJECT_SOURCE_DIR}/cmake/FindWebP.cmake"
   DESTINATION "${albef_package_dir}")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/albef")

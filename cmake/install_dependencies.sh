@@ -6,7 +6,7 @@ set -euo pipefail
 
 build_tools=(g++ cmake ninja-build)
 library=(libeigen3-dev nlohmann-json3-dev libutf8proc-dev libarchive-dev libjpeg-dev libpng-dev
-  libcairo2-dev fonts-dejavu-core libxtensor-dev)
+  libwebp-dev libgif-dev libtiff-dev libcairo2-dev fonts-dejavu-core libxtensor-dev)
 examples=(libcli11-dev)
 tests=(doctest-dev)
 benchmarks=(libbenchmark-dev)

@@ -1,18 +1,25 @@
-// Decoding of PNG and JPEG in every pixel format against stored results of Pillow; damaged files.
+// Decoding in every format and pixel format against stored results of Pillow; damaged files,
+// limits.
 #include "albef/data/codec.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "albef/core/rng.hpp"
+#include "albef/data/picture_format.hpp"
 
 namespace image_codec_test {
 
 namespace fs = std::filesystem;
 using namespace albef;
+using namespace std::string_literals;
 
 namespace {
 
@@ -30,6 +37,8 @@ std::string error_of(const std::vector<std::uint8_t>& bytes, const DecodeOptions
   } catch (const Error& e) { return e.what(); }
   return "";
 }
+
+const DecodeOptions strict{.damaged = Damaged::refuse};
 
 bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -67,7 +76,7 @@ TEST_CASE("decoding gives Pillow's pixels") {
     CHECK(image.rgb == expected.rgb);
     ++files;
   }
-  CHECK(files == 15);
+  CHECK(files == 73);
 }
 
 TEST_CASE("transparent pictures are put on white if asked for") {
@@ -110,9 +119,68 @@ TEST_CASE("files that are no picture") {
   CHECK_THROWS_WITH_AS((void)load_image(folder + "none.png"), doctest::Contains("none.png"), Error);
   CHECK_THROWS_WITH_AS((void)load_image(folder), doctest::Contains("directory"), Error);
   CHECK(error_of({}) == "cannot decode 'some/file': it is empty");
-  CHECK(has(error_of({'G', 'I', 'F', '8', '9', 'a'}), "neither PNG nor JPEG"));
+  CHECK(has(error_of({'a', 1, 2, 3}), "no known format, expected a PNG, JPEG, WebP"));
   CHECK(has(error_of(first(bytes_of("rgb.png"), 8)), "the file ends early"));
   CHECK(has(error_of(first(bytes_of("color.jpg"), 30)), "'some/file': damaged JPEG"));
+}
+
+TEST_CASE("what a file is that is no picture") {
+  const std::string zeros(300, '\0');
+  const std::vector<std::pair<std::string, std::string>> files{
+      {"\0\0\0\x18"
+       "ftypheic\0\0\0\0mif1heic"s,
+       "it is a HEIC file, expected a PNG"},
+      {"\0\0\0\x1c"
+       "ftypavif\0\0\0\0"s,
+       "an AVIF file"},
+      {"\xFF\x0A\xFA\x1F"s, "a JPEG XL file"},
+      {"8BPS\0\1"s, "a PSD file"},
+      {"\0\0\1\0\1\0\x10\x10"s, "an ICO file"},
+      {"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>"s, "an SVG file"},
+      {"\n<!DOCTYPE html><title>403</title>"s, "an HTML page"},
+      {"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"s, "a Git LFS pointer"},
+      {"PK\3\4\x14"s, "a ZIP file"},
+      {"{\"error\": 404}"s, "a JSON file"},
+      {"Not found"s, "a text file"},
+      {zeros, "nothing but zero bytes"}};
+  for (const auto& [content, what] : files) {
+    INFO(what);
+    CHECK(has(error_of({content.begin(), content.end()}), what));
+  }
+  CHECK(detail::is_picture_extension("webp"));
+  CHECK(detail::is_picture_extension("jfif"));
+  CHECK_FALSE(detail::is_picture_extension("txt"));
+}
+
+TEST_CASE("damage beyond what Pillow reads is an error in every format") {
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with("refused_")) continue;
+    INFO(name);
+    CHECK(has(error_of(bytes_of(name)), "'some/file': "));
+    ++files;
+  }
+  CHECK(files == 11);
+}
+
+TEST_CASE("damage that Pillow passes over is an error if asked for") {
+  for (const std::string name :
+       {"half_and_end.jpg", "end_in_the_middle.jpg", "lost_part.jpg", "no_end.png",
+        "no_checksum.png", "no_adler.png", "few_rows.png", "checksum.png", "no_end.gif"}) {
+    INFO(name);
+    CHECK(error_of(bytes_of("damaged_" + name)).empty());
+    CHECK(has(error_of(bytes_of("damaged_" + name), strict), "damaged or cut-off"));
+  }
+}
+
+TEST_CASE("pictures from pipes and devices are refused at once") {
+  const std::string pipe =
+      (fs::temp_directory_path() / ("albef_pipe_" + std::to_string(::getpid()))).string();
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK_THROWS_WITH_AS((void)load_image(pipe), doctest::Contains("pipe or device"), Error);
+  fs::remove(pipe);
+  CHECK_THROWS_WITH_AS((void)load_image("/dev/zero"), doctest::Contains("pipe or device"), Error);
 }
 
 TEST_CASE("a file name of the wrong kind does not matter") {
@@ -132,26 +200,27 @@ TEST_CASE("sizes") {
   small.max_pixels = 19 * 13;
   CHECK(error_of(bytes_of("rgb.png"), small) == "");
   CHECK(error_of(bytes_of("color.jpg"), small) == "");
+  CHECK(has(error_of(bytes_of("rgb.png"), {.max_side = 18}), "limit of 18 for a side"));
   --small.max_pixels;
   CHECK(has(error_of(bytes_of("rgb.png"), small), "19 x 13 pixels are more than the limit of 246"));
   CHECK(has(error_of(bytes_of("color.jpg"), small), "max_pixels"));
 }
 
-TEST_CASE("cut-off files are errors by default and filled up if asked for") {
+TEST_CASE("cut-off files are errors if asked for, and filled up if asked for") {
   DecodeOptions lenient;
-  lenient.allow_truncated = true;
+  lenient.damaged = Damaged::keep;
   for (const std::string name : {"rgb.png", "rgba.png", "gray16.png", "color.jpg", "gray.jpg",
                                  "cmyk.jpg", "progressive.jpg", "palette2_interlaced.png"}) {
     INFO(name);
     const auto bytes = bytes_of(name);
     for (const std::size_t cut : {1u, 12u, 20u}) {
       const auto part = first(bytes, bytes.size() - cut);
-      CHECK(has(error_of(part), "'some/file': damaged or cut-off"));
+      CHECK(has(error_of(part, strict), "'some/file': damaged or cut-off"));
       CHECK(error_of(part, lenient) == "");
     }
     // Whatever the place, it is a clear error, never a crash.
     for (std::size_t size = 0; size < bytes.size(); size += 7)
-      CHECK(error_of(first(bytes, size)) != "");
+      CHECK(error_of(first(bytes, size), strict) != "");
     CHECK(decode_image(bytes, name, lenient) == decode_image(bytes, name));
   }
   const auto png = bytes_of("rgb.png");
@@ -163,7 +232,7 @@ TEST_CASE("cut-off files are errors by default and filled up if asked for") {
 
 TEST_CASE("damaged bytes never crash, and change nothing silently in a PNG") {
   DecodeOptions lenient;
-  lenient.allow_truncated = true;
+  lenient.damaged = Damaged::keep;
   lenient.over_white = true;
   lenient.max_pixels = 100'000;  // a damaged size must not make the test slow
   RandomStream random(3, 4);
@@ -182,11 +251,11 @@ TEST_CASE("damaged bytes never crash, and change nothing silently in a PNG") {
       CHECK((error.empty() || has(error, "'some/file'")));
     }
   }
-  // Every bit of the compressed pixels is covered by a checksum.
+  // Every bit of the compressed pixels is covered by a checksum; Pillow does not look at it.
   auto png = bytes_of("rgb.png");
   for (std::size_t at = png.size() - 60; at < png.size() - 20; ++at) {
     png[at] ^= 4;
-    CHECK(has(error_of(png), "damaged"));
+    CHECK(has(error_of(png, strict), "damaged"));
     png[at] ^= 4;
   }
 }

@@ -228,7 +228,7 @@ TEST_CASE("loader: unusable records are replaced, named once and counted") {
   };
   CHECK_CONTAINS(reason("(truncated)"), "record 100 (truncated): cannot decode");
   CHECK_CONTAINS(reason("(zero-byte)"), "empty");
-  CHECK_CONTAINS(reason("(no-picture)"), "neither PNG nor JPEG");
+  CHECK_CONTAINS(reason("(no-picture)"), "GIF");
   CHECK_CONTAINS(reason("(empty-caption)"), "the caption is empty");
   CHECK_CONTAINS(reason("(punctuation)"), "empty after clean-up");
   CHECK_CONTAINS(reason("(not-utf8)"), "UTF-8");

@@ -50,12 +50,19 @@ struct OpenedFile {
   std::size_t size;  // as the file system states it: 0 for pipes and the like
 };
 
-inline OpenedFile open_for_reading(const std::string& path) {
-  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+/// What may be opened: pipes and devices can block for ever or have no end.
+enum class Openable { anything, regular_files };
+
+inline OpenedFile open_for_reading(const std::string& path,
+                                   Openable openable = Openable::anything) {
+  const bool regular = openable == Openable::regular_files;  // a pipe without writer must not block
+  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | (regular ? O_NONBLOCK : 0)));
   if (fd.get() < 0) fail("cannot open '", path, "': ", errno_text(errno));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) fail("cannot read '", path, "': ", errno_text(errno));
   if (S_ISDIR(info.st_mode)) fail("cannot read '", path, "': it is a directory, expected a file");
+  if (regular && !S_ISREG(info.st_mode))
+    fail("cannot read '", path, "': it is a pipe or device, expected a file");
   return {std::move(fd), S_ISREG(info.st_mode) ? static_cast<std::size_t>(info.st_size) : 0};
 }
 
@@ -63,8 +70,9 @@ inline OpenedFile open_for_reading(const std::string& path) {
 
 /// The bytes of a whole file. Throws Error naming the path and the reason (missing, no permission,
 /// a directory, fewer bytes than the file system states).
-inline std::string read_file(const std::string& path) {
-  const auto file = detail::open_for_reading(path);
+inline std::string read_file(const std::string& path,
+                             detail::Openable openable = detail::Openable::anything) {
+  const auto file = detail::open_for_reading(path, openable);
   std::string bytes(file.size + 1, '\0');  // one more than expected: the last read sees the end
   std::size_t got = 0;
   for (;;) {

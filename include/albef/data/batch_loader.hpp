@@ -95,12 +95,16 @@ class PictureTransform {
   requires(!std::same_as<T, PictureTransform>) PictureTransform(T transform)  // NOLINT: a wrapper
       : size_(checked(transform).size) {
     require(size_ > 0, "the image size is ", size_, ", expected a positive number");
-    call_ = [made = std::move(transform)](const Image& image, RandomStream& random,
+    call_ = [made = std::move(transform)](PictureReader& picture, RandomStream& random,
                                           std::span<std::uint8_t> out, TransformBuffers& buffers) {
-      if constexpr (requires { made(image, random, out, buffers); })
-        made(image, random, out, buffers);
+      if constexpr (requires { made(picture, random, out, buffers); })
+        made(picture, random, out, buffers);
+      else if constexpr (requires { made(picture, out, buffers); })
+        made(picture, out, buffers);
+      else if constexpr (requires { made(Image{}, random, out, buffers); })
+        made(picture.read_all(), random, out, buffers);
       else
-        made(image, out, buffers);
+        made(picture.read_all(), out, buffers);
     };
   }
 
@@ -110,10 +114,11 @@ class PictureTransform {
   std::size_t bytes() const {
     return static_cast<std::size_t>(size_) * static_cast<std::size_t>(size_) * 3;
   }
-  /// Writes picture number `row` of `images`, rows of bytes() each.
-  void operator()(const Image& image, RandomStream& random, std::span<std::uint8_t> images,
+  /// Writes picture number `row` of `images`, rows of bytes() each. The picture is decoded
+  /// meanwhile; Error if it is damaged.
+  void operator()(PictureReader& picture, RandomStream& random, std::span<std::uint8_t> images,
                   std::size_t row, TransformBuffers& buffers) const {
-    call_(image, random, images.subspan(row * bytes(), bytes()), buffers);
+    call_(picture, random, images.subspan(row * bytes(), bytes()), buffers);
   }
 
  private:
@@ -124,18 +129,19 @@ class PictureTransform {
   }
 
   int size_;
-  std::function<void(const Image&, RandomStream&, std::span<std::uint8_t>, TransformBuffers&)>
+  std::function<void(PictureReader&, RandomStream&, std::span<std::uint8_t>, TransformBuffers&)>
       call_;
 };
 
 namespace detail {
 
-/// Decodes a picture of record `index` of `set`; every Error names the record.
-template <class Set>
-Image decode_record(const Set& set, std::size_t index, const std::string& name,
-                    const std::vector<std::uint8_t>& bytes, const DecodeOptions& options) {
+/// Opens the picture called `name` of record `index` of `set` and calls f(PictureReader&); every
+/// Error names the record, that of missing memory, too.
+template <class Set, class F>
+auto decode_record(const Set& set, std::size_t index, const std::string& name,
+                   const std::vector<std::uint8_t>& bytes, const DecodeOptions& options, F&& f) {
   try {
-    return decode_image(bytes, name, options);
+    return within_memory(name, [&] { return f(*open_picture(bytes, name, options)); });
   } catch (const Error& error) { fail(set.describe(index), ": ", error.what()); }
 }
 

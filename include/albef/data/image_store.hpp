@@ -84,7 +84,7 @@ ALBEF_DATA_INLINE std::string ImageFolder::path(const std::string& name) const {
 ALBEF_DATA_INLINE void ImageFolder::read(const std::string& name,
                                          std::vector<std::uint8_t>& bytes) const {
   const std::string file = path(name);
-  const auto opened = detail::open_for_reading(file);
+  const auto opened = detail::open_for_reading(file, detail::Openable::regular_files);
   detail::read_bytes(opened, file, 0, opened.size, bytes);
 }
 

@@ -1,24 +1,21 @@
 // JPEG files to RGB pictures with libjpeg-turbo: the accurate integer transform and smooth colour
-// upsampling, so the pixels equal Pillow's. Use decode_image of codec.hpp.
+// upsampling, so the pixels equal Pillow's. Use open_picture or decode_image of codec.hpp.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
-#include <vector>
 
 #include "albef/core/compiled.hpp"
-#include "albef/core/error.hpp"
 #include "albef/data/codec_options.hpp"
-#include "albef/data/image.hpp"
+#include "albef/data/picture_reader.hpp"
 
 namespace albef::detail {
 
 bool is_jpeg(std::span<const std::uint8_t> bytes);
 
-Image decode_jpeg(std::span<const std::uint8_t> bytes, std::string_view name,
-                  const DecodeOptions& options);
+PicturePtr open_jpeg(std::span<const std::uint8_t> bytes, std::string_view name,
+                     const DecodeOptions& options);
 
 }  // namespace albef::detail
 
@@ -26,11 +23,16 @@ Image decode_jpeg(std::span<const std::uint8_t> bytes, std::string_view name,
 #include <algorithm>
 #include <array>
 #include <csetjmp>
+#include <cstddef>
 #include <cstdio>
+#include <memory>
+#include <vector>
 
 #include <jpeglib.h>  // needs <cstdio> first
 
 #include <jerror.h>
+
+#include "albef/data/pixel_rows.hpp"
 
 namespace albef::detail {
 
@@ -40,9 +42,9 @@ ALBEF_DATA_INLINE bool is_jpeg(std::span<const std::uint8_t> bytes) {
 
 /// One decompression. libjpeg reports errors by calling back and must not be left by a C++
 /// exception: the call-back jumps to the setjmp in guarded(), which has no objects to destroy.
-class JpegReader {
+class JpegDecompressor {
  public:
-  JpegReader(std::span<const std::uint8_t> bytes, bool strict) : strict_(strict) {
+  JpegDecompressor(std::span<const std::uint8_t> bytes, Damaged damaged) : damaged_(damaged) {
     info_.err = jpeg_std_error(&errors_);
     info_.client_data = this;
     errors_.error_exit = [](j_common_ptr info) { self(info).stop(info); };
@@ -51,6 +53,8 @@ class JpegReader {
     created_ = guarded([this] { jpeg_create_decompress(&info_); });
     if (!created_) return;
     info_.client_data = this;
+    progress_.progress_monitor = [](j_common_ptr info) { self(info).count_scans(); };
+    info_.progress = &progress_;
     source_.init_source = [](j_decompress_ptr) {};
     source_.term_source = [](j_decompress_ptr) {};
     source_.resync_to_restart = jpeg_resync_to_restart;
@@ -65,9 +69,9 @@ class JpegReader {
     source_.bytes_in_buffer = bytes.size();
     info_.src = &source_;
   }
-  JpegReader(const JpegReader&) = delete;
-  JpegReader& operator=(const JpegReader&) = delete;
-  ~JpegReader() {
+  JpegDecompressor(const JpegDecompressor&) = delete;
+  JpegDecompressor& operator=(const JpegDecompressor&) = delete;
+  ~JpegDecompressor() {
     if (created_) jpeg_destroy_decompress(&info_);
   }
 
@@ -75,20 +79,18 @@ class JpegReader {
   bool read_header() {
     return created_ && guarded([this] { (void)jpeg_read_header(&info_, TRUE); });
   }
-  /// Decodes rows of width * components() bytes to `out`; false if it had to stop early.
-  bool read_rows(std::uint8_t* out) {
-    rows_ = out;
+  /// Decodes the next row of width * components() bytes; false if the data is damaged.
+  bool read_row(std::uint8_t* out) {
+    row_ = out;
     return guarded([this] {
-      info_.out_color_space = info_.num_components == 1   ? JCS_GRAYSCALE
-                              : info_.num_components == 3 ? JCS_RGB
-                                                          : JCS_CMYK;
-      (void)jpeg_start_decompress(&info_);
-      const auto stride = static_cast<std::size_t>(info_.output_width) *
-                          static_cast<std::size_t>(info_.output_components);
-      while (info_.output_scanline < info_.output_height) {
-        JSAMPROW row = rows_ + info_.output_scanline * stride;
-        (void)jpeg_read_scanlines(&info_, &row, 1);
+      if (!started_) {
+        info_.out_color_space = info_.num_components == 1   ? JCS_GRAYSCALE
+                                : info_.num_components == 3 ? JCS_RGB
+                                                            : JCS_CMYK;
+        (void)jpeg_start_decompress(&info_);
+        started_ = true;
       }
+      (void)jpeg_read_scanlines(&info_, &row_, 1);
     });
   }
 
@@ -96,11 +98,22 @@ class JpegReader {
   std::uint64_t height() const { return info_.image_height; }
   int components() const { return info_.num_components; }
   const char* message() const { return message_.data(); }
+  /// What libjpeg keeps of a picture whose data comes in several scans: all its coefficients.
+  std::uint64_t held_bytes() {
+    if (!jpeg_has_multiple_scans(&info_)) return 0;
+    std::uint64_t blocks = 0;
+    for (int c = 0; c < info_.num_components; ++c)
+      blocks +=
+          std::uint64_t{info_.comp_info[c].width_in_blocks} * info_.comp_info[c].height_in_blocks;
+    return blocks * sizeof(JBLOCK);
+  }
 
  private:
+  static constexpr int max_scans = 500;
+
   template <class Info>
-  static JpegReader& self(Info* info) {
-    return *static_cast<JpegReader*>(info->client_data);
+  static JpegDecompressor& self(Info* info) {
+    return *static_cast<JpegDecompressor*>(info->client_data);
   }
 
   template <class Step>
@@ -123,12 +136,19 @@ class JpegReader {
       case JWRN_HUFF_BAD_CODE:
       case JWRN_ARITH_BAD_CODE:
       case JWRN_MUST_RESYNC:
-        if (strict_) stop(info);
+        if (damaged_ == Damaged::refuse) stop(info);
     }
   }
 
+  /// Each scan costs a pass over the picture, however few bytes it has.
+  void count_scans() {
+    if (info_.input_scan_number <= max_scans) return;
+    std::snprintf(message_.data(), message_.size(), "more than %d scans", max_scans);
+    std::longjmp(jump_, 1);
+  }
+
   boolean end_of_data() {
-    if (strict_) {
+    if (damaged_ != Damaged::keep) {
       info_.err->msg_code = JERR_INPUT_EOF;
       stop(reinterpret_cast<j_common_ptr>(&info_));
     }
@@ -138,45 +158,55 @@ class JpegReader {
     return TRUE;
   }
 
-  bool strict_, created_ = false;
-  std::uint8_t* rows_ = nullptr;
+  Damaged damaged_;
+  bool created_ = false, started_ = false;
+  JSAMPROW row_ = nullptr;
   jpeg_decompress_struct info_{};
   jpeg_error_mgr errors_{};
+  jpeg_progress_mgr progress_{};
   jpeg_source_mgr source_{};
   std::jmp_buf jump_{};
   std::array<char, JMSG_LENGTH_MAX> message_{};
 };
 
-/// Inverted CMYK, as Adobe's programs write it and every other program has to: to RGB.
-ALBEF_DATA_INLINE void cmyk_to_rgb(const std::uint8_t* cmyk, std::size_t pixels,
-                                   std::uint8_t* rgb) {
-  for (std::size_t i = 0; i < pixels; ++i, cmyk += 4, rgb += 3)
-    for (std::size_t c = 0; c < 3; ++c) {
-      const int light = cmyk[3], product = (255 - cmyk[c]) * light + 128;
-      rgb[c] = static_cast<std::uint8_t>(light - ((product + (product >> 8)) >> 8));
-    }
-}
+class JpegReader : public PictureReader {
+ public:
+  JpegReader(std::span<const std::uint8_t> bytes, std::string_view name,
+             const DecodeOptions& options)
+      : PictureReader(bytes, name, options), jpeg_(bytes, options.damaged) {
+    if (!jpeg_.read_header()) refuse("damaged JPEG: ", jpeg_.message());
+    set_size(jpeg_.width(), jpeg_.height());
+    const int components = jpeg_.components();
+    if (components != 1 && components != 3 && components != 4)
+      refuse("a JPEG with ", components, " colour components, expected 1, 3 or 4");
+    check_held_size(jpeg_.held_bytes(), bytes.size(), "a JPEG in several scans", name, options);
+    if (components != 3) other_.resize(columns() * static_cast<std::size_t>(components));
+  }
 
-ALBEF_DATA_INLINE Image decode_jpeg(std::span<const std::uint8_t> bytes, std::string_view name,
-                                    const DecodeOptions& options) {
-  JpegReader reader(bytes, !options.allow_truncated);
-  if (!reader.read_header()) fail("cannot decode '", name, "': damaged JPEG: ", reader.message());
-  check_picture_size(reader.width(), reader.height(), name, options);
-  const int components = reader.components();
-  require(components == 1 || components == 3 || components == 4, "cannot decode '", name,
-          "': a JPEG with ", components, " colour components, expected 1, 3 or 4");
-  Image image(static_cast<int>(reader.width()), static_cast<int>(reader.height()));
-  const std::size_t pixels = image.rgb.size() / 3;
-  std::vector<std::uint8_t> other;  // grey or CMYK rows
-  if (components != 3) other.assign(pixels * static_cast<std::size_t>(components), 0);
-  if (components == 4) std::fill(other.begin(), other.end(), std::uint8_t{255});  // white
-  if (!reader.read_rows(components == 3 ? image.rgb.data() : other.data()) &&
-      !options.allow_truncated)
-    fail("cannot decode '", name, "': damaged or cut-off JPEG: ", reader.message());
-  if (components == 1)
-    for (std::size_t i = 0; i < pixels; ++i) std::fill_n(image.rgb.data() + 3 * i, 3, other[i]);
-  if (components == 4) cmyk_to_rgb(other.data(), pixels, image.rgb.data());
-  return image;
+ protected:
+  void decode_row(std::uint8_t* rgb) override {
+    std::uint8_t* const to = other_.empty() ? rgb : other_.data();
+    if (!ended_ && !jpeg_.read_row(to)) {
+      if (options_.damaged != Damaged::keep) refuse("damaged or cut-off JPEG: ", jpeg_.message());
+      ended_ = true;
+    }
+    if (ended_)  // black
+      std::fill_n(rgb, 3 * columns(), std::uint8_t{0});
+    else if (jpeg_.components() == 1)
+      for (std::size_t i = 0; i < columns(); ++i) std::fill_n(rgb + 3 * i, 3, other_[i]);
+    else if (jpeg_.components() == 4)
+      inverted_cmyk_to_rgb(other_.data(), columns(), rgb);
+  }
+
+ private:
+  JpegDecompressor jpeg_;
+  std::vector<std::uint8_t> other_;  // a row of grey or CMYK
+  bool ended_ = false;
+};
+
+ALBEF_DATA_INLINE PicturePtr open_jpeg(std::span<const std::uint8_t> bytes, std::string_view name,
+                                       const DecodeOptions& options) {
+  return std::make_unique<JpegReader>(bytes, name, options);
 }
 
 }  // namespace albef::detail

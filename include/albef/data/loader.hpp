@@ -23,6 +23,14 @@
 namespace albef {
 namespace detail {
 
+/// Reads a record's picture and calls f(PictureReader&); every Error names the record.
+template <class F>
+auto read_picture(const Source& source, std::size_t index, std::vector<std::uint8_t>& bytes,
+                  const DecodeOptions& options, F&& f) {
+  source.read_image(index, bytes);
+  return decode_record(source, index, source.record(index).key, bytes, options, std::forward<F>(f));
+}
+
 /// Reads and decodes a record's picture; every Error names the record.
 Image load_picture(const Source& source, std::size_t index, std::vector<std::uint8_t>& bytes,
                    const DecodeOptions& options);
@@ -87,8 +95,8 @@ namespace albef::detail {
 ALBEF_DATA_INLINE Image load_picture(const Source& source, std::size_t index,
                                      std::vector<std::uint8_t>& bytes,
                                      const DecodeOptions& options) {
-  source.read_image(index, bytes);
-  return decode_record(source, index, source.record(index).key, bytes, options);
+  return read_picture(source, index, bytes, options,
+                      [](PictureReader& picture) { return picture.read_all(); });
 }
 
 }  // namespace albef::detail
@@ -125,8 +133,10 @@ ALBEF_DATA_INLINE void PairFeed::add(std::size_t index, int row, RandomStream& r
   const Record& record = source_->record(index);
   if (!record.error.empty()) fail(source_->describe(index), ": ", record.error);
   encode_caption(index, random, buffers.ids);
-  const Image image = detail::load_picture(*source_, index, buffers.bytes, options_.decode);
-  transform_(image, random, batch.images, static_cast<std::size_t>(row), buffers.transform);
+  detail::read_picture(
+      *source_, index, buffers.bytes, options_.decode, [&](PictureReader& picture) {
+        transform_(picture, random, batch.images, static_cast<std::size_t>(row), buffers.transform);
+      });
   batch.text.add(buffers.ids);
   batch.image_ids.push_back(record.image_id);
 }

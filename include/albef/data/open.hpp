@@ -97,7 +97,7 @@ inline std::vector<NamedPath> named_paths(std::span<const std::string> arguments
 inline MemorySource picture_files(std::span<const std::string> paths) {
   MemorySource source;
   for (const std::string& path : paths) {
-    const std::string bytes = read_file(path);
+    const std::string bytes = read_file(path, detail::Openable::regular_files);
     source.add({.key = path}, {bytes.begin(), bytes.end()});
   }
   return source;
@@ -115,9 +115,11 @@ inline std::vector<std::string> clean_captions(const Source& source) {
 
 /// Reads every picture of a source once, so that one that cannot be read is an Error before the
 /// training and not after its first epoch.
-inline void check_pictures(const Source& source) {
+inline void check_pictures(const Source& source, const DecodeOptions& decode = {}) {
   std::vector<std::uint8_t> bytes;
-  for (std::size_t i = 0; i < source.size(); ++i) detail::load_picture(source, i, bytes, {});
+  for (std::size_t i = 0; i < source.size(); ++i)
+    detail::read_picture(source, i, bytes, decode,
+                         [](PictureReader& picture) { picture.finish(); });
 }
 
 }  // namespace albef

@@ -8,11 +8,13 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/data/image.hpp"
+#include "albef/data/picture_reader.hpp"
 #include "albef/data/rounding.hpp"
 
 namespace albef {
@@ -57,38 +59,50 @@ class BicubicResizer {
   /// outside. `out` must not overlap the image.
   void operator()(const Image& image, const Box& box, ImageSpan out);
 
+  /// The same for a picture of which no row was read yet; it is read to its end, so that damage
+  /// anywhere is found. Memory is taken for the rows that an output row depends on.
+  void operator()(PictureReader& picture, const Box& box, ImageSpan out);
+
  private:
   static constexpr std::size_t block_rows = 16;  // rows handled side by side in vector lanes
 
-  /// Works on `block_rows` rows at a time, transposed to (column, channel, row).
-  void horizontal(const std::uint8_t* source, std::size_t stride, int in_width, int height,
-                  int out_width) {
+  /// `next_row()` yields the rows of the box one after another.
+  template <class Next>
+  void resize(Next&& next_row, const Box& box, ImageSpan out);
+
+  /// Narrows or widens the next `rows` rows to out_width, at most block_rows: they are transposed
+  /// to (column, channel, row) for that.
+  template <class Next>
+  void horizontal(Next&& next_row, std::size_t rows, int in_width, int out_width,
+                  std::uint8_t* out) {
     constexpr std::size_t lanes = 3 * block_rows;
-    taps_.fill(in_width, out_width);
     const std::size_t in_bytes = static_cast<std::size_t>(in_width) * 3;
     const std::size_t out_bytes = static_cast<std::size_t>(out_width) * 3;
-    block_.resize(in_bytes * block_rows);
     std::array<std::uint8_t, lanes> column;
-    for (std::size_t top = 0; top < static_cast<std::size_t>(height); top += block_rows) {
-      const std::size_t rows = std::min(block_rows, static_cast<std::size_t>(height) - top);
-      for (std::size_t r = 0; r < rows; ++r)
-        for (std::size_t j = 0; j < in_bytes; ++j)
-          block_[j * block_rows + r] = source[(top + r) * stride + j];
-      for (std::size_t o = 0; o < static_cast<std::size_t>(out_width); ++o) {
-        detail::weighted_sum<lanes>(
-            block_.data() + static_cast<std::size_t>(taps_.first[o]) * lanes, lanes,
-            taps_.weight.data() + o * taps_.stride, taps_.count[o], column.data());
-        std::uint8_t* out = middle_.data() + top * out_bytes + o * 3;
-        for (std::size_t r = 0; r < rows; ++r, out += out_bytes)
-          for (std::size_t c = 0; c < 3; ++c) out[c] = column[c * block_rows + r];
+    for (std::size_t r = 0; r < rows; ++r) {
+      const std::uint8_t* const source = next_row();
+      if (in_width == out_width) {  // the weights of an equal size are one 1 each
+        std::copy_n(source, out_bytes, out + r * out_bytes);
+        continue;
       }
+      for (std::size_t j = 0; j < in_bytes; ++j) block_[j * block_rows + r] = source[j];
+    }
+    if (in_width == out_width) return;
+    for (std::size_t o = 0; o < static_cast<std::size_t>(out_width); ++o) {
+      detail::weighted_sum<lanes>(
+          block_.data() + static_cast<std::size_t>(across_.first[o]) * lanes, lanes,
+          across_.weight.data() + o * across_.stride, across_.count[o], column.data());
+      std::uint8_t* to = out + o * 3;
+      for (std::size_t r = 0; r < rows; ++r, to += out_bytes)
+        for (std::size_t c = 0; c < 3; ++c) to[c] = column[c * block_rows + r];
     }
   }
 
-  void vertical(const std::uint8_t* source, std::size_t stride, int in_height, ImageSpan out);
+  void vertical(const std::uint8_t* in, const std::int32_t* weight, int count,
+                std::size_t row_bytes, std::uint8_t* out) const;
 
-  detail::ResizeTaps taps_;
-  std::vector<std::uint8_t> block_, middle_;
+  detail::ResizeTaps across_, down_;
+  std::vector<std::uint8_t> block_, middle_, row_;
 };
 
 /// The picture, or a part of it, in another size; see BicubicResizer.
@@ -140,42 +154,80 @@ ALBEF_DATA_INLINE double ResizeTaps::cubic(double x) {
 
 namespace albef {
 
-ALBEF_DATA_INLINE void BicubicResizer::operator()(const Image& image, const Box& box,
-                                                  ImageSpan out) {
-  check_box(box, image.width, image.height);
+template <class Next>
+void BicubicResizer::resize(Next&& next_row, const Box& box, ImageSpan out) {
   require(out.width > 0 && out.height > 0, "[resize] got output size ", out.width, " x ",
           out.height, ", expected positive numbers");
-  const std::uint8_t* source = image.pixel(box.left, box.top);
-  auto stride = static_cast<std::size_t>(image.width) * 3;
-  if (box.width != out.width) {  // the weights of an equal size are one 1 each
-    middle_.resize(static_cast<std::size_t>(box.height) * out.row_bytes());
-    horizontal(source, stride, box.width, box.height, out.width);
-    source = middle_.data(), stride = out.row_bytes();
+  const std::size_t row_bytes = out.row_bytes();
+  const bool equal_height = box.height == out.height;
+  std::size_t window = 1;  // rows that an output row depends on
+  if (box.width != out.width) {
+    across_.fill(box.width, out.width);
+    block_.resize(static_cast<std::size_t>(box.width) * 3 * block_rows);
   }
-  if (box.height != out.height) {
-    vertical(source, stride, box.height, out);
-  } else {
-    for (int y = 0; y < out.height; ++y)
-      std::copy_n(source + static_cast<std::size_t>(y) * stride, out.row_bytes(),
-                  out.rgb + static_cast<std::size_t>(y) * out.row_bytes());
+  if (!equal_height) {
+    down_.fill(box.height, out.height);
+    window = static_cast<std::size_t>(*std::max_element(down_.count.begin(), down_.count.end()));
+  }
+  // Rows `kept` to `made` - 1 of the box, resized across; moved to the front when room runs out.
+  const auto in_rows = static_cast<std::size_t>(box.height);
+  const std::size_t room = std::min(in_rows, 2 * window + block_rows);
+  middle_.resize(room * row_bytes);
+  std::size_t kept = 0, made = 0;
+  for (std::size_t o = 0; o < static_cast<std::size_t>(out.height); ++o) {
+    const std::size_t first = equal_height ? o : static_cast<std::size_t>(down_.first[o]);
+    const std::size_t count = equal_height ? 1 : static_cast<std::size_t>(down_.count[o]);
+    while (made < first + count) {
+      const std::size_t rows = std::min(block_rows, in_rows - made);
+      if (made - kept + rows > room) {
+        const std::size_t from = std::min(first, made);
+        std::copy(middle_.data() + (from - kept) * row_bytes,
+                  middle_.data() + (made - kept) * row_bytes, middle_.data());
+        kept = from;
+      }
+      horizontal(next_row, rows, box.width, out.width, middle_.data() + (made - kept) * row_bytes);
+      made += rows;
+    }
+    const std::uint8_t* const in = middle_.data() + (first - kept) * row_bytes;
+    std::uint8_t* const to = out.rgb + o * row_bytes;
+    if (equal_height)
+      std::copy_n(in, row_bytes, to);
+    else
+      vertical(in, down_.weight.data() + o * down_.stride, down_.count[o], row_bytes, to);
   }
 }
 
-ALBEF_DATA_INLINE void BicubicResizer::vertical(const std::uint8_t* source, std::size_t stride,
-                                                int in_height, ImageSpan out) {
+ALBEF_DATA_INLINE void BicubicResizer::operator()(const Image& image, const Box& box,
+                                                  ImageSpan out) {
+  check_box(box, image.width, image.height);
+  const std::uint8_t* row = image.pixel(box.left, box.top);
+  const std::size_t stride = static_cast<std::size_t>(image.width) * 3;
+  resize([&] { return std::exchange(row, row + stride); }, box, out);
+}
+
+ALBEF_DATA_INLINE void BicubicResizer::operator()(PictureReader& picture, const Box& box,
+                                                  ImageSpan out) {
+  check_box(box, picture.width(), picture.height());
+  require(picture.position() == 0, "[resize] got a picture of which ", picture.position(),
+          " rows were read, expected none");
+  row_.resize(static_cast<std::size_t>(picture.width()) * 3);
+  for (int y = 0; y < box.top; ++y) picture.read_row(row_.data());
+  const auto next_row = [&] {
+    picture.read_row(row_.data());
+    return row_.data() + static_cast<std::size_t>(box.left) * 3;
+  };
+  resize(next_row, box, out);
+  picture.finish();
+}
+
+ALBEF_DATA_INLINE void BicubicResizer::vertical(const std::uint8_t* in, const std::int32_t* weight,
+                                                int count, std::size_t row_bytes,
+                                                std::uint8_t* out) const {
   constexpr std::size_t lanes = 64;
-  taps_.fill(in_height, out.height);
-  const std::size_t row_bytes = out.row_bytes();
-  for (std::size_t o = 0; o < static_cast<std::size_t>(out.height); ++o) {
-    const std::uint8_t* in = source + static_cast<std::size_t>(taps_.first[o]) * stride;
-    const std::int32_t* weight = taps_.weight.data() + o * taps_.stride;
-    std::uint8_t* to = out.rgb + o * row_bytes;
-    std::size_t j = 0;
-    for (; j + lanes <= row_bytes; j += lanes)
-      detail::weighted_sum<lanes>(in + j, stride, weight, taps_.count[o], to + j);
-    for (; j < row_bytes; ++j)
-      detail::weighted_sum<1>(in + j, stride, weight, taps_.count[o], to + j);
-  }
+  std::size_t j = 0;
+  for (; j + lanes <= row_bytes; j += lanes)
+    detail::weighted_sum<lanes>(in + j, row_bytes, weight, count, out + j);
+  for (; j < row_bytes; ++j) detail::weighted_sum<1>(in + j, row_bytes, weight, count, out + j);
 }
 
 ALBEF_DATA_INLINE Image resize_bicubic(const Image& image, const Box& box, int out_width,

@@ -80,10 +80,12 @@ void for_each_image_batch(const Source& source, std::span<const std::uint32_t> r
     out.images.resize(size * side * side * 3);
     out.sizes.clear();
     for (std::size_t i = 0; i < size; ++i) {
-      const Image image = detail::load_picture(source, records[out.first + i], own.bytes, decode);
       const auto row = std::span(out.images).subspan(i * side * side * 3, side * side * 3);
-      transform(image, row, own.transform);
-      out.sizes.emplace_back(image.width, image.height);
+      detail::read_picture(source, records[out.first + i], own.bytes, decode,
+                           [&](PictureReader& picture) {
+                             transform(picture, row, own.transform);
+                             out.sizes.emplace_back(picture.width(), picture.height());
+                           });
     }
   };
   const auto batches = static_cast<std::int64_t>((records.size() + batch - 1) / batch);

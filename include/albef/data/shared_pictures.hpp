@@ -56,17 +56,24 @@ class PictureNumbers {
 };
 
 /// Returns the place of picture `number` among the pictures of a batch, after adding it if it is
-/// new: then `image()` decodes it, and the transform draws from `random`.
-template <class MakeImage>
+/// new: then `open(f)` calls f(PictureReader&), and the transform draws from `random`.
+template <class Open>
 std::int32_t share_picture(TaskBatch& batch, std::int64_t number, const PictureTransform& transform,
-                           RandomStream& random, TransformBuffers& buffers, MakeImage&& image) {
+                           RandomStream& random, TransformBuffers& buffers, Open&& open) {
   auto& ids = batch.image_ids;
   const auto known = std::find(ids.begin(), ids.end(), number);
   const auto place = known - ids.begin();
   if (known == ids.end()) {
-    const Image made = image();
-    batch.images.resize((ids.size() + 1) * transform.bytes());
-    transform(made, random, batch.images, ids.size(), buffers);
+    const std::size_t before = ids.size() * transform.bytes();
+    batch.images.resize(before + transform.bytes());
+    try {
+      open([&](PictureReader& picture) {
+        transform(picture, random, batch.images, ids.size(), buffers);
+      });
+    } catch (...) {  // as if it had not been asked for
+      batch.images.resize(before);
+      throw;
+    }
     ids.push_back(number);
   }
   return static_cast<std::int32_t>(place);

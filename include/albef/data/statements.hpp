@@ -17,8 +17,8 @@
 #include "albef/data/batch_loader.hpp"
 #include "albef/data/captions.hpp"
 #include "albef/data/codec.hpp"
-#include "albef/data/codec_options.hpp"
 #include "albef/data/json_records.hpp"
+#include "albef/data/picture_format.hpp"
 #include "albef/data/record.hpp"
 #include "albef/data/shared_pictures.hpp"
 #include "albef/data/task_batch.hpp"
@@ -229,12 +229,12 @@ ALBEF_DATA_INLINE void StatementFeed::add(std::size_t index, int row, RandomStre
 
   for (std::size_t p = 0; p < record.images.size(); ++p) {
     const std::size_t at = p * static_cast<std::size_t>(batch.size) + static_cast<std::size_t>(row);
-    batch.image_of[at] =
-        share_picture(batch, numbers_(index, p), transform_, random, buffers.transform, [&] {
-          set_->read_image(index, p, buffers.bytes);
-          return detail::decode_record(*set_, index, record.images[p], buffers.bytes,
-                                       options_.decode);
-        });
+    batch.image_of[at] = share_picture(batch, numbers_(index, p), transform_, random,
+                                       buffers.transform, [&](auto&& use) {
+                                         set_->read_image(index, p, buffers.bytes);
+                                         detail::decode_record(*set_, index, record.images[p],
+                                                               buffers.bytes, options_.decode, use);
+                                       });
   }
   batch.text.add(buffers.ids);
   batch.labels.push_back(record.label);

@@ -12,6 +12,7 @@
 #include "albef/core/error.hpp"
 #include "albef/core/rng.hpp"
 #include "albef/data/image.hpp"
+#include "albef/data/picture_reader.hpp"
 #include "albef/data/randaugment.hpp"
 #include "albef/data/resize.hpp"
 
@@ -101,11 +102,22 @@ struct TrainTransform {
   /// stream, position) only. Throws Error for an empty picture or an `out` of another size.
   void operator()(const Image& image, RandomStream& random, std::span<std::uint8_t> out,
                   TransformBuffers& buffers) const {
+    transform(image, image.width, image.height, random, out, buffers);
+  }
+  /// The same for a picture that is decoded meanwhile; see PictureReader.
+  void operator()(PictureReader& picture, RandomStream& random, std::span<std::uint8_t> out,
+                  TransformBuffers& buffers) const {
+    transform(picture, picture.width(), picture.height(), random, out, buffers);
+  }
+
+ private:
+  template <class Picture>
+  void transform(Picture& picture, int width, int height, RandomStream& random,
+                 std::span<std::uint8_t> out, TransformBuffers& buffers) const {
     check();
     const ImageSpan result = detail::square(out, size, "TrainTransform");
-    const Box box = use_crop ? crop.draw(image.width, image.height, random)
-                             : Box{0, 0, image.width, image.height};
-    buffers.resizer(image, box, result);
+    const Box box = use_crop ? crop.draw(width, height, random) : Box{0, 0, width, height};
+    buffers.resizer(picture, box, result);
     if (random.bernoulli(flip)) hflip(result);
     augment(result, random, buffers.copy);
   }
@@ -119,6 +131,12 @@ struct EvalTransform {
   void operator()(const Image& image, std::span<std::uint8_t> out,
                   TransformBuffers& buffers) const {
     buffers.resizer(image, {0, 0, image.width, image.height},
+                    detail::square(out, size, "EvalTransform"));
+  }
+  /// The same for a picture that is decoded meanwhile; see PictureReader.
+  void operator()(PictureReader& picture, std::span<std::uint8_t> out,
+                  TransformBuffers& buffers) const {
+    buffers.resizer(picture, {0, 0, picture.width(), picture.height()},
                     detail::square(out, size, "EvalTransform"));
   }
 };

@@ -20,7 +20,8 @@ namespace albef {
 /// cannot be read.
 inline void fill_batch(TaskBatch& batch, const std::vector<std::string>& pictures,
                        const std::vector<std::string>& texts, int image_size,
-                       const WordPiece& tokenizer, int max_length) {
+                       const WordPiece& tokenizer, int max_length,
+                       const DecodeOptions& decode = {}) {
   batch.size = static_cast<int>(texts.size());
   const PictureTransform transform = EvalTransform{image_size};
   TransformBuffers buffers;
@@ -28,8 +29,9 @@ inline void fill_batch(TaskBatch& batch, const std::vector<std::string>& picture
   clear_pictures(batch, image_size);
   batch.text.clear();
   for (std::size_t i = 0; i < pictures.size(); ++i) {
-    const auto place = share_picture(batch, static_cast<std::int64_t>(i), transform, random,
-                                     buffers, [&] { return load_image(pictures[i]); });
+    const auto place =
+        share_picture(batch, static_cast<std::int64_t>(i), transform, random, buffers,
+                      [&](auto&& use) { with_picture_file(pictures[i], decode, use); });
     batch.image_of.insert(batch.image_of.end(), texts.size(), place);
   }
   for (const std::string& text : texts)

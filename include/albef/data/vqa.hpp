@@ -216,9 +216,9 @@ ALBEF_DATA_INLINE void VqaFeed::add(std::size_t index, int row, RandomStream& ra
   } catch (const Error& error) { fail(set_->describe(index), ": ", error.what()); }
 
   batch.image_of[static_cast<std::size_t>(row)] =
-      share_picture(batch, numbers_(index), transform_, random, buffers.transform, [&] {
+      share_picture(batch, numbers_(index), transform_, random, buffers.transform, [&](auto&& use) {
         set_->read_image(index, buffers.bytes);
-        return detail::decode_record(*set_, index, record.key, buffers.bytes, options_.decode);
+        detail::decode_record(*set_, index, record.key, buffers.bytes, options_.decode, use);
       });
   batch.text.add(buffers.ids);
   for (const std::string& answer : record.answers) {

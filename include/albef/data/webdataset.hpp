@@ -132,8 +132,8 @@ void expand_braces(const std::string& pattern, std::vector<std::string>& out);
 #include <cctype>
 #include <charconv>
 #include "albef/core/file.hpp"
-#include "albef/data/codec_options.hpp"
 #include "albef/data/json_record.hpp"
+#include "albef/data/picture_format.hpp"
 #include "albef/data/read_bytes.hpp"
 
 namespace albef {
