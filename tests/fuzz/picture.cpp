@@ -13,7 +13,7 @@ FUZZ(bytes, (fuzz::MemoryLimit{64 << 20, 64})) {
   for (const bool truncated : {false, true})
     fuzz::reads([&] {
       DecodeOptions options;
-      options.allow_truncated = truncated;
+      options.damaged = damaged;
       const Image image = decode_image(input, "input", options);
       fuzz::check(image.rgb.size() == static_cast<std::size_t>(image.width) *
                                           static_cast<std::size_t>(image.height) * 3,
