@@ -11,6 +11,8 @@
 // the headers compiles in a fraction of the time.
 #pragma once
 
+#include "albef/core/compiler.hpp"
+
 #ifdef ALBEF_DATA_COMPILED
 #include "albef/core/instruction_set.hpp"
 ALBEF_NEEDS_LIBRARY(albef_data_compiled)

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "albef/core/compiler.hpp"
+
 namespace albef {
 
 /// Every failure the library reports: bad input, wrong shapes, damaged files, failed I/O.

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "albef/core/compiler.hpp"
+
 namespace albef {
 
 /// Philox4x32-10: four 32-bit random words as a pure function of (key, stream, counter).

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/compiler.hpp"
+
 namespace albef {
 
 /// Numbers of the k largest of value(0) ... value(n - 1), best first, equal ones by number.

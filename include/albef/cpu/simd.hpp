@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "albef/core/compiler.hpp"
+
 namespace albef {
 
 namespace detail {
@@ -84,7 +86,23 @@ struct Pack {
   friend Mask operator==(Pack a, Pack b) { return a.v == b.v; }
 
   /// a * b + c, fused where the instruction set can.
-  friend Pack fma(Pack a, Pack b, Pack c) { return a.v * b.v + c.v; }
+  friend Pack fma(Pack a, Pack b, Pack c) {
+#ifdef __clang__
+#pragma clang fp reassociate(off)
+#endif
+    return a.v * b.v + c.v;
+  }
+  /// The same value, which compilers that may reorder sums (-ffast-math) do not look into.
+  friend Pack as_written(Pack a) {
+#ifdef __clang__
+    return a;  // sees to it in fma()
+#elif __has_builtin(__builtin_assoc_barrier)
+    return __builtin_assoc_barrier(a.v);
+#else
+    for (int i = 0; i < width; ++i) asm("" : "+m"(a.v[i]));
+    return a;
+#endif
+  }
   friend Pack select(Mask m, Pack a, Pack b) { return m ? a.v : b.v; }
   /// min and max return `a` when the comparison is false: pass a possible NaN as `a` to keep it.
   friend Pack min(Pack a, Pack b) { return b.v < a.v ? b.v : a.v; }
@@ -177,12 +195,20 @@ inline Pack<double>::Bits multiply_low_halves(Pack<double>::Bits a, Pack<double>
 
 inline constexpr float round_shift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
 
-/// x * 2^n for `shifted` = n + round_shift, n in [-250, 250]; in two factors, so that the ends of
-/// the range give infinity, denormals and 0 instead of wrapping.
-inline Pack<float> scale_by_power(Pack<float> x, Pack<float> shifted) {
+/// The whole number n for `shifted` = n + shift, where shift is round_shift or near it. Taken from
+/// the bits: compilers may know that x + shift - shift is x.
+inline Pack<float>::Mask whole_part(Pack<float> shifted, float shift = round_shift) {
+  return reinterpret_cast<Pack<float>::Mask>(shifted.bits() - Pack<float>(shift).bits());
+}
+inline Pack<float> to_float(Pack<float>::Mask n) {
+  return __builtin_convertvector(n, Pack<float>::Vector);
+}
+
+/// x * 2^n, n in [-250, 250]; in two factors, so that the ends of the range give infinity,
+/// denormals and 0 instead of wrapping.
+inline Pack<float> scale_by_power(Pack<float> x, Pack<float>::Mask n) {
   using Bits = Pack<float>::Bits;
   using Mask = Pack<float>::Mask;
-  const Mask n = reinterpret_cast<Mask>(shifted.bits() - Pack<float>(round_shift).bits());
   const Mask half = n >> 1;
   const auto power = [](Mask k) {
     return Pack<float>::from_bits(reinterpret_cast<Bits>(k + 127) << 23);
@@ -209,20 +235,22 @@ Pack<T> per_lane(Pack<T> x, F f) {
 inline Pack<float> exp2(Pack<float> x) {
   x = min(max(x, Pack<float>(-160.0f)), Pack<float>(130.0f));
   const Pack<float> shifted = x + detail::round_shift;
-  const Pack<float> r = x - (shifted - detail::round_shift);  // in [-1/2, 1/2], exact
-  return detail::scale_by_power(detail::exp2_fraction(r), shifted);
+  const auto n = detail::whole_part(shifted);
+  const Pack<float> r = x - detail::to_float(n);  // in [-1/2, 1/2], exact
+  return detail::scale_by_power(detail::exp2_fraction(r), n);
 }
 
 /// e^x within about 1 ulp. Below -104: 0; above 88.73: infinity; NaN stays NaN.
 inline Pack<float> exp(Pack<float> x) {
   x = min(max(x, Pack<float>(-110.0f)), Pack<float>(90.0f));
   const Pack<float> shifted = fma(x, Pack<float>(1.44269504f), Pack<float>(detail::round_shift));
-  const Pack<float> n = shifted - detail::round_shift;
+  const auto whole = detail::whole_part(shifted);
+  const Pack<float> n = detail::to_float(whole);
   Pack<float> r = fma(n, Pack<float>(-0.693145752f), x);  // ln 2 in two parts; n * first is exact
-  r = fma(n, Pack<float>(-1.42860677e-6f), r);
+  r = fma(n, Pack<float>(-1.42860677e-6f), as_written(r));
   const Pack<float> p = detail::polynomial(r, 1.0f, 1.0f, 0.49999994f, 0.1666652113f,
                                            0.04166838899f, 0.00836871006f, 0.001381461509f);
-  return detail::scale_by_power(p, shifted);
+  return detail::scale_by_power(p, whole);
 }
 inline Pack<double> exp(Pack<double> x) {
   return detail::per_lane(x, [](double v) { return std::exp(v); });
@@ -248,8 +276,9 @@ inline Pack<float> normal_tail(Pack<float> x) {
       a, -1.0f, -1.1511062384f, -0.4591976702f, -0.05252729356f, 0.007096660789f, -0.0001411005651f,
       -0.0002028242743f, 5.178720675e-05f, -6.400056009e-06f, 4.108509586e-07f, -1.087051071e-08f);
   // exp2 without its clamps: adding 127 as well leaves the biased exponent in the low bits.
-  const Pack<float> shifted = power + (detail::round_shift + 127.0f);
-  const Pack<float> r = power - (shifted - (detail::round_shift + 127.0f));
+  constexpr float shift = detail::round_shift + 127.0f;
+  const Pack<float> shifted = power + shift;
+  const Pack<float> r = power - detail::to_float(detail::whole_part(shifted, shift));
   return detail::exp2_fraction(r) * Pack<float>::from_bits(shifted.bits() << 23);
 }
 inline Pack<double> normal_tail(Pack<double> x) {
