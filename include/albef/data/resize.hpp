@@ -66,7 +66,7 @@ class BicubicResizer {
  private:
   static constexpr std::size_t block_rows = 16;  // rows handled side by side in vector lanes
 
-  /// `next_row()` yields the rows of the box one after another.
+  /// `next_row()` yields the rows of the box one after another; each stays for block_rows calls.
   template <class Next>
   void resize(Next&& next_row, const Box& box, ImageSpan out);
 
@@ -78,20 +78,20 @@ class BicubicResizer {
     constexpr std::size_t lanes = 3 * block_rows;
     const std::size_t in_bytes = static_cast<std::size_t>(in_width) * 3;
     const std::size_t out_bytes = static_cast<std::size_t>(out_width) * 3;
-    std::array<std::uint8_t, lanes> column;
-    for (std::size_t r = 0; r < rows; ++r) {
-      const std::uint8_t* const source = next_row();
-      if (in_width == out_width) {  // the weights of an equal size are one 1 each
-        std::copy_n(source, out_bytes, out + r * out_bytes);
-        continue;
-      }
-      for (std::size_t j = 0; j < in_bytes; ++j) block_[j * block_rows + r] = source[j];
+    std::array<const std::uint8_t*, block_rows> source;
+    for (std::size_t r = 0; r < block_rows; ++r) source[r] = r < rows ? next_row() : source[0];
+    if (in_width == out_width) {  // the weights of an equal size are one 1 each
+      for (std::size_t r = 0; r < rows; ++r) std::copy_n(source[r], out_bytes, out + r * out_bytes);
+      return;
     }
-    if (in_width == out_width) return;
+    std::uint8_t* const block = block_.data();
+    for (std::size_t j = 0; j < in_bytes; ++j)
+      for (std::size_t r = 0; r < block_rows; ++r) block[j * block_rows + r] = source[r][j];
+    std::array<std::uint8_t, lanes> column;
     for (std::size_t o = 0; o < static_cast<std::size_t>(out_width); ++o) {
-      detail::weighted_sum<lanes>(
-          block_.data() + static_cast<std::size_t>(across_.first[o]) * lanes, lanes,
-          across_.weight.data() + o * across_.stride, across_.count[o], column.data());
+      detail::weighted_sum<lanes>(block + static_cast<std::size_t>(across_.first[o]) * lanes, lanes,
+                                  across_.weight.data() + o * across_.stride, across_.count[o],
+                                  column.data());
       std::uint8_t* to = out + o * 3;
       for (std::size_t r = 0; r < rows; ++r, to += out_bytes)
         for (std::size_t c = 0; c < 3; ++c) to[c] = column[c * block_rows + r];
@@ -102,7 +102,7 @@ class BicubicResizer {
                 std::size_t row_bytes, std::uint8_t* out) const;
 
   detail::ResizeTaps across_, down_;
-  std::vector<std::uint8_t> block_, middle_, row_;
+  std::vector<std::uint8_t> block_, middle_, rows_;
 };
 
 /// The picture, or a part of it, in another size; see BicubicResizer.
@@ -210,12 +210,16 @@ ALBEF_DATA_INLINE void BicubicResizer::operator()(PictureReader& picture, const 
   check_box(box, picture.width(), picture.height());
   require(picture.position() == 0, "[resize] got a picture of which ", picture.position(),
           " rows were read, expected none");
-  row_.resize(static_cast<std::size_t>(picture.width()) * 3);
-  for (int y = 0; y < box.top; ++y) picture.read_row(row_.data());
+  const std::size_t row_bytes = static_cast<std::size_t>(picture.width()) * 3;
+  rows_.resize(row_bytes * block_rows);
+  std::size_t place = 0;
   const auto next_row = [&] {
-    picture.read_row(row_.data());
-    return row_.data() + static_cast<std::size_t>(box.left) * 3;
+    std::uint8_t* const row = rows_.data() + place * row_bytes;
+    place = (place + 1) % block_rows;
+    picture.read_row(row);
+    return row + static_cast<std::size_t>(box.left) * 3;
   };
+  for (int y = 0; y < box.top; ++y) (void)next_row();
   resize(next_row, box, out);
   picture.finish();
 }
