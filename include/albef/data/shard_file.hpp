@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -91,9 +92,11 @@ class ShardFile {
   using Places = std::unordered_map<std::string, Place>;  // of the members that links may name
 
   /// Goes through the tar from `at` to its end or to the first problem; returns where to go on.
-  std::size_t walk(std::string_view tar, std::size_t at, Places& places,
+  /// `places` is filled when there is the first link; null: links are files without bytes.
+  std::size_t walk(std::string_view tar, std::size_t at, std::optional<Places>* places,
                    const std::function<void(ShardMember&)>& member,
                    const std::function<void(const std::string&, bool last)>& damage) const;
+  Places places_in(std::string_view tar) const;
   void read_member(archive& reader, archive_entry& header, std::string_view tar,
                    ShardMember& member) const;
   void check_unchanged(const FileDescriptor& fd) const;
@@ -125,6 +128,7 @@ inline constexpr std::size_t tar_block = 512;
 
 ALBEF_DATA_INLINE std::string plain_name(std::string_view name) {
   std::string plain;
+  plain.reserve(name.size());
   for (std::size_t at = 0; at <= name.size();) {
     const std::size_t end = std::min(name.find('/', at), name.size());
     const std::string_view part = name.substr(at, end - at);
@@ -227,18 +231,18 @@ ALBEF_DATA_INLINE void ShardFile::for_each(
   if (!packed_) check_unchanged(open_for_reading(path_).fd);
   const std::string_view tar = packed_ ? std::string_view(unpacked_.bytes) : as_text(map.bytes());
   if (tar.empty() && unpacked_.problem.empty()) damage("the file is empty, expected a tar");
-  Places places;
+  std::optional<Places> places;
   bool cut = !unpacked_.problem.empty();
   const auto tell = [&](const std::string& sentence, bool last) {
     damage(last && cut ? concat(sentence, " (", unpacked_.problem, ")") : sentence);
     cut = cut && !last;
   };
-  for (std::size_t at = 0; at < tar.size();) at = walk(tar, at, places, member, tell);
+  for (std::size_t at = 0; at < tar.size();) at = walk(tar, at, &places, member, tell);
   if (cut) damage(unpacked_.problem);
 }
 
 ALBEF_DATA_INLINE std::size_t ShardFile::walk(
-    std::string_view tar, std::size_t start, Places& places,
+    std::string_view tar, std::size_t start, std::optional<Places>* places,
     const std::function<void(ShardMember&)>& member,
     const std::function<void(const std::string&, bool last)>& damage) const {
   const std::unique_ptr<archive, decltype(&archive_read_free)> reader(archive_read_new(),
@@ -271,16 +275,16 @@ ALBEF_DATA_INLINE std::size_t ShardFile::walk(
     if (archive_entry_filetype(header) != AE_IFREG) continue;
     ShardMember read;
     read_member(*reader, *header, tar, read);
-    if (const char* const target = archive_entry_hardlink(header); target && read.size == 0) {
-      const auto found = places.find(plain_name(target));
-      if (found == places.end()) {
+    if (const char* const target = archive_entry_hardlink(header);
+        places && target && read.size == 0) {
+      if (!*places) *places = places_in(tar);
+      const auto found = (*places)->find(plain_name(target));
+      if (found == (*places)->end()) {
         read.problem = concat("'", read.name, "' is a link to '", target, "', which is not there");
         member(read);
         continue;
       }
       read.set_in_place(tar, found->second.offset, found->second.size);
-    } else if (read.in_place) {
-      places.insert_or_assign(read.name, Place{read.offset, read.size});
     }
     const std::string problem = read.problem;
     member(read);
@@ -305,6 +309,16 @@ ALBEF_DATA_INLINE std::size_t ShardFile::walk(
   else
     damage(concat("something that is no tar behind the end mark, at byte ", end + zeros), true);
   return next;
+}
+
+ALBEF_DATA_INLINE ShardFile::Places ShardFile::places_in(std::string_view tar) const {
+  Places places;
+  const auto member = [&](const ShardMember& read) {
+    if (read.in_place) places.insert_or_assign(read.name, Place{read.offset, read.size});
+  };
+  for (std::size_t at = 0; at < tar.size();)
+    at = walk(tar, at, nullptr, member, [](const std::string&, bool) {});
+  return places;
 }
 
 ALBEF_DATA_INLINE void ShardFile::read_member(archive& reader, archive_entry& header,
