@@ -135,7 +135,7 @@ ALBEF_DATA_INLINE bool are_json_lines(std::string_view path) {
 }
 
 ALBEF_DATA_INLINE JsonText read_json_text(const std::string& path, const UnpackLimits& limits) {
-  JsonText out{path, read_file(path), {}};
+  JsonText out{path, read_file(path, Openable::regular_files), {}};
   std::string& text = out.text;
   if (packer_of(text)) {
     Unpacked unpacked = unpack(text, limits);

@@ -210,7 +210,7 @@ ALBEF_DATA_INLINE ShardFile::Identity ShardFile::identity_of(const FileDescripto
 
 ALBEF_DATA_INLINE ShardFile::ShardFile(std::string path, const UnpackLimits& limits)
     : path_(std::move(path)), limits_(limits) {
-  OpenedFile file = open_for_reading(path_);
+  OpenedFile file = open_for_reading(path_, Openable::regular_files);
   identity_ = identity_of(file.fd, path_);
   std::vector<std::uint8_t> start;
   read_bytes(file.fd, path_, 0, std::min(file.size, tar_block), start);
@@ -228,7 +228,7 @@ ALBEF_DATA_INLINE void ShardFile::for_each(
     const std::function<void(ShardMember&)>& member,
     const std::function<void(const std::string&)>& damage) const {
   const MappedFile map = packed_ ? MappedFile() : MappedFile(path_);
-  if (!packed_) check_unchanged(open_for_reading(path_).fd);
+  if (!packed_) check_unchanged(open_for_reading(path_, Openable::regular_files).fd);
   const std::string_view tar = packed_ ? std::string_view(unpacked_.bytes) : as_text(map.bytes());
   if (tar.empty() && unpacked_.problem.empty()) damage("the file is empty, expected a tar");
   std::optional<Places> places;
@@ -272,11 +272,12 @@ ALBEF_DATA_INLINE std::size_t ShardFile::walk(
     const int status = archive_read_next_header(reader.get(), &header);
     if (status == ARCHIVE_EOF) break;
     if (!is_usable(status)) return damaged("cut or damaged: " + archive_problem(*reader));
-    if (archive_entry_filetype(header) != AE_IFREG) continue;
+    const char* const target = archive_entry_hardlink(header);  // such an entry has no type
+    if (archive_entry_filetype(header) != AE_IFREG && !target) continue;
     ShardMember read;
     read_member(*reader, *header, tar, read);
-    if (const char* const target = archive_entry_hardlink(header);
-        places && target && read.size == 0) {
+    if (read.in_place) reached = std::max(reached, read.offset + read.size);
+    if (places && target && read.size == 0) {
       if (!*places) *places = places_in(tar);
       const auto found = (*places)->find(plain_name(target));
       if (found == (*places)->end()) {
@@ -288,7 +289,6 @@ ALBEF_DATA_INLINE std::size_t ShardFile::walk(
     }
     const std::string problem = read.problem;
     member(read);
-    if (read.in_place) reached = std::max(reached, read.offset + read.size);
     if (!problem.empty()) return damaged(problem);
   }
 
@@ -383,7 +383,7 @@ ALBEF_DATA_INLINE void ShardFile::read(const ShardBytes& kept,
     check_unchanged(fd_);
     read_bytes(fd_, path_, kept.offset, kept.size, bytes);
   } else {
-    const OpenedFile file = open_for_reading(path_);
+    const OpenedFile file = open_for_reading(path_, Openable::regular_files);
     check_unchanged(file.fd);
     read_bytes(file.fd, path_, kept.offset, kept.size, bytes);
   }
