@@ -48,6 +48,42 @@ TEST_CASE("image store: pictures in shards, with and without a text") {
   CHECK_CONTAINS(error_of([&] { store.read("other.png", bytes); }), "no picture 'other.png'");
 }
 
+TEST_CASE("image store: a picture in a shard is called by its whole name") {
+  const TemporaryFolder folder;
+  data_test::write_tar(folder / "p.tar", {{"./v/2021.05.01.jpg", "one"},
+                                          {"./v/2021.05.02.jpg", "two"},
+                                          {"/v/0.533.png", "three"},
+                                          {"v/b.png", "b"},
+                                          {"v/b.seg.png", "mask"},
+                                          {"v/c.png", "c"},
+                                          {"v/c.jpg", "another"},
+                                          {"v/d.png", "same"},
+                                          {"v/d.png", "same"},
+                                          {"v/e.png", "old"},
+                                          {"v/e.png", "new"},
+                                          {"v/._e.png", "macOS"}});
+  const albef::ShardImages store(folder / "p.tar");
+  const auto read = [&](const char* name) {
+    std::vector<std::uint8_t> bytes;
+    store.read(name, bytes);
+    return data_test::as_text(bytes);
+  };
+  CHECK(read("v/2021.05.01.jpg") == "one");
+  CHECK(read("/v//2021.05.02.jpg") == "two");
+  CHECK(read("./v/0.533.png") == "three");
+  CHECK(read("v/2021.05.01") == "one");
+  CHECK(read("v/2021.05.02.png") == "two");
+  CHECK(read("v/b.png") == "b");
+  CHECK(read("v/b.jpg") == "b");
+  CHECK(read("v/b.seg.png") == "mask");
+  CHECK(read("v/c.jpg") == "another");
+  CHECK(read("v/d.png") == "same");
+  CHECK_CONTAINS(error_of([&] { read("v/c"); }), "there are 2 different pictures 'v/c'");
+  CHECK_CONTAINS(error_of([&] { read("v/e.png"); }), "there are 2 different pictures 'v/e.png'");
+  CHECK_CONTAINS(error_of([&] { read("v/2021"); }), "no picture 'v/2021'");
+  CHECK_CONTAINS(error_of([&] { read("v/2021.05.03.jpg"); }), "no picture");
+}
+
 TEST_CASE("annotations: pictures from a shard, another field for the text, packed files") {
   const TemporaryFolder folder;
   data_test::write_tar(folder / "p.tar", {{"a.png", "first"}});

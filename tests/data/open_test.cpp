@@ -3,7 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data_files.hpp"
@@ -30,6 +32,24 @@ TEST_CASE("data sets are called as they are named, or as their files are") {
   CHECK_THROWS_WITH_AS(
       albef::named_paths(twice),
       "two data sets are called 'x': 'a/x.tar' and 'b/x.tar'; name them: NAME=PATH", Error);
+}
+
+TEST_CASE("a file of the whole name is meant before a weight or a name") {
+  const data_test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "lr=2");
+  const std::string shards = folder / "lr=2/s-{0..0}.tar", odd = folder.write("a=2", "");
+  folder.write("lr=2/s-0.tar", "");
+  using Split = std::pair<std::string, double>;
+  CHECK(albef::detail::split_weight(odd) == Split{odd, 1});
+  CHECK(albef::detail::split_weight(odd + "=0.5") == Split{odd, 0.5});
+  CHECK(albef::detail::split_weight(shards) == Split{shards, 1});
+  CHECK(albef::detail::split_weight(shards + "=3") == Split{shards, 3});
+  CHECK(albef::named_paths(std::vector<std::string>{shards})[0].path == shards);
+  for (const char* weight : {"0", "-1", "nan", "inf", "1e999"}) {
+    CAPTURE(weight);
+    CHECK_THROWS_WITH_AS(albef::detail::split_weight(std::string("x.tar=") + weight),
+                         doctest::Contains("expected a positive number"), Error);
+  }
 }
 
 TEST_CASE("picture files are records called by their paths") {

@@ -77,6 +77,7 @@ template <class Take, class Bad>
 std::string for_each_entry(const JsonText& file, Take&& take, Bad&& bad) {
   std::string cut = file.problem;
   JsonEntries entries(file);
+  std::string text;
   for (;;) {
     std::optional<std::string_view> entry;
     try {
@@ -88,7 +89,7 @@ std::string for_each_entry(const JsonText& file, Take&& take, Bad&& bad) {
     Json value;
     bool broken = false;
     try {
-      std::string text(*entry);
+      text.assign(*entry);
       broken = mark_broken_utf8(text);
       value = entries.parsed(*entry, text);
     } catch (const Error& error) {
@@ -134,7 +135,7 @@ ALBEF_DATA_INLINE bool are_json_lines(std::string_view path) {
 }
 
 ALBEF_DATA_INLINE JsonText read_json_text(const std::string& path, const UnpackLimits& limits) {
-  JsonText out{path, read_file(path), {}};
+  JsonText out{path, read_file(path, Openable::regular_files), {}};
   std::string& text = out.text;
   if (packer_of(text)) {
     Unpacked unpacked = unpack(text, limits);
@@ -222,13 +223,24 @@ ALBEF_DATA_INLINE void JsonEntries::skip_space() {
   at_ = std::min(text_.find_first_not_of(" \t\r\n", at_), text_.size());
 }
 
+/// The place of the quote that ends the string that begins at `at`, or the text's size.
+inline std::size_t end_of_string(std::string_view text, std::size_t at) {
+  for (std::size_t quote = at;;) {
+    quote = text.find('"', quote + 1);
+    if (quote == text.npos) return text.size();
+    std::size_t first = quote;  // of the backslashes before it
+    while (text[first - 1] == '\\') --first;
+    if ((quote - first) % 2 == 0) return quote;
+  }
+}
+
 ALBEF_DATA_INLINE void JsonEntries::skip_value() {
   std::size_t depth = 0;
   const std::size_t begin = at_;
   for (; at_ < text_.size(); ++at_) {
     switch (text_[at_]) {
       case '"':
-        for (++at_; at_ < text_.size() && text_[at_] != '"'; ++at_) at_ += text_[at_] == '\\';
+        at_ = end_of_string(text_, at_);
         break;
       case '{':
       case '[':

@@ -15,6 +15,7 @@
 #include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/data/record.hpp"
+#include "albef/text/unicode.hpp"
 
 namespace albef::detail {
 
@@ -87,6 +88,10 @@ namespace albef::detail {
 ALBEF_DATA_INLINE bool mark_broken_utf8(std::string& text) {
   bool broken = false;
   for (std::size_t at = 0; at < text.size();) {
+    if (is_ascii(text[at])) {
+      ++at;
+      continue;
+    }
     utf8proc_int32_t code_point;
     const auto length =
         utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(&text[at]),

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -91,9 +92,11 @@ class ShardFile {
   using Places = std::unordered_map<std::string, Place>;  // of the members that links may name
 
   /// Goes through the tar from `at` to its end or to the first problem; returns where to go on.
-  std::size_t walk(std::string_view tar, std::size_t at, Places& places,
+  /// `places` is filled when there is the first link; null: links are files without bytes.
+  std::size_t walk(std::string_view tar, std::size_t at, std::optional<Places>* places,
                    const std::function<void(ShardMember&)>& member,
                    const std::function<void(const std::string&, bool last)>& damage) const;
+  Places places_in(std::string_view tar) const;
   void read_member(archive& reader, archive_entry& header, std::string_view tar,
                    ShardMember& member) const;
   void check_unchanged(const FileDescriptor& fd) const;
@@ -125,6 +128,7 @@ inline constexpr std::size_t tar_block = 512;
 
 ALBEF_DATA_INLINE std::string plain_name(std::string_view name) {
   std::string plain;
+  plain.reserve(name.size());
   for (std::size_t at = 0; at <= name.size();) {
     const std::size_t end = std::min(name.find('/', at), name.size());
     const std::string_view part = name.substr(at, end - at);
@@ -206,7 +210,7 @@ ALBEF_DATA_INLINE ShardFile::Identity ShardFile::identity_of(const FileDescripto
 
 ALBEF_DATA_INLINE ShardFile::ShardFile(std::string path, const UnpackLimits& limits)
     : path_(std::move(path)), limits_(limits) {
-  OpenedFile file = open_for_reading(path_);
+  OpenedFile file = open_for_reading(path_, Openable::regular_files);
   identity_ = identity_of(file.fd, path_);
   std::vector<std::uint8_t> start;
   read_bytes(file.fd, path_, 0, std::min(file.size, tar_block), start);
@@ -224,21 +228,21 @@ ALBEF_DATA_INLINE void ShardFile::for_each(
     const std::function<void(ShardMember&)>& member,
     const std::function<void(const std::string&)>& damage) const {
   const MappedFile map = packed_ ? MappedFile() : MappedFile(path_);
-  if (!packed_) check_unchanged(open_for_reading(path_).fd);
+  if (!packed_) check_unchanged(open_for_reading(path_, Openable::regular_files).fd);
   const std::string_view tar = packed_ ? std::string_view(unpacked_.bytes) : as_text(map.bytes());
   if (tar.empty() && unpacked_.problem.empty()) damage("the file is empty, expected a tar");
-  Places places;
+  std::optional<Places> places;
   bool cut = !unpacked_.problem.empty();
   const auto tell = [&](const std::string& sentence, bool last) {
     damage(last && cut ? concat(sentence, " (", unpacked_.problem, ")") : sentence);
     cut = cut && !last;
   };
-  for (std::size_t at = 0; at < tar.size();) at = walk(tar, at, places, member, tell);
+  for (std::size_t at = 0; at < tar.size();) at = walk(tar, at, &places, member, tell);
   if (cut) damage(unpacked_.problem);
 }
 
 ALBEF_DATA_INLINE std::size_t ShardFile::walk(
-    std::string_view tar, std::size_t start, Places& places,
+    std::string_view tar, std::size_t start, std::optional<Places>* places,
     const std::function<void(ShardMember&)>& member,
     const std::function<void(const std::string&, bool last)>& damage) const {
   const std::unique_ptr<archive, decltype(&archive_read_free)> reader(archive_read_new(),
@@ -268,23 +272,23 @@ ALBEF_DATA_INLINE std::size_t ShardFile::walk(
     const int status = archive_read_next_header(reader.get(), &header);
     if (status == ARCHIVE_EOF) break;
     if (!is_usable(status)) return damaged("cut or damaged: " + archive_problem(*reader));
-    if (archive_entry_filetype(header) != AE_IFREG) continue;
+    const char* const target = archive_entry_hardlink(header);  // such an entry has no type
+    if (archive_entry_filetype(header) != AE_IFREG && !target) continue;
     ShardMember read;
     read_member(*reader, *header, tar, read);
-    if (const char* const target = archive_entry_hardlink(header); target && read.size == 0) {
-      const auto found = places.find(plain_name(target));
-      if (found == places.end()) {
+    if (read.in_place) reached = std::max(reached, read.offset + read.size);
+    if (places && target && read.size == 0) {
+      if (!*places) *places = places_in(tar);
+      const auto found = (*places)->find(plain_name(target));
+      if (found == (*places)->end()) {
         read.problem = concat("'", read.name, "' is a link to '", target, "', which is not there");
         member(read);
         continue;
       }
       read.set_in_place(tar, found->second.offset, found->second.size);
-    } else if (read.in_place) {
-      places.insert_or_assign(read.name, Place{read.offset, read.size});
     }
     const std::string problem = read.problem;
     member(read);
-    if (read.in_place) reached = std::max(reached, read.offset + read.size);
     if (!problem.empty()) return damaged(problem);
   }
 
@@ -305,6 +309,16 @@ ALBEF_DATA_INLINE std::size_t ShardFile::walk(
   else
     damage(concat("something that is no tar behind the end mark, at byte ", end + zeros), true);
   return next;
+}
+
+ALBEF_DATA_INLINE ShardFile::Places ShardFile::places_in(std::string_view tar) const {
+  Places places;
+  const auto member = [&](const ShardMember& read) {
+    if (read.in_place) places.insert_or_assign(read.name, Place{read.offset, read.size});
+  };
+  for (std::size_t at = 0; at < tar.size();)
+    at = walk(tar, at, nullptr, member, [](const std::string&, bool) {});
+  return places;
 }
 
 ALBEF_DATA_INLINE void ShardFile::read_member(archive& reader, archive_entry& header,
@@ -369,7 +383,7 @@ ALBEF_DATA_INLINE void ShardFile::read(const ShardBytes& kept,
     check_unchanged(fd_);
     read_bytes(fd_, path_, kept.offset, kept.size, bytes);
   } else {
-    const OpenedFile file = open_for_reading(path_);
+    const OpenedFile file = open_for_reading(path_, Openable::regular_files);
     check_unchanged(file.fd);
     read_bytes(file.fd, path_, kept.offset, kept.size, bytes);
   }
