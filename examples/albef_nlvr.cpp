@@ -32,8 +32,9 @@ int train(Reasoning run, auto& device) {
   StatementLoader loader(set, tokenizer, run.transform(C::image_res), run.loader());
   const NlvrReasoning<C> objective{run.distills()};
   if (!val) return train_with_curves<Precision>("nlvr", run, device, objective, loader, tokenizer);
-  statement_loader(val, tokenizer, C::image_res, C::max_position_embeddings).next();  // errors now
-  const auto validate = [&](auto& s) { return validate_statements(s, val, run.loader()); };
+  const LoaderOptions whole = run.validation_loader();
+  check_records(statement_loader(val, tokenizer, C::image_res, C::max_position_embeddings, whole));
+  const auto validate = [&](auto& s) { return validate_statements(s, val, whole); };
   return train_with_curves<Precision>("nlvr", run, device, objective, loader, tokenizer, {},
                                       validate);
 }
@@ -41,9 +42,8 @@ int train(Reasoning run, auto& device) {
 template <class S>
 int evaluate(const examples::ModelArguments& args, S& session) {
   const auto results = report_statements(
-      session, args.data, reasoning_format(), evaluation_annotations(args.image_root),
-      {.batch_size = args.encoding.batch_size, .workers = args.encoding.workers}, args.by,
-      "Statements about two pictures", args.sheet, args.shown);
+      session, args.data, reasoning_format(), annotation_options(args.image_root), args.loader(),
+      args.by, "Statements about two pictures", args.sheet, args.shown);
   if (!args.output.empty()) write_file(args.output, results.dump(2) + '\n');
   return 0;
 }

@@ -19,18 +19,18 @@ int train(Entailing run, auto& device) {
   StatementLoader loader(set, tokenizer, run.transform(C::image_res), run.loader());
   const VisualEntailment<C> objective{run.distills()};
   if (!val) return train_with_curves<Precision>("ve", run, device, objective, loader, tokenizer);
-  statement_loader(val, tokenizer, C::image_res, C::max_position_embeddings).next();  // errors now
-  const auto validate = [&](auto& s) { return validate_statements(s, val, run.loader()); };
+  const LoaderOptions whole = run.validation_loader();
+  check_records(statement_loader(val, tokenizer, C::image_res, C::max_position_embeddings, whole));
+  const auto validate = [&](auto& s) { return validate_statements(s, val, whole); };
   return train_with_curves<Precision>("ve", run, device, objective, loader, tokenizer, {},
                                       validate);
 }
 
 template <class S>
 int evaluate(const examples::ModelArguments& args, S& session) {
-  const auto results = report_statements(
-      session, args.data, entailment_format(), evaluation_annotations(args.image_root),
-      {.batch_size = args.encoding.batch_size, .workers = args.encoding.workers}, args.by,
-      "Visual entailment", args.sheet, args.shown);
+  const auto results = report_statements(session, args.data, entailment_format(),
+                                         annotation_options(args.image_root), args.loader(),
+                                         args.by, "Visual entailment", args.sheet, args.shown);
   if (!args.output.empty()) write_file(args.output, results.dump(2) + '\n');
   return 0;
 }

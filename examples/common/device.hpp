@@ -26,9 +26,9 @@ struct DeviceArguments {
   void add_to(const Command& app, bool trains = false) {
     app.add("--device", device, "cpu, or cuda where the program is built with it",
             one_of({"cpu", "cuda"}));
-    app.add("--gpu", gpu, "number of the GPU");
+    app.add("--gpu", gpu, "number of the GPU", range(0, 255));
     app.add("--tf32", tf32, "single-precision products on the GPU may round to TF32");
-    app.add("--threads", threads, "compute threads on the CPU; 0: one per core");
+    app.add("--threads", threads, "compute threads on the CPU; 0: one per core", range(0, 4096));
     if (trains)
       app.add("--precision", precision, "fp32, or bf16 on the GPU, where it is the default",
               one_of({"fp32", "bf16"}));
