@@ -1,7 +1,9 @@
 // --device, --precision and --threads of the programs, and running on the device they describe.
 #pragma once
 
+#include <cstdio>
 #include <string>
+#include <thread>
 #include <type_traits>
 
 #include "albef/core/precision.hpp"
@@ -40,6 +42,10 @@ template <class F>
 int with_device(const DeviceArguments& args, F&& f) {
   if (args.device == "cpu") {
 #ifndef ALBEF_WITHOUT_CPU
+    const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+    if (cores > 0 && args.threads > 2 * cores)
+      std::fprintf(stderr, "--threads %d: there are %d cores; more threads make it slower\n",
+                   args.threads, cores);
     albef::Cpu cpu(args.threads);
     return f(cpu);
 #endif
