@@ -5,13 +5,12 @@
 #   PROGRAMS  folder of the example programs
 #   WORK      folder for what they write; data and pretrain come first, the others build on them
 set -euo pipefail
-programs=${1:?} work=${2:?} name=${3:?}
+programs=$(cd "${1:?}" && pwd) work=$(mkdir -p "${2:?}" && cd "$2" && pwd) name=${3:?}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
 scenes=$work/scenes pretrained=$work/pretrain/checkpoint.safetensors
 emoji=examples/data/emoji
 small=(--batch-size 16 --threads 1 --workers 1)
-mkdir -p "$work"
 
 fail() { echo "FAILED: $*" >&2 && exit 1; }
 # Runs a program whose output is shown only if it fails.
@@ -131,13 +130,13 @@ case $name in
     done
     # Values as they are given, on the command line and in a file.
     odd="$work/a [b],c=d"
-    mkdir -p "$odd" && (cd "$odd" && cp "$scenes/val.tar" "[x, y].tar" && cp "$scenes/val.tar" -- -z=1.tar
+    mkdir -p "$odd" && (cd "$odd" && cp "$scenes/train.tar" "[x, y].tar" && cp -- "$scenes/val.tar" -z=1.tar
       printf '# a run\ndata=[x, y].tar\nlr = 2e-4  # peak\ncrop = 0.5 1\noutput="o [p], q"\n' >run.cfg
       quietly "$programs/albef_pretrain" --data "[x, y].tar" -z=1.tar --output "r,[s]" "${small[@]}" --max-steps 1
       quietly "$programs/albef_pretrain" --config-file run.cfg "${small[@]}" --max-steps 1
       [ -s "r,[s]/checkpoint.safetensors" ] && [ -s "o [p], q/checkpoint.safetensors" ]) || fail "a value was taken apart"
     # Closed streams and readers that go away; what is asked for is written, and nothing else.
-    steps=("$programs/albef_pretrain" --data "$scenes/val.tar" "${small[@]}" --max-steps 2 --overwrite)
+    steps=("$programs/albef_pretrain" --data "$scenes/train.tar" "${small[@]}" --max-steps 2 --overwrite)
     "${steps[@]}" --output "$work/closed" >&- 2>&- <&- || fail "status $? with closed streams"
     [ "$(wc -l <"$work/closed/metrics.jsonl")" -eq 2 ] || fail "something else is in the metrics"
     "${steps[@]}" --output "$work/closed" 2> >(head -n 1 >/dev/null) || fail "status $? when nobody reads"
