@@ -130,7 +130,7 @@ case $name in
     done
     # Values as they are given, on the command line and in a file.
     odd="$work/a [b],c=d"
-    mkdir -p "$odd" && (cd "$odd" && cp "$scenes/train.tar" "[x, y].tar" && cp -- "$scenes/val.tar" -z=1.tar
+    rm -rf "$odd" && mkdir "$odd" && (cd "$odd" && cp "$scenes/train.tar" "[x, y].tar" && cp -- "$scenes/val.tar" -z=1.tar
       printf '# a run\ndata=[x, y].tar\nlr = 2e-4  # peak\ncrop = 0.5 1\noutput="o [p], q"\n' >run.cfg
       quietly "$programs/albef_pretrain" --data "[x, y].tar" -z=1.tar --output "r,[s]" "${small[@]}" --max-steps 1
       quietly "$programs/albef_pretrain" --config-file run.cfg "${small[@]}" --max-steps 1
@@ -144,7 +144,8 @@ case $name in
     # Signals of batch systems.
     for signal in USR1 XCPU; do
       status=0
-      "$programs/albef_pretrain" --data "$scenes/train.tar" --epochs 1000 "${small[@]}" --overwrite \
+      rm -rf "$work/signal"
+      "$programs/albef_pretrain" --data "$scenes/train.tar" --epochs 1000 "${small[@]}" \
         --output "$work/signal" >"$work/$name.log" 2>&1 &
       pid=$!
       while kill -0 $pid 2>/dev/null && ! grep -qs '"step":1,' "$work/signal/metrics.jsonl"; do sleep 0.02; done
