@@ -5,6 +5,7 @@
 
 #include "albef/data/open.hpp"
 #include "albef/tasks/features.hpp"
+#include "albef/tasks/skipped.hpp"
 #include "common/run.hpp"
 
 namespace {
@@ -17,10 +18,11 @@ struct Arguments : examples::ModelArguments {
 
 int embed(auto& session, const Arguments& args) {
   const SourcePtr source = open_data(args.data, args.image_root);
-  const RetrievalSet set = retrieval_set(*source);
+  const RetrievalSet set = retrieval_set(*source, evaluation_records(args.strict));
   const auto save = [&](const std::string& prefix, const NamedFeatures& features) {
     features.save(prefix);
     std::printf("%s.npy: %zu x %d\n", prefix.c_str(), features.names.size(), features.width);
+    std::fputs(Skipped{source->size(), features.skipped}.text().c_str(), stdout);
   };
   if (args.what != "text")
     save(args.output + ".image", named_image_features(session, *source, set, args.encoding));
@@ -45,7 +47,7 @@ int main(int argc, char** argv) {
   Arguments args;
   args.add_to(app);
   args.add_encoding(app);
-  examples::add_data(app, args.data, args.image_root, examples::data_help);
+  args.add_data(app, args.data, args.image_root, examples::data_help);
   app.add("-o,--output", args.output, "prefix of the files written", examples::required);
   app.add("--what", args.what, "image, text or both", examples::one_of({"image", "text", "both"}));
   return app.run(argc, argv, [&] {

@@ -32,7 +32,7 @@ int train(examples::Run<GroundingSettings> run, auto& device) {
 }
 
 int evaluate(auto& model, const examples::GroundingArguments& args) {
-  const GroundingSet set(args.files);
+  const GroundingSet set(args.files, evaluation_records(args.strict));
   const auto results = report_grounding(model, set, args.layers, args.encoding, args.sheet,
                                         args.heat_maps, args.shown);
   if (!args.output.empty()) write_file(args.output, results.dump(2) + '\n');

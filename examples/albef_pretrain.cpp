@@ -13,7 +13,7 @@ int train(Pretraining run, auto& device) {
   run.complete<C>(pretrain_tiny, pretrain_paper);
   const SourcePtr source = run.source(), val = run.validation_source();
   RetrievalSet pool;
-  if (val) pool = retrieval_set(*val), check_pictures(*val);
+  if (val) pool = retrieval_set(*val, run.validation_records()), check_pictures(*val, pool);
   const WordPiece tokenizer = run.caption_tokenizer(*source, C::vocab_size);
   Loader loader = run.loader(source, tokenizer, C::image_res);
   const AlbefPretraining<C> objective{run.queue_size, run.objective_options()};

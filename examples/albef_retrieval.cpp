@@ -16,7 +16,7 @@ int train(Finetuning run, auto& device) {
   run.complete<C>(pairs_tiny, pairs_paper);
   const SourcePtr source = run.source(), val = run.validation_source();
   RetrievalSet pool;
-  if (val) pool = retrieval_set(*val), check_pictures(*val);
+  if (val) pool = retrieval_set(*val, run.validation_records()), check_pictures(*val, pool);
   const WordPiece tokenizer = run.tokenizer(clean_captions(*source), C::vocab_size);
   Loader loader = run.loader(source, tokenizer, C::image_res);
   const RetrievalTraining<C> objective{run.queue_size, run.objective_options()};

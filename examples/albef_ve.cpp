@@ -1,54 +1,7 @@
 // albef_ve: visual entailment (SNLI-VE). Does a picture entail a hypothesis, contradict it, or
 // neither? Trains, evaluates and asks the model.
-#include "albef/tasks/statement_settings.hpp"
 #include "albef/tasks/ve.hpp"
-#include "albef/viz/statement_sheet.hpp"
-#include "common/run.hpp"
-
-namespace {
-
-using namespace albef;
-using Entailing = examples::Run<StatementSettings>;
-
-template <class C, class Precision>
-int train(Entailing run, auto& device) {
-  run.complete<C>(statements_tiny, entailment_paper);
-  const auto set = run.statements(entailment_format());
-  const auto val = run.validation_statements(entailment_format());
-  const WordPiece tokenizer = run.tokenizer(clean_sentences(*set), C::vocab_size);
-  StatementLoader loader(set, tokenizer, run.transform(C::image_res), run.loader());
-  const VisualEntailment<C> objective{run.distills()};
-  if (!val) return train_with_curves<Precision>("ve", run, device, objective, loader, tokenizer);
-  statement_loader(val, tokenizer, C::image_res, C::max_position_embeddings).next();  // errors now
-  const auto validate = [&](auto& s) { return validate_statements(s, val, run.loader()); };
-  return train_with_curves<Precision>("ve", run, device, objective, loader, tokenizer, {},
-                                      validate);
-}
-
-template <class S>
-int evaluate(const examples::ModelArguments& args, S& session) {
-  const auto results = report_statements(
-      session, args.data, entailment_format(), evaluation_annotations(args.image_root),
-      {.batch_size = args.encoding.batch_size, .workers = args.encoding.workers}, args.by,
-      "Visual entailment", args.sheet, args.shown);
-  if (!args.output.empty()) write_file(args.output, results.dump(2) + '\n');
-  return 0;
-}
-
-template <class S>
-int predict(const examples::ModelArguments& args, S& session) {
-  const auto said = judge_statements(session, args.images, args.texts, entailment_format());
-  print_answers(stdout, args.texts, said);
-  if (!args.output.empty())
-    write_answer_sheet(args.output, "Visual entailment", args.images, args.texts, said);
-  return 0;
-}
-
-const char* const data_help =
-    "JSON files: lists of {\"image\", \"sentence\", \"label\"}, where the label is contradiction, "
-    "neutral or entailment";
-
-}  // namespace
+#include "common/statement_commands.hpp"
 
 int main(int argc, char** argv) {
   examples::Program app{
@@ -62,25 +15,9 @@ int main(int argc, char** argv) {
       "    --image-root images --output results.json --sheet sheet.png\n"
       "  albef_ve predict -m ve/checkpoint_best.safetensors --image cat.jpg \\\n"
       "    --text 'there is a cat' 'there is no animal'");
-
-  Entailing run;
-  examples::ModelArguments test;
-  examples::ModelArguments ask;
-  examples::Command training = app.add_subcommand("train", examples::training_help);
-  add_options(training, run, data_help);
-  examples::Command evaluating =
-      app.add_subcommand("evaluate", "accuracy, by label, of a trained model");
-  test.add_evaluation(evaluating, data_help);
-  examples::Command asking =
-      app.add_subcommand("predict", "what the model says about pictures of yours");
-  ask.add_prediction(asking, 1, "-t,--text", "statements");
-
-  return app.run(argc, argv, [&] {
-    if (training)
-      return examples::with_training(
-          run, [&]<class C, class P>(auto& device) { return train<C, P>(run, device); });
-    if (evaluating)
-      return examples::with_model<AlbefVe>(test, [&](auto& s) { return evaluate(test, s); });
-    return examples::with_model<AlbefVe>(ask, [&](auto& s) { return predict(ask, s); });
-  });
+  examples::StatementCommands<albef::VisualEntailment> commands(
+      app, {"ve", "Visual entailment", albef::entailment_format(), albef::entailment_paper,
+            "JSON files: lists of {\"image\", \"sentence\", \"label\"}, where the label is "
+            "contradiction, neutral or entailment"});
+  return app.run(argc, argv, [&] { return commands.run(); });
 }

@@ -30,26 +30,26 @@ int train(Answered run, auto& device) {
   const VqaTraining<C> objective{run.distills()};
   const auto info = answer_info(list);
   if (!val) return train_with_curves<Precision>("vqa", run, device, objective, loader, words, info);
-  question_loader(val, words, C::image_res, C::max_position_embeddings).next();  // errors now
+  const LoaderOptions whole = run.validation_loader();
+  check_records(question_loader(val, words, C::image_res, C::max_position_embeddings, whole));
   return train_with_curves<Precision>(
       "vqa", run, device, objective, loader, words, info,
-      [&](auto& s) { return validate_vqa(s, val, list, run.answers.k, run.loader()); });
+      [&](auto& s) { return validate_vqa(s, val, list, run.answers.k, whole); });
 }
 
 template <class S>
 int evaluate(const Evaluation& args, S& session) {
   const bool predicts = !args.predictions.empty();
-  const LoaderOptions loader{.batch_size = args.encoding.batch_size,
-                             .workers = args.encoding.workers};
   const auto list = args.answers.list(session, args.checkpoint);
   Json results = Json::object(), predictions = Json::array();
   for (const std::string& file : args.data) {
-    const auto set = std::make_shared<const VqaSet>(file, evaluation_annotations(args.image_root));
+    const auto set = std::make_shared<const VqaSet>(file, annotation_options(args.image_root));
     if (list) args.answers.check(*set, *list);
     if (predicts) check_question_ids(*set);
     require(answered_questions(*set) > 0 || predicts, file,
             ": field 'answer' is missing everywhere; without answers there is only --predictions");
-    const VqaResults r = evaluate_vqa(session, set, args.answers.answering(list), args.by, loader);
+    const VqaResults r =
+        evaluate_vqa(session, set, args.answers.answering(list), args.by, args.loader());
     if (r.count > 0) {
       r.print(stdout, file);
       if (!args.sheet.empty() && results.empty())

@@ -1,7 +1,9 @@
 // --device, --precision and --threads of the programs, and running on the device they describe.
 #pragma once
 
+#include <cstdio>
 #include <string>
+#include <thread>
 #include <type_traits>
 
 #include "albef/core/precision.hpp"
@@ -26,9 +28,9 @@ struct DeviceArguments {
   void add_to(const Command& app, bool trains = false) {
     app.add("--device", device, "cpu, or cuda where the program is built with it",
             one_of({"cpu", "cuda"}));
-    app.add("--gpu", gpu, "number of the GPU");
+    app.add("--gpu", gpu, "number of the GPU", range(0, 255));
     app.add("--tf32", tf32, "single-precision products on the GPU may round to TF32");
-    app.add("--threads", threads, "compute threads on the CPU; 0: one per core");
+    app.add("--threads", threads, "compute threads on the CPU; 0: one per core", range(0, 4096));
     if (trains)
       app.add("--precision", precision, "fp32, or bf16 on the GPU, where it is the default",
               one_of({"fp32", "bf16"}));
@@ -40,6 +42,10 @@ template <class F>
 int with_device(const DeviceArguments& args, F&& f) {
   if (args.device == "cpu") {
 #ifndef ALBEF_WITHOUT_CPU
+    const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+    if (cores > 0 && args.threads > 2 * cores)
+      std::fprintf(stderr, "--threads %d: there are %d cores; more threads make it slower\n",
+                   args.threads, cores);
     albef::Cpu cpu(args.threads);
     return f(cpu);
 #endif

@@ -31,15 +31,15 @@ void add_options(Command& app, albef::RunSettings& s, const std::string& what, b
 
   add_data(data, s.data, s.image_root, what);
   data.add("--max-text-length", s.max_text_length,
-           "tokens kept of a text, [CLS] included; 0: the program's default");
+           "tokens kept of a text, [CLS] included; 0: the program's default", non_negative);
   data.add("--crop", s.crop, "share of the picture that a random crop keeps, low and high",
            expected(2), share);
   data.add("--flip", s.flip,
            "probability of mirroring a picture; choose 0 where texts say left and right", share);
   data.add("--augment", s.augment, "RandAugment operations per picture, 0 for none", non_negative);
   data.add("--workers", s.workers, "threads that prepare batches", range(0, 256));
-  data.add("--max-bad-share", s.max_bad_share, "share of unusable records that stops the run",
-           share);
+  data.add("--max-bad-share", s.max_bad_share,
+           "share of unusable records that stops the run (of --val: a half, or one with 0)", share);
 
   run.add("-o,--output", train.output, "folder for checkpoints, metrics and curves");
   run.add("--resume", s.resume, "continue the output folder's run exactly, with the same options");
@@ -139,6 +139,20 @@ void ModelArguments::add_encoding(Command& app, bool cuts_texts) {
             non_negative);
   app.add("--batch", encoding.batch_size, "pictures or texts encoded at once", positive);
   app.add("--workers", encoding.workers, "threads that read pictures ahead", range(0, 256));
+}
+void ModelArguments::add_data(Command& app, std::vector<std::string>& sets, std::string& root,
+                              const std::string& help) {
+  examples::add_data(app, sets, root, help);
+  app.add("--strict", strict,
+          "stop at the first record that cannot be used; else it is named, left out and counted, "
+          "and half of the records must be usable");
+}
+albef::LoaderOptions ModelArguments::loader() const {
+  albef::LoaderOptions options;
+  options.batch_size = encoding.batch_size;
+  options.workers = encoding.workers;
+  if (strict) options.max_bad_share = 0;
+  return options;
 }
 void ModelArguments::add_results(Command& app, const std::string& sheet_help, int most,
                                  const std::string& name, const std::string& shown_help) {

@@ -61,7 +61,8 @@ void add_data(const Command& app, std::vector<std::string>& data, std::string& i
 struct ModelArguments {
   std::string checkpoint, config, image_root, by = "type", output, sheet;
   std::vector<std::string> data, images, texts;
-  int shown = 12;  // examples on the sheet
+  int shown = 12;       // examples on the sheet
+  bool strict = false;  // an unusable record is an error
   albef::SessionOptions session;
   albef::EncodingOptions encoding;
   DeviceArguments compute;
@@ -70,6 +71,11 @@ struct ModelArguments {
   void add_to(Command& app);
   /// How data sets are read.
   void add_encoding(Command& app, bool cuts_texts = true);
+  /// Data sets, see examples::add_data(), and what is done about records that cannot be used.
+  void add_data(Command& app, std::vector<std::string>& sets, std::string& root,
+                const std::string& help);
+  /// The options of a loader for them.
+  albef::LoaderOptions loader() const;
   /// The files of results; the option called `name` says how many examples the sheet has.
   void add_results(Command& app, const std::string& sheet_help, int most, const std::string& name,
                    const std::string& shown_help);

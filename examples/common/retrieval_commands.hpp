@@ -43,6 +43,7 @@ struct RecallCommand : ModelArguments {
   }
   int run() {
     evaluation.encoding = encoding;
+    evaluation.strict = strict;
     return with_model<albef::Albef>(*this, [&](auto& model) {
       albef::report_retrieval(model, data, evaluation, {output, summary, sheet, shown});
       return 0;
@@ -66,6 +67,7 @@ struct SearchCommand : ModelArguments {
   }
   int run() {
     options.encoding = encoding;
+    options.strict = strict;
     const auto queries = albef::search_queries(texts, images, std::cin);
     return with_model<albef::Albef>(*this, [&](auto& model) {
       albef::report_search(model, data, image_root, queries, options, sheet);

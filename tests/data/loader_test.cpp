@@ -295,6 +295,39 @@ TEST_CASE("loader: the run stops when too many records are unusable") {
   CHECK_CONTAINS(error_of([&] { run(0, 10, 1, 1); }), "10 unusable records of 10");
 }
 
+TEST_CASE("loader: what the system refuses is no fault of a record") {
+  struct Refused : MemorySource {
+    void read_image(std::size_t index, std::vector<std::uint8_t>&) const override {
+      if (index == 3) throw std::bad_alloc();
+      throw albef::SystemError("too many open files");
+    }
+  };
+  auto source = std::make_shared<Refused>();
+  for (int i = 0; i < 4; ++i) source->add({.key = "k", .captions = {"a"}}, data_test::png(0));
+  for (const int workers : {0, 2}) {
+    LoaderOptions o = options(2, workers);
+    o.max_bad_share = 1;
+    Loader loader(source, tokenizer(), small, o);
+    CHECK_THROWS_AS(loader.next(), albef::SystemError);
+    o.shuffle = false;
+    o.replace_bad = false;
+    o.max_bad_share = 0;
+    Loader last(source, tokenizer(), small, o);
+    last.seek({0, 1});
+    CHECK_THROWS_AS(last.next(), albef::SystemError);
+  }
+  CHECK_CONTAINS(error_of([&] {
+                   const albef::BadRecords none(0);
+                   none.tell(albef::problem_of([] { throw std::bad_alloc(); }));
+                 }),
+                 "an unusable record: the memory does not suffice");
+  CHECK_CONTAINS(error_of([] {
+                   albef::at_place([] { return "a.tar: record 1"; },
+                                   [] { throw std::bad_alloc(); });
+                 }),
+                 "a.tar: record 1: the memory does not suffice");
+}
+
 TEST_CASE("loader: options out of range are named with what was expected") {
   const auto make = [](LoaderOptions o, int size = 6) {
     return error_of([&] { Loader(numbered(5), tokenizer(), TrainTransform{.size = size}, o); });
@@ -405,13 +438,51 @@ TEST_CASE("retrieval set: pictures once, all captions, in order") {
   CHECK(text.count() == 5);
   CHECK(tokenizer().decode(text.text(2), true) == "dog");
 
-  const albef::JsonAnnotations bad(folder.write("e.json", R"([
-    {"image": "0.png", "caption": "fine"}, {"image": "1.png", "caption": ["fine", "?!"]}])"));
-  CHECK_CONTAINS(error_of([&] { albef::retrieval_set(bad); }), "e.json: record 1 (1.png)");
+  CHECK(set.records == 4);
+  CHECK(set.bad.count() == 0);
+  CHECK(set.skipped_texts == 0);
+}
+
+TEST_CASE("retrieval set: what cannot be used is named and left out, with the texts of pictures") {
+  const data_test::TemporaryFolder folder;
+  for (const int i : {0, 1, 2})
+    folder.write(std::to_string(i) + ".png",
+                 data_test::as_text(data_test::png(static_cast<std::uint8_t>(10 * i))));
+  const albef::JsonAnnotations source(folder.write("e.json", R"([
+    {"image": "0.png", "caption": "fine"}, {"image": "1.png", "caption": ["fine", "?!"]},
+    {"image": "gone.png", "caption": ["lost", "lost, too"]}, {"image": "2.png", "caption": "..."},
+    {"image": "2.png", "caption": "last"}, {"image": "2.png"}, {"image": "0.png", "caption": "x"},
+    {"image": "1.png", "caption": "y"}])"));
+  Strings told;
+  const auto note = [&](const std::string& message) { told.push_back(message); };
+  albef::RetrievalSet set = albef::retrieval_set(source, albef::BadRecords(0.5, note));
+  CHECK(set.images == std::vector<std::uint32_t>{0, 1, 2, 4});
+  CHECK(set.texts == Strings{"fine", "fine", "lost", "lost too", "last", "x", "y"});
+  CHECK(set.bad.count() == 2);
+  CHECK(set.skipped_texts == 2);
+  REQUIRE(told.size() == 3);
+  CHECK_CONTAINS(told[0], "e.json: record 1 (1.png): a caption: ");
+  CHECK_CONTAINS(told[1], "e.json: record 3 (2.png): ");
+  CHECK_CONTAINS(told[2], "e.json: record 5");
+  albef::check_pictures(source, set);
+  CHECK(set.images == std::vector<std::uint32_t>{0, 1, 4});
+  CHECK(set.texts == Strings{"fine", "fine", "last", "x", "y"});
+  CHECK(set.text_image == std::vector<std::int32_t>{0, 1, 2, 0, 1});
+  CHECK(set.records == 8);
+  CHECK(set.bad.count() == 3);
+  CHECK(set.skipped_texts == 4);
+  REQUIRE(told.size() == 4);
+  CHECK_CONTAINS(told[3], "e.json: record 2 (gone.png): cannot open");
+
+  const auto strict = [&](const albef::Source& from) {
+    return error_of([&] { albef::retrieval_set(from, albef::evaluation_records(true)); });
+  };
+  CHECK_CONTAINS(strict(source), "an unusable record: ");
+  CHECK_CONTAINS(strict(source), "e.json: record 1 (1.png)");
   const albef::JsonAnnotations mixed(folder.write("f.json", R"([
     {"image": "0.png", "image_id": 7, "caption": "one"},
     {"image": "1.png", "image_id": 7, "caption": "another"}])"));
-  const std::string message = error_of([&] { albef::retrieval_set(mixed); });
+  const std::string message = strict(mixed);
   CHECK_CONTAINS(message, "f.json: record 1 (1.png): has the image_id of another picture");
   CHECK_CONTAINS(message, "f.json: record 0 (0.png)");
 }
@@ -424,7 +495,7 @@ TEST_CASE("retrieval set: pictures are read in order by any number of threads") 
     std::vector<std::size_t> firsts;
     albef::for_each_image_batch(
         *source, records, {.size = 5}, 3, workers, [&](const albef::ImageBatch& batch) {
-          firsts.push_back(batch.first);
+          firsts.push_back(batch.places.front());
           REQUIRE(batch.images.size() == static_cast<std::size_t>(batch.size) * 75);
           for (std::size_t i = 0; i < batch.images.size(); i += 75)
             levels.push_back(batch.images[i] / 2);
@@ -438,6 +509,25 @@ TEST_CASE("retrieval set: pictures are read in order by any number of threads") 
   const auto message = error_of(
       [&] { albef::for_each_image_batch(*damaged, all, {.size = 5}, 2, 2, [](const auto&) {}); });
   CHECK_CONTAINS(message, "record 4 (cut)");
+
+  for (const int workers : {0, 2}) {
+    albef::BadRecords bad(0.5, nullptr);
+    std::vector<std::size_t> places;
+    const std::vector<std::uint32_t> some{1, 4, 0, 4, 4, 3};
+    albef::for_each_image_batch(
+        *damaged, some, {.size = 5}, 2, workers,
+        [&](const albef::ImageBatch& batch) {
+          CHECK(batch.images.size() == batch.places.size() * 75);
+          CHECK(batch.sizes.size() == batch.places.size());
+          for (std::size_t i = 0; i < batch.places.size(); ++i)
+            CHECK(batch.images[75 * i] == 2 * some[batch.places[i]]);
+          places.insert(places.end(), batch.places.begin(), batch.places.end());
+        },
+        {}, &bad);
+    CHECK(places == std::vector<std::size_t>{0, 2, 5});
+    CHECK(bad.count() == 1);
+    CHECK(bad.has(4));
+  }
 }
 
 }  // namespace loader_test

@@ -136,13 +136,15 @@ TEST_CASE("vqa: the same batches whatever the workers") {
   CHECK(run(3) == expected);
 }
 
-TEST_CASE("vqa: evaluation goes through all records and takes no wrong one") {
+TEST_CASE("vqa: evaluation goes through all records and, if strict, takes no wrong one") {
   const TemporaryFolder folder;
   write_pictures(folder, 2);
   const auto make = [&](const char* text, bool answers_required) {
     auto set = std::make_shared<VqaSet>(folder.write("q.json", text));
+    LoaderOptions o = options(8);
+    o.max_bad_share = 0;
     return std::make_unique<VqaLoader>(set, tokenizer(), EvalTransform{4},
-                                       albef::evaluation_options(options(8)), answers_required);
+                                       albef::evaluation_options(o), answers_required);
   };
   const char* unanswered = R"([{"image": "1.png", "question": "a"},
                                {"image": "0.png", "question": "a b c", "answer": "x"}])";
@@ -319,6 +321,61 @@ TEST_CASE("tasks: records about one picture share it, and come together if asked
   }
 }
 
+TEST_CASE("statements: in an evaluation an unusable record is left out, its batch is smaller") {
+  const TemporaryFolder folder;
+  write_pictures(folder, 3);
+  std::string text = "[";
+  for (int i = 0; i < 11; ++i) {
+    const bool bad = i == 1 || (i >= 4 && i < 8) || i == 10;
+    text += (i ? ",{\"images\": [\"" : "{\"images\": [\"") + std::to_string(i % 3) + ".png\", \"" +
+            (bad ? "missing" : std::to_string((i + 1) % 3)) + ".png\"], \"sentence\": \"n " +
+            std::to_string(i) + "\", \"label\": " + (i % 2 ? "true" : "false") + "}";
+  }
+  const auto set =
+      std::make_shared<StatementSet>(folder.write("n.json", text + "]"), albef::reasoning_format());
+  for (const int workers : {0, 2}) {
+    LoaderOptions o = options(4);
+    o.workers = workers;
+    std::vector<std::string> told;
+    o.on_bad_record = [&](const std::string& message) { told.push_back(message); };
+    o = albef::evaluation_options(o);
+    o.max_bad_share = 0.6;
+    StatementLoader loader(set, tokenizer(), EvalTransform{4}, o);
+    CHECK(loader.batches_per_epoch() == 3);
+    for (int epoch = 0; epoch < 2; ++epoch) {  // the same in every epoch
+      std::vector<std::int64_t> seen;
+      albef::for_each_batch(loader, [&](const ClassBatch& batch) {
+        const auto size = static_cast<std::size_t>(batch.size);
+        REQUIRE(batch.image_of.size() == 2 * size);
+        REQUIRE(batch.labels.size() == size);
+        REQUIRE(batch.indices.size() == size);
+        for (std::size_t row = 0; row < size; ++row) {
+          const auto index = batch.indices[row];
+          const auto level = [&](std::size_t at) {
+            return batch.images[48 * static_cast<std::size_t>(batch.image_of[at])];
+          };
+          CHECK(level(row) == 10 * (index % 3));
+          CHECK(level(size + row) == 10 * ((index + 1) % 3));
+          CHECK(batch.labels[row] == index % 2);
+          CHECK(tokenizer().decode(batch.text.text(static_cast<int>(row)), true) ==
+                "n " + std::to_string(index));
+        }
+        seen.insert(seen.end(), batch.indices.begin(), batch.indices.end());
+      });
+      CHECK(seen == std::vector<std::int64_t>{0, 2, 3, 8, 9});
+    }
+    CHECK(loader.bad_records() == 6);
+    CHECK(told.size() == 6);
+    o.max_bad_share = 0.5;
+    StatementLoader half(set, tokenizer(), EvalTransform{4}, o);
+    CHECK_CONTAINS(error_of([&] { albef::for_each_batch(half, [](const ClassBatch&) {}); }),
+                   "6 unusable records of 11, more than the 5 that a share of 0.5 allows");
+    o.max_bad_share = 0;
+    StatementLoader strict(set, tokenizer(), EvalTransform{4}, o);
+    CHECK_CONTAINS(error_of([&] { strict.next(); }), "an unusable record: ");
+  }
+}
+
 TEST_CASE("statements: an unusable record is replaced and the batch keeps its order") {
   const TemporaryFolder folder;
   write_pictures(folder, 3);
@@ -376,17 +433,20 @@ TEST_CASE("grounding: an expression's object, its picture's size and the boxes t
   write_pictures(folder, 1);
   const auto good = albef::grounding_expressions({folder.write("g.json", R"([
     {"image": "0.png", "text": "The Left, one!", "ref_id": 0}])")});
-  CHECK(albef::expression_refs(*good, targets) == Strings{"0"});
+  albef::BadRecords strict(0), bad(0.5, nullptr);
+  CHECK(albef::expression_refs(*good, targets, strict) == Strings{"0"});
   albef::Loader loader(good, tokenizer(), EvalTransform{4}, albef::evaluation_options(options(4)));
   CHECK(tokenizer().decode(loader.next().text.text(0), true) == "the left one");
 
   const auto stray = albef::grounding_expressions({folder.write("h.json", R"([
     {"image": "0.png", "text": "t", "ref_id": 0}, {"image": "0.png", "text": "t", "ref_id": 5}])")});
-  CHECK_CONTAINS(error_of([&] { albef::expression_refs(*stray, targets); }),
+  CHECK(albef::expression_refs(*stray, targets, bad) == Strings{"0", ""});
+  CHECK(bad.has(1));
+  CHECK_CONTAINS(error_of([&] { albef::expression_refs(*stray, targets, strict); }),
                  "h.json: record 1 (0.png): field 'ref_id': '5' is not in '");
   const auto without = albef::grounding_expressions({folder.write("k.json", R"([
     {"image": "0.png", "text": "t"}])")});
-  CHECK_CONTAINS(error_of([&] { albef::expression_refs(*without, targets); }),
+  CHECK_CONTAINS(error_of([&] { albef::expression_refs(*without, targets, strict); }),
                  "k.json: record 0 (0.png): field 'ref_id' is missing");
 }
 

@@ -341,7 +341,8 @@ TEST_CASE("scenes: the files are what every task reads, the same on every run") 
                                           at + "dets.json");
     const auto expressions =
         albef::grounding_expressions({at + "grounding_" + split + ".json"}, shards);
-    const auto refs = albef::expression_refs(*expressions, targets);
+    albef::BadRecords strict(0);
+    const auto refs = albef::expression_refs(*expressions, targets, strict);
     const auto& target = targets[refs.front()];
     CHECK(target.split == split);
     CHECK(std::count(target.candidates.begin(), target.candidates.end(), target.box) == 1);

@@ -5,13 +5,12 @@
 #   PROGRAMS  folder of the example programs
 #   WORK      folder for what they write; data and pretrain come first, the others build on them
 set -euo pipefail
-programs=${1:?} work=${2:?} name=${3:?}
+programs=$(cd "${1:?}" && pwd) work=$(mkdir -p "${2:?}" && cd "$2" && pwd) name=${3:?}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
 scenes=$work/scenes pretrained=$work/pretrain/checkpoint.safetensors
 emoji=examples/data/emoji
 small=(--batch-size 16 --threads 1 --workers 1)
-mkdir -p "$work"
 
 fail() { echo "FAILED: $*" >&2 && exit 1; }
 # Runs a program whose output is shown only if it fails.
@@ -32,6 +31,14 @@ refuses() {
   "$@" >"$work/$name.log" 2>"$work/$name.err" || status=$?
   [ $status -eq 1 ] || { cat "$work/$name.err" >&2 && fail "status $status of $*, expected 1"; }
   tail -n 1 "$work/$name.err" | grep -qF -- "$what" || { cat "$work/$name.err" >&2 && fail "no '$what' from $*"; }
+}
+# The options must be refused, with a line that has this text.
+rejects() {
+  local what=$1 status=0
+  shift
+  "$@" >"$work/$name.log" 2>"$work/$name.err" || status=$?
+  [ $status -gt 1 ] || fail "status $status of $*, expected that of wrong options"
+  head -n 1 "$work/$name.err" | grep -qF -- "$what" || { cat "$work/$name.err" >&2 && fail "no '$what' from $*"; }
 }
 is_png() { head -c 4 "$1" | grep -q PNG || fail "$1 is no picture"; }
 has() { grep -q "\"$2\"" "$1" || fail "$1 has no '$2'"; }
@@ -91,6 +98,16 @@ picture() { # the first picture of the test scenes, as a file
   tar -xOf "$scenes/test.tar" "$(tar -tf "$scenes/test.tar" | grep -m1 -E '(jpg|png)$')" >"$work/picture.$$"
   echo "$work/picture.$$"
 }
+bad_records() { # captions of pictures of the test scenes, of which two cannot be used, as a file
+  local picture
+  picture=$(tar -tf "$scenes/test.tar" | grep -m1 -E '(jpg|png)$')
+  cat >"$work/$name-bad.json" <<END
+[{"image": "$picture", "caption": "a key"}, {"image": "gone.png", "caption": "lost"},
+ {"image": "$picture", "caption": "a cup"}, {"image": "$picture", "caption": 7},
+ {"image": "$picture", "caption": "two"}]
+END
+  echo "$work/$name-bad.json"
+}
 trap 'rm -f "$work/picture.$$"' EXIT
 
 case $name in
@@ -105,6 +122,38 @@ case $name in
       "$scenes/train.tar" --output "$work/none" --freeze 'visual_encodr.*' "${small[@]}"
     [ -e "$work/none/checkpoint.safetensors" ] && fail "a run that was refused left a checkpoint"
     refuses "unknown configuration 'huge'" "$programs/albef_pretrain" --config huge
+    for wrong in "--lr=inf: 'inf': expected a finite number" "--max-steps=9223372036854775808: '9223372036854775808': expected a whole number up to 9223372036854775807" \
+      "--threads=-1: '-1': expected a number from 0 to 4096" "--seed=-1: '-1': expected a whole number from 0 up to" \
+      "--epochs=1e3: '1e3': expected a whole number" "--crop=0.5,1: '0.5,1': expected a finite number" \
+      "--flip=1.5: '1.5': expected a number from 0 to 1" "--output=: the value is empty"; do
+      rejects "${wrong%%=*}: ${wrong#*: }" "$programs/albef_pretrain" "${wrong%%: *}" --data none.tar
+    done
+    # Values as they are given, on the command line and in a file.
+    odd="$work/a [b],c=d"
+    rm -rf "$odd" && mkdir "$odd" && (cd "$odd" && cp "$scenes/train.tar" "[x, y].tar" && cp -- "$scenes/val.tar" -z=1.tar
+      printf '# a run\ndata=[x, y].tar\nlr = 2e-4  # peak\ncrop = 0.5 1\noutput="o [p], q"\n' >run.cfg
+      quietly "$programs/albef_pretrain" --data "[x, y].tar" -z=1.tar --output "r,[s]" "${small[@]}" --max-steps 1
+      quietly "$programs/albef_pretrain" --config-file run.cfg "${small[@]}" --max-steps 1
+      [ -s "r,[s]/checkpoint.safetensors" ] && [ -s "o [p], q/checkpoint.safetensors" ]) || fail "a value was taken apart"
+    # Closed streams and readers that go away; what is asked for is written, and nothing else.
+    steps=("$programs/albef_pretrain" --data "$scenes/train.tar" "${small[@]}" --max-steps 2 --overwrite)
+    "${steps[@]}" --output "$work/closed" >&- 2>&- <&- || fail "status $? with closed streams"
+    [ "$(wc -l <"$work/closed/metrics.jsonl")" -eq 2 ] || fail "something else is in the metrics"
+    "${steps[@]}" --output "$work/closed" 2> >(head -n 1 >/dev/null) || fail "status $? when nobody reads"
+    "$programs/albef_pretrain" --help >/dev/full 2>/dev/null && fail "a full disk was not noticed"
+    # Signals of batch systems.
+    for signal in USR1 XCPU; do
+      status=0
+      rm -rf "$work/signal"
+      "$programs/albef_pretrain" --data "$scenes/train.tar" --epochs 1000 "${small[@]}" \
+        --output "$work/signal" >"$work/$name.log" 2>&1 &
+      pid=$!
+      while kill -0 $pid 2>/dev/null && ! grep -qs '"step":1,' "$work/signal/metrics.jsonl"; do sleep 0.02; done
+      kill -$signal $pid
+      wait $pid || status=$?
+      [ $status -eq $((128 + $(kill -l $signal))) ] || fail "status $status after SIG$signal"
+      [ -s "$work/signal/checkpoint.safetensors" ] || fail "no checkpoint after SIG$signal"
+    done
     ;;
   eval)
     quietly "$programs/albef_eval" -m "$pretrained" --data "test=$scenes/test.tar" --threads 1 \
@@ -112,6 +161,15 @@ case $name in
     is_png "$work/eval.png"
     has "$work/eval.json" itm
     refuses "no-such-file" "$programs/albef_eval" -m "$pretrained" --data no-such-file.tar
+    # Records that cannot be used are left out and counted, or refused.
+    bad=("$programs/albef_eval" -m "$pretrained" --data "$(bad_records)" --image-root "$scenes/test.tar" --threads 1)
+    says "skipped 2 of 5 records" "${bad[@]}" --output "$work/bad-results.json"
+    has "$work/bad-results.json" skipped
+    refuses "an unusable record: $work/$name-bad.json: record 3" "${bad[@]}" --strict
+    # Results that cannot be printed are an error.
+    "${bad[@]}" >/dev/full 2>"$work/$name.err" && fail "a full disk was not noticed"
+    grep -q "cannot write to the standard output" "$work/$name.err" || fail "no word of the full disk"
+    rejects "--batch: '0': expected a number above 0" "${bad[@]}" --batch 0
     ;;
   search)
     says "1\. match" "$programs/albef_search" -m "$pretrained" --data "$scenes/test.tar" --threads 1 \
@@ -123,6 +181,9 @@ case $name in
     says "image.npy: [0-9]+ x 64" "$programs/albef_embed" -m "$pretrained" --threads 1 \
       --data "$scenes/test.tar" --output "$work/features"
     head -c 6 "$work/features.text.npy" | grep -q NUMPY || fail "no npy"
+    says "skipped 2 of 5 records" "$programs/albef_embed" -m "$pretrained" --threads 1 \
+      --data "$(bad_records)" --image-root "$scenes/test.tar" --output "$work/bad"
+    [ "$(wc -l <"$work/bad.text.txt")" -eq 4 ] || fail "rows without names"
     ;;
   retrieval)
     wrong_model="" # it evaluates what was pre-trained as well

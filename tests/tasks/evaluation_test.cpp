@@ -137,6 +137,69 @@ TEST_CASE("a set of statements is evaluated as its statements one by one, whatev
   CHECK_THROWS_AS(albef::evaluate_statements(session, missing), Error);
 }
 
+TEST_CASE("statements and questions that cannot be used are left out and counted") {
+  const Files files;
+  files.write("cut.png", "\x89PNG");
+  const auto path = files.write("s.json", R"([
+    {"image": "0.png", "label": "neutral", "sentence": "a"},
+    {"image": "cut.png", "label": "neutral", "sentence": "b"},
+    {"image": "1.png", "label": "maybe", "sentence": "c"},
+    {"image": "2.png", "label": "entailment", "sentence": "d"},
+    {"image": "3.png", "label": "neutral", "sentence": "..."},
+    {"image": "3.png", "label": "neutral", "sentence": "pic 3 of x", "kind": "k"}])");
+  Cpu cpu(1);
+  albef::Training<albef::VisualEntailment<Nano>> training(cpu, {.seed = 7});
+  albef::Session session(training, train_test::tokenizer());
+  const auto set = albef::open_statements({path}, albef::entailment_format());
+  std::vector<std::string> told;
+  albef::LoaderOptions options{.batch_size = 2, .workers = 0};
+  options.on_bad_record = [&](const std::string& message) { told.push_back(message); };
+  const auto r = albef::evaluate_statements(session, set, "kind", options);
+  CHECK(told.size() == 3);
+  REQUIRE(r.predictions.size() == 6);
+  for (const std::size_t i : {1u, 2u, 4u}) CHECK(r.predictions[i] == -1);
+  for (const std::size_t i : {0u, 3u, 5u}) {
+    const auto alone = albef::judge_statements(session, {files / (*set)[i].images[0]},
+                                               {(*set)[i].sentence}, set->format())
+                           .at(0);
+    CHECK(r.labels[static_cast<std::size_t>(r.predictions[i])] == alone[0].answer);
+    CHECK(r.certainty[i] == doctest::Approx(alone[0].probability).epsilon(1e-4));
+  }
+  CHECK(r.matrix.total() == 3);
+  CHECK(r.json()["count"] == 3);
+  CHECK(r.json()["records"] == 6);
+  CHECK(r.json()["skipped"] == 3);
+  CHECK(r.json()["groups"]["k"]["count"] == 1);
+  CHECK(albef::validate_statements(session, set, options).results["skipped"] == 3);
+  options.max_bad_share = 0;
+  CHECK_THROWS_WITH_AS(albef::evaluate_statements(session, set, "", options),
+                       doctest::Contains("an unusable record: "), Error);
+
+  const auto questions = std::make_shared<const albef::VqaSet>(files.write("q.json", R"([
+    {"image": "cut.png", "question": "x?", "question_id": 1, "answer": "a"},
+    {"image": "1.png", "question": "pic 1", "question_id": 2, "answer": "b"},
+    {"image": "1.png", "question": 7},
+    {"image": "0.png", "question": "which", "question_id": 3}])"));
+  albef::Training<albef::VqaTraining<Nano>> asked(cpu, {.seed = 7});
+  albef::Session vqa(asked, train_test::tokenizer());
+  const albef::AnswerList list(std::vector<std::string>{"a", "b"});
+  options.max_bad_share = 1;
+  const auto answers =
+      albef::evaluate_vqa(vqa, questions, {.list = &list, .rank = {.k = 2}}, "", options);
+  CHECK(answers.count == 1);
+  CHECK(answers.answers[0].is_none());
+  CHECK(answers.answers[2].is_none());
+  CHECK(answers.accuracy == (answers.answers[1].answer == "b" ? 1 : 0));
+  CHECK(answers.json()["records"] == 4);
+  CHECK(answers.json()["skipped"] == 2);
+  Json predictions = Json::array();
+  albef::check_question_ids(*questions);
+  albef::vqa_predictions(*questions, answers.answers, predictions);
+  REQUIRE(predictions.size() == 3);
+  CHECK(predictions[0] == Json{{"question_id", 1}, {"answer", nullptr}});
+  CHECK(predictions[2] == Json{{"question_id", 3}, {"answer", answers.answers[3].answer}});
+}
+
 TEST_CASE("statements about two pictures: their order matters") {
   const Files files;
   const auto set = albef::open_statements(
@@ -193,6 +256,8 @@ TEST_CASE("questions of a set are answered by ranking or writing, and scored whe
   CHECK(fixed.accuracy == 1);  // one of two people is enough
   CHECK(fixed.json() == Json{{"accuracy", 1.0},
                              {"count", 2},
+                             {"records", 3},
+                             {"skipped", 0},
                              {"groups", {{"t", {{"accuracy", 1.0}, {"count", 2}}}}}});
   CHECK_THROWS_WITH_AS(albef::VqaResults(*set, {}), "vqa: got 0 answers to 3 questions", Error);
 

@@ -101,7 +101,9 @@ TEST_CASE("grounding: expressions are evaluated by split, as each alone, and by 
   REQUIRE(result.splits.size() == 3);
   CHECK(result.json() == nlohmann::ordered_json{{"all", result.all().json()},
                                                 {"testA", first.json()},
-                                                {"testB", second.json()}});
+                                                {"testB", second.json()},
+                                                {"records", 5},
+                                                {"skipped", 0}});
   CHECK(result.all().expressions == 5);
   CHECK(result.all().ranked == 5);
   CHECK(result.splits.at("testA").expressions == 3);
@@ -119,7 +121,9 @@ TEST_CASE("grounding: expressions are evaluated by split, as each alone, and by 
 
   const auto validation = albef::validate_grounding(bench.session, set);
   CHECK(validation.score == result.all().box_accuracy());
-  CHECK(validation.results == result.all().json());
+  auto expected = result.all().json();
+  expected["records"] = 5, expected["skipped"] = 0;
+  CHECK(validation.results == expected);
 
   std::vector<int> layers;
   std::size_t shown = 0;
@@ -138,9 +142,12 @@ TEST_CASE("grounding: one split stands for all, and without boxes only pointing 
   albef::GroundingMetrics m;
   m.expressions = 4, m.pointed = 3;
   result.splits = {{"val", m}, {"all", m}};
-  CHECK(result.json().dump() == R"({"val":{"expressions":4,"pointing_accuracy":0.75}})");
+  result.skipped = {5, 1, 0};
+  CHECK(result.json().dump() ==
+        R"({"val":{"expressions":4,"pointing_accuracy":0.75},"records":5,"skipped":1})");
   CHECK(albef::grounding_rows(8, result) ==
-        "    8  val                  4     75.0        -        -\n");
+        "    8  val                  4     75.0        -        -\n"
+        "  skipped 1 of 5 records (20.0 %)\n");
   CHECK(m.score() == 0.75);
   CHECK(albef::GroundingResult{}.all().expressions == 0);
 }
@@ -152,6 +159,37 @@ TEST_CASE("grounding: pictures of another size than the corpus says are named") 
   CHECK_THROWS_WITH_AS(
       albef::evaluate_grounding(bench.session, set),
       doctest::Contains("has 12 x 12 pixels, its entry among the instances says 13 x 13"), Error);
+}
+
+TEST_CASE("grounding: expressions that cannot be used are left out, the others as they were") {
+  const Corpus corpus(4);
+  Bench bench;
+  const albef::GroundingSet whole(corpus.files());
+  std::vector<albef::GroundedText> expected;
+  const auto keep = [&](std::size_t, albef::GroundedText f) { expected.push_back(std::move(f)); };
+  albef::evaluate_grounding(bench.session, whole, -1, {.batch_size = 1}, keep);
+  albef::write_file(corpus.picture(1), "no picture");
+  std::vector<std::string> told;
+  const auto note = [&](const std::string& message) { told.push_back(message); };
+  albef::GroundingSet set(corpus.files(), albef::BadRecords(0.5, note));
+  std::vector<std::size_t> seen;
+  const auto compare = [&](std::size_t i, const albef::GroundedText& found) {
+    seen.push_back(i);
+    CHECK(found.text == expected[i].text);
+    CHECK(found.sentence.values == expected[i].sentence.values);
+  };
+  const auto result = albef::evaluate_grounding(bench.session, set, -1, {.batch_size = 1}, compare);
+  CHECK(seen == std::vector<std::size_t>{0, 2, 3});
+  CHECK(result.all().expressions == 3);
+  CHECK(result.skipped.records == 4);
+  CHECK(result.skipped.skipped == 1);
+  set.check_pictures();
+  CHECK(set.bad.has(1));
+  CHECK(albef::validate_grounding(bench.session, set).results["skipped"] == 1);
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].find("record 1") != std::string::npos);
+  albef::GroundingSet strict(corpus.files(), albef::evaluation_records(true));
+  CHECK_THROWS_WITH_AS(strict.check_pictures(), doctest::Contains("an unusable record: "), Error);
 }
 
 TEST_CASE("grounding: settings of a run neither mirror nor crop, and validate on a corpus") {

@@ -332,9 +332,9 @@ TEST_CASE("data sets are evaluated by name, with results as JSON") {
   std::string rows;
   const auto results = albef::evaluate_retrieval(
       model, data, {.k = 3, .similarity_weight = 2},
-      [&](const std::string& name, const auto& source, const auto& set, const auto& found) {
-        CHECK(source.size() == set.images.size());
-        CHECK(found.images == static_cast<int>(set.images.size()));
+      [&](const std::string& name, const auto& source, const auto& found) {
+        CHECK(source.size() == found.set.images.size());
+        CHECK(found.images == static_cast<int>(source.size()));
         seen.push_back(name);
         rows += albef::retrieval_rows(name, found);
       });
@@ -360,6 +360,75 @@ TEST_CASE("data sets are evaluated by name, with results as JSON") {
   const std::vector<std::string> twice{data[0], "one=" + data[1]};
   CHECK_THROWS_WITH_AS(albef::evaluate_retrieval(model, twice),
                        doctest::Contains("two data sets are called 'one': "), Error);
+}
+
+TEST_CASE("pictures that cannot be read are left out of evaluations, searches and features") {
+  train_test::TemporaryFolder folder;
+  const std::string path = folder / "c.safetensors";
+  save(path, {{"vocab", vocabulary()}});
+  Cpu cpu(1);
+  Model model(cpu, path);
+  const auto good = train_test::pictures(5);
+  albef::MemorySource
+      mixed;  // record 2 is damaged, 4 has no words: 0, 1, 3, 5, 6 are the good ones
+  for (std::size_t i = 0, at = 0; i < 7; ++i) {
+    std::vector<std::uint8_t> bytes;
+    albef::Record record = good->record(i == 2 || i == 4 ? 0 : at);
+    if (i == 4) record.captions = {"..."};
+    if (i == 2) record.key = "damaged", record.captions = {"a", "b"};
+    if (i != 2) good->read_image(i == 4 ? 0 : at, bytes);
+    if (i != 2 && i != 4) ++at;
+    record.image_id = static_cast<std::int64_t>(i);
+    mixed.add(record, bytes);
+  }
+  std::vector<std::string> told;
+  const auto note = [&](const std::string& message) { told.push_back(message); };
+  const auto whole = albef::retrieval_set(*good);
+  const auto set = albef::retrieval_set(mixed, albef::BadRecords(0.5, note));
+  CHECK(set.images.size() == 6);
+  const auto expected = albef::evaluate_retrieval(model, *good, whole, 3);
+  for (const int workers : {0, 2}) {
+    const auto result = albef::evaluate_retrieval(model, mixed, set, 3, 0, {2, workers});
+    CHECK(result.images == 5);
+    CHECK(result.texts == 5);
+    CHECK(result.set.images == std::vector<std::uint32_t>{0, 1, 3, 5, 6});
+    CHECK(result.set.texts == whole.texts);
+    CHECK(result.itm.tr1 == expected.itm.tr1);
+    CHECK(result.itc.ir5 == expected.itc.ir5);
+    REQUIRE(result.similarities.size() == expected.similarities.size());
+    for (std::size_t i = 0; i < expected.similarities.size(); ++i)
+      CHECK(result.similarities[i] == doctest::Approx(expected.similarities[i]).epsilon(1e-4));
+    const auto json = result.json();
+    CHECK(json.at("records") == 7);
+    CHECK(json.at("skipped") == 2);
+    CHECK(json.at("skipped_texts") == 3);
+    const std::string rows = albef::retrieval_rows("mixed", result);
+    CHECK(rows.ends_with("  skipped 2 of 7 records (28.6 %), 3 texts\n"));
+  }
+  REQUIRE(told.size() == 3);  // the damaged one in each evaluation of the same set
+  CHECK(told[0] == "record 4 (p0): the caption is empty after clean-up, expected words");
+  CHECK(told[1].starts_with("record 2 (damaged): "));
+  CHECK(albef::retrieval_recall(model, mixed, set).tr1 ==
+        albef::retrieval_recall(model, *good, whole).tr1);
+  CHECK(albef::validate_retrieval(model, mixed, set, 3).results["skipped"] == 2);
+
+  albef::SearchQueries queries{whole.texts, {}};
+  const auto found = albef::search_data(model, mixed, set, queries, {.top = 3, .k = 4});
+  const auto same = albef::search_data(model, *good, whole, queries, {.top = 3, .k = 4});
+  CHECK(found.skipped == 2);
+  const int place[] = {0, 1, 3, 4, 5};  // among the pictures of the set
+  for (std::size_t q = 0; q < 5; ++q)
+    for (std::size_t i = 0; i < 3; ++i)
+      CHECK(found.by_text[q][i].index == place[static_cast<std::size_t>(same.by_text[q][i].index)]);
+
+  const auto features = albef::named_image_features(model, mixed, set);
+  CHECK(features.names == std::vector<std::string>{"p0", "p1", "p2", "p3", "p4"});
+  CHECK(features.values.size() == 5 * static_cast<std::size_t>(Nano::embed_dim));
+  CHECK(features.skipped == 2);
+  CHECK_THROWS_WITH_AS(albef::image_features(model, mixed, set.images),
+                       doctest::Contains("record 2 (damaged): "), Error);
+  CHECK_THROWS_WITH_AS(albef::retrieval_set(mixed, albef::evaluation_records(true)),
+                       doctest::Contains("an unusable record: record 4 (p0)"), Error);
 }
 
 TEST_CASE("features are written with the names of their rows") {

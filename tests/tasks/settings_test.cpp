@@ -54,11 +54,12 @@ TEST_CASE("what is not set takes the configuration's default") {
         "--max-text-length 33: expected 2 to 32, the model's positions");
 }
 
-TEST_CASE("a set is trained on in any order and validated on in order, every record of it") {
+TEST_CASE("a set is trained on in any order and validated on in order, but for unusable ones") {
   TaskSettings settings;
   settings.by_picture = true;
   settings.complete<albef::Tiny>(tiny, paper);
-  const auto training = settings.loader(), validation = settings.validation_loader(17);
+  const auto training = settings.loader();
+  const auto validation = albef::whole_set_options(settings.validation_loader(), 17);
   CHECK(training.shuffle);
   CHECK(training.by_picture);
   CHECK(training.batch_size == 64);
@@ -66,10 +67,11 @@ TEST_CASE("a set is trained on in any order and validated on in order, every rec
   CHECK(training.mask_probability == 0);
   CHECK(!validation.shuffle);
   CHECK(!validation.drop_last);
-  CHECK(validation.max_bad_share == 0);
+  CHECK(!validation.replace_bad);
+  CHECK(validation.max_bad_share == 0.5);
   CHECK(validation.encode.max_length == 17);
-  CHECK(settings.annotations(true).strict);
-  CHECK(!settings.annotations(false).strict);
+  settings.max_bad_share = 0;
+  CHECK(albef::whole_set_options(settings.validation_loader(), 17).max_bad_share == 0);
 }
 
 TEST_CASE("a given vocabulary gets the words it cannot spell, at its end and while there is room") {

@@ -114,6 +114,25 @@ TEST_CASE("signals: the first one sets the flag, and the former handlers return"
   CHECK_FALSE(next.stop_requested());
 }
 
+TEST_CASE("signals: those of batch systems and lost terminals stop a run, twice as well") {
+  for (const int signal : {SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU}) {
+    const albef::StopGuard guard;
+    std::raise(signal);
+    CHECK(guard.signal() == signal);
+    std::raise(signal);   // a limit of processor time comes every second
+    std::raise(SIGTERM);  // what follows a warning
+    CHECK(guard.signal() == signal);
+  }
+  std::signal(SIGHUP, SIG_IGN);  // as nohup does
+  {
+    const albef::StopGuard guard;
+    std::raise(SIGHUP);
+    CHECK_FALSE(guard.stop_requested());
+  }
+  std::raise(SIGHUP);  // still ignored
+  std::signal(SIGHUP, SIG_DFL);
+}
+
 TEST_CASE("signals: the second one ends the process") {
   const pid_t child = ::fork();
   if (child == 0) {

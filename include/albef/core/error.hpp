@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <initializer_list>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -23,6 +24,13 @@ class Error : public std::runtime_error {
 
 /// A device's memory does not suffice; the message says what was asked for and what there is.
 class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The system refuses what any record, file or run would need: descriptors, threads, memory for
+/// them, a device that reads. Nothing is wrong with the data, so that no record is skipped for it.
+class SystemError : public Error {
  public:
   using Error::Error;
 };
@@ -132,6 +140,19 @@ std::string concat(const Parts&... parts) {
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {
   detail::fail_parts(detail::message_part(parts)...);
+}
+
+/// Returns f(). What it throws begins with place(), a record for example, and is of the type that
+/// it was; memory that does not suffice is an Error of the place like any other.
+template <class Place, class F>
+decltype(auto) at_place(const Place& place, F&& f) {
+  try {
+    return f();
+  } catch (const SystemError& error) {
+    throw SystemError(concat(place(), ": ", error.what()));
+  } catch (const Error& error) {
+    fail(place(), ": ", error.what());
+  } catch (const std::bad_alloc&) { fail(place(), ": the memory does not suffice for it"); }
 }
 
 /// Throws Error with the joined parts unless `condition` holds.

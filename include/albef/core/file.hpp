@@ -26,6 +26,16 @@ namespace detail {
 /// Text of an errno value, e.g. "No space left on device".
 inline std::string errno_text(int code) { return std::generic_category().message(code); }
 
+/// Throws what a failed opening or reading of a file is: SystemError where the reason is not the
+/// file (too few descriptors, no memory, a device that fails), else Error.
+[[noreturn]] inline void fail_reading(const char* what, const std::string& path, int code) {
+  const std::string message = concat(what, " '", path, "': ", errno_text(code));
+  const bool limit = code == EMFILE || code == ENFILE;
+  if (limit) throw SystemError(message + " (a limit of the system, ulimit -n)");
+  if (code == ENOMEM || code == EIO || code == ESTALE || code == ENOLCK) throw SystemError(message);
+  throw Error(message);
+}
+
 /// An open file descriptor, closed on destruction.
 class FileDescriptor {
  public:
@@ -57,9 +67,9 @@ inline OpenedFile open_for_reading(const std::string& path,
                                    Openable openable = Openable::anything) {
   const bool regular = openable == Openable::regular_files;  // a pipe without writer must not block
   FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | (regular ? O_NONBLOCK : 0)));
-  if (fd.get() < 0) fail("cannot open '", path, "': ", errno_text(errno));
+  if (fd.get() < 0) fail_reading("cannot open", path, errno);
   struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) fail("cannot read '", path, "': ", errno_text(errno));
+  if (::fstat(fd.get(), &info) != 0) fail_reading("cannot read", path, errno);
   if (S_ISDIR(info.st_mode)) fail("cannot read '", path, "': it is a directory, expected a file");
   if (regular && !S_ISREG(info.st_mode))
     fail("cannot read '", path, "': it is a pipe or device, expected a file");
@@ -78,7 +88,7 @@ inline std::string read_file(const std::string& path,
   for (;;) {
     const auto n = ::read(file.fd.get(), bytes.data() + got, bytes.size() - got);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("cannot read '", path, "': ", detail::errno_text(errno));
+    if (n < 0) detail::fail_reading("cannot read", path, errno);
     if (n == 0) break;
     got += static_cast<std::size_t>(n);
     if (got == bytes.size()) bytes.resize(2 * got);
@@ -99,7 +109,7 @@ class MappedFile {
     const auto file = detail::open_for_reading(path);
     if (file.size == 0) return;  // an empty range cannot be mapped
     void* data = ::mmap(nullptr, file.size, PROT_READ, MAP_PRIVATE, file.fd.get(), 0);
-    if (data == MAP_FAILED) fail("cannot map '", path, "': ", detail::errno_text(errno));
+    if (data == MAP_FAILED) detail::fail_reading("cannot map", path, errno);
     bytes_ = {static_cast<const std::byte*>(data), file.size};
   }
   MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}

@@ -7,19 +7,18 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <numeric>
 #include <span>
 #include <string>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "albef/core/error.hpp"
 #include "albef/core/rng.hpp"
+#include "albef/data/bad_records.hpp"
 #include "albef/data/codec.hpp"
 #include "albef/data/prefetch.hpp"
 #include "albef/data/record.hpp"
@@ -43,32 +42,31 @@ struct LoaderOptions {
   EncodeOptions encode{};          ///< at most 25 tokens by default
   float mask_probability = 0.15f;  ///< captions only; 0: PairBatch::masked stays empty
   DecodeOptions decode{};
+  /// false: an unusable record is not replaced by another, its batch is smaller, perhaps empty.
+  bool replace_bad = true;
   /// Share of unusable records at which the run stops: of those seen so far, but judged over at
   /// least 1000 (or all) records, and one is always allowed unless the share is 0.
   double max_bad_share = 0.01;
-  /// Called with file, record and reason when a record is skipped for the first time, on the thread
-  /// that calls next().
-  std::function<void(const std::string&)> on_bad_record = [](const std::string& message) {
-    std::fprintf(stderr, "skipped %s\n", message.c_str());
-  };
+  /// Called when a record is skipped for the first time, on the thread that calls next().
+  RecordReport on_bad_record = print_skipped;
 };
 
-/// The options for going through a data set once for evaluation: every record in order, texts not
-/// cut or masked, and an unusable record is an Error, because a smaller set would be another task.
+/// The options for going through a data set once for evaluation: every record in order but those
+/// that are unusable, texts not cut or masked. More than half of the records, or one where
+/// max_bad_share was 0, is an Error.
 inline LoaderOptions evaluation_options(LoaderOptions options = {}) {
   options.shuffle = options.drop_last = false;
   options.mask_probability = 0;
   options.encode.max_length = 0;
-  options.max_bad_share = 0;
+  options.replace_bad = false;
+  if (options.max_bad_share > 0) options.max_bad_share = BadRecords::evaluation_share;
   return options;
 }
 
-/// The same of a model with a limited number of positions, where longer texts are cut; an unusable
-/// record needs no message beside the Error.
+/// The same of a model with a limited number of positions, where longer texts are cut.
 inline LoaderOptions whole_set_options(LoaderOptions options, int model_positions) {
   options = evaluation_options(std::move(options));
   options.encode.max_length = model_positions;
-  options.on_bad_record = nullptr;
   return options;
 }
 
@@ -140,9 +138,9 @@ namespace detail {
 template <class Set, class F>
 auto decode_record(const Set& set, std::size_t index, const std::string& name,
                    const std::vector<std::uint8_t>& bytes, const DecodeOptions& options, F&& f) {
-  try {
-    return within_memory(name, [&] { return f(*open_picture(bytes, name, options)); });
-  } catch (const Error& error) { fail(set.describe(index), ": ", error.what()); }
+  return at_place(
+      [&] { return set.describe(index); },
+      [&] { return within_memory(name, [&] { return f(*open_picture(bytes, name, options)); }); });
 }
 
 }  // namespace detail
@@ -169,7 +167,8 @@ class Feed {
   /// unusable; rows, texts and labels of the batch are then as before.
   virtual void add(std::size_t index, int row, RandomStream& random, SampleBuffers& buffers,
                    Batch& batch) const = 0;
-  /// Called after the last row with a stream of the batch's own.
+  /// Called after the last row with a stream of the batch's own. Where unusable records are not
+  /// replaced, batch.size may now be smaller than it was at begin().
   virtual void end(RandomStream&, SampleBuffers&, Batch&) const {}
 
  protected:
@@ -183,8 +182,8 @@ class Feed {
 /// Each epoch visits the records in the feed's random order for (seed, epoch). The sample at a
 /// position draws from streams that (seed, epoch, position) name: the number of workers and their
 /// timing never show. A record that cannot be used (picture missing or damaged, text empty, ...) is
-/// replaced by one drawn from elsewhere in the epoch, reported once and counted; see
-/// LoaderOptions::max_bad_share.
+/// replaced by one drawn from elsewhere in the epoch, or left out, reported once and counted; see
+/// LoaderOptions::replace_bad and max_bad_share.
 ///
 /// One thread calls the member functions.
 template <class Batch>
@@ -194,6 +193,7 @@ class BatchLoader {
   BatchLoader(std::unique_ptr<const Feed<Batch>> feed, LoaderOptions options)
       : feed_(std::move(feed)),
         options_(std::move(options)),
+        bad_(options_.max_bad_share, options_.on_bad_record),
         workers_(static_cast<std::size_t>(std::max(options_.workers, 1))),
         prefetcher_(options_.workers, options_.prefetch,
                     [this](std::int64_t number, int worker, Slot& slot) {
@@ -229,7 +229,7 @@ class BatchLoader {
     return options_.drop_last ? epoch_size() / batch : (epoch_size() + batch - 1) / batch;
   }
   /// Number of different unusable records met so far.
-  std::size_t bad_records() const { return bad_.size(); }
+  std::size_t bad_records() const { return bad_.count(); }
   const LoaderOptions& options() const { return options_; }
 
  private:
@@ -241,6 +241,7 @@ class BatchLoader {
   struct Slot {
     Batch batch;
     std::vector<BadRecord> bad;
+    int seen = 0;  // records, usable or not
     bool complete = true;
   };
   enum class Stream : std::uint64_t { sample = 0x0DA7A002, replacement, batch };
@@ -253,8 +254,6 @@ class BatchLoader {
     require(options_.batch_size <= epoch_size() || !options_.drop_last, "batch_size is ",
             options_.batch_size, ", but an epoch has only ", epoch_size(), " records");
     require(epoch_size() > 0, "loader: there are no records");
-    require(options_.max_bad_share >= 0 && options_.max_bad_share <= 1, "max_bad_share is ",
-            options_.max_bad_share, ", expected 0 to 1");
   }
 
   std::int64_t epoch_size() const {
@@ -281,27 +280,38 @@ class BatchLoader {
 
     const std::shared_ptr<const Order> order = order_of(batch.epoch);
     feed_->begin(batch);
-    for (int row = 0; row < batch.size && slot.complete; ++row)
-      slot.complete = fill(*order, row, buffers, slot);
+    int rows = 0;
+    for (int i = 0; i < batch.size && slot.complete; ++i)
+      if (fill(*order, i, rows, buffers, slot))
+        ++rows;
+      else
+        slot.complete = !options_.replace_bad;
+    slot.seen = batch.size;
+    batch.size = rows;
     RandomStream random = stream(Stream::batch, batch.epoch, batch.batch);
     feed_->end(random, buffers, batch);
   }
 
-  /// Fills a row of the batch with its record or, where that is unusable, with a replacement from
-  /// outside the batch, so that a picture does not meet itself. False if none was found.
-  bool fill(const Order& order, int row, SampleBuffers& buffers, Slot& slot) const {
+  /// Fills a row of the batch with its record number `number` or, where that is unusable and is to
+  /// be replaced, with one from outside the batch, so that a picture does not meet itself. False if
+  /// there is none.
+  bool fill(const Order& order, int number, int row, SampleBuffers& buffers, Slot& slot) const {
     Batch& batch = slot.batch;
-    const std::int64_t first = batch.batch * options_.batch_size, position = first + row;
+    const std::int64_t first = batch.batch * options_.batch_size, position = first + number;
     RandomStream replacement = stream(Stream::replacement, batch.epoch, position);
     std::int64_t at = position;
-    for (int attempt = 0; attempt <= max_replacements; ++attempt) {
+    const int attempts = options_.replace_bad ? 1 + max_replacements : 1;
+    for (int attempt = 0; attempt < attempts; ++attempt) {
       const std::size_t index = order[static_cast<std::size_t>(at)];
-      try {
+      const std::string problem = problem_of([&] {
         RandomStream random = stream(Stream::sample, batch.epoch, position);
         feed_->add(index, row, random, buffers, batch);
+      });
+      if (problem.empty()) {
         batch.indices.push_back(static_cast<std::int64_t>(index));
         return true;
-      } catch (const Error& error) { slot.bad.push_back({index, error.what()}); }
+      }
+      slot.bad.push_back({index, problem});
       const auto size = epoch_size();
       const auto outside = size > batch.size ? size - batch.size : size;
       at = (first + batch.size + replacement.below(static_cast<int>(outside))) % size;
@@ -328,35 +338,37 @@ class BatchLoader {
 
   /// Counts and names the unusable records of a batch; stops the run when there are too many.
   void report(const Slot& slot) {
-    seen_ += slot.batch.size;
-    for (const BadRecord& record : slot.bad)
-      if (bad_.insert(record.index).second && options_.on_bad_record)
-        options_.on_bad_record(record.message);
+    seen_ += slot.seen;
+    for (const BadRecord& record : slot.bad) bad_.add(record.index, record.message);
     if (slot.bad.empty()) return;
-
-    const std::int64_t size = epoch_size();
-    const auto judged = std::max(std::min(seen_, size), std::min<std::int64_t>(size, 1000));
-    const auto share =
-        static_cast<std::size_t>(options_.max_bad_share * static_cast<double>(judged) + 1e-6);
-    const std::size_t allowed = options_.max_bad_share > 0 ? std::max<std::size_t>(share, 1) : 0;
-    if (bad_.size() > allowed || !slot.complete)
-      fail(allowed == 0
-               ? concat("an unusable record: ")
-               : concat(bad_.size(), " unusable records of ", size, ", more than the ", allowed,
-                        " that a share of ", options_.max_bad_share, " allows; the last: "),
-           slot.bad.back().message);
+    bad_.check(seen_, epoch_size());
+    if (!slot.complete) bad_.fail_with(0, epoch_size());
   }
 
   std::unique_ptr<const Feed<Batch>> feed_;
   LoaderOptions options_;
   LoaderPosition position_;
   std::int64_t seen_ = 0;
-  std::unordered_set<std::size_t> bad_;
+  BadRecords bad_;
   std::mutex order_mutex_;
   std::array<std::pair<std::int64_t, std::shared_ptr<const Order>>, 3> orders_{
       {{-1, nullptr}, {-1, nullptr}, {-1, nullptr}}};
   std::vector<SampleBuffers> workers_;
   Prefetcher<Slot> prefetcher_;  // last: its threads use the members above
 };
+
+/// Calls f(batch) for each batch of the loader's next epoch that is not empty.
+template <class Batch, class F>
+void for_each_batch(BatchLoader<Batch>& loader, F&& f) {
+  for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i)
+    if (Batch& batch = loader.next(); batch.size > 0) f(batch);
+}
+
+/// Prepares a set for evaluation once, so that its unusable records are named, or too many of them
+/// an Error, before a training and not after its first epoch.
+template <class Batch>
+void check_records(BatchLoader<Batch>&& loader) {
+  for_each_batch(loader, [](const Batch&) {});
+}
 
 }  // namespace albef

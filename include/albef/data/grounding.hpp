@@ -14,6 +14,7 @@
 #include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/data/annotations.hpp"
+#include "albef/data/bad_records.hpp"
 #include "albef/data/json_entries.hpp"
 #include "albef/data/json_record.hpp"
 #include "albef/data/json_records.hpp"
@@ -94,10 +95,10 @@ class GroundingTargets {
 std::shared_ptr<JsonAnnotations> grounding_expressions(const std::vector<std::string>& files,
                                                        AnnotationOptions options = {});
 
-/// The ref_id of each expression. Throws Error naming the first record that has none, or one that
-/// `targets` does not know.
-std::vector<std::string> expression_refs(const Source& expressions,
-                                         const GroundingTargets& targets);
+/// The ref_id of each expression. Records without one, or with one that `targets` does not know,
+/// enter `bad` and have an empty one.
+std::vector<std::string> expression_refs(const Source& expressions, const GroundingTargets& targets,
+                                         BadRecords& bad);
 
 }  // namespace albef
 
@@ -288,16 +289,20 @@ ALBEF_DATA_INLINE std::shared_ptr<JsonAnnotations> grounding_expressions(
 }
 
 ALBEF_DATA_INLINE std::vector<std::string> expression_refs(const Source& expressions,
-                                                           const GroundingTargets& targets) {
-  std::vector<std::string> refs;
-  for (std::size_t i = 0; i < expressions.size(); ++i) {
+                                                           const GroundingTargets& targets,
+                                                           BadRecords& bad) {
+  std::vector<std::string> refs(expressions.size());
+  for (std::size_t i = 0; i < refs.size(); ++i) {
     const Record& record = expressions.record(i);
-    if (!record.error.empty()) fail(expressions.describe(i), ": ", record.error);
-    const auto& values = record.values("ref_id");
-    require(values.size() == 1, expressions.describe(i), ": field 'ref_id' is missing");
-    require(targets.contains(values.front()), expressions.describe(i), ": field 'ref_id': '",
-            values.front(), "' is not in '", targets.name(), "'");
-    refs.push_back(values.front());
+    const std::string problem = problem_of([&] {
+      require(record.error.empty(), record.error);
+      const auto& values = record.values("ref_id");
+      require(values.size() == 1, "field 'ref_id' is missing");
+      require(targets.contains(values.front()), "field 'ref_id': '", values.front(),
+              "' is not in '", targets.name(), "'");
+      refs[i] = values.front();
+    });
+    if (!problem.empty()) bad.add(i, expressions.describe(i) + ": " + problem);
   }
   return refs;
 }

@@ -69,9 +69,7 @@ class JsonRecords {
   /// file and record.
   void read_image(std::size_t index, const std::string& name,
                   std::vector<std::uint8_t>& bytes) const {
-    try {
-      file_of(index).images->read(name, bytes);
-    } catch (const Error& error) { fail(describe(index), ": ", error.what()); }
+    at_place([&] { return describe(index); }, [&] { file_of(index).images->read(name, bytes); });
   }
 
  private:

@@ -143,6 +143,7 @@ ALBEF_DATA_INLINE void PairFeed::add(std::size_t index, int row, RandomStream& r
 
 ALBEF_DATA_INLINE void PairFeed::end(RandomStream& random, SampleBuffers& buffers,
                                      PairBatch& batch) const {
+  batch.images.resize(static_cast<std::size_t>(batch.size) * transform_.bytes());
   batch.masked.clear();
   if (masking_.probability > 0)
     mask_tokens(batch.text, masking_, random, buffers.draws, batch.masked);

@@ -126,13 +126,4 @@ inline std::vector<std::string> clean_captions(const Source& source) {
   return captions;
 }
 
-/// Reads every picture of a source once, so that one that cannot be read is an Error before the
-/// training and not after its first epoch.
-inline void check_pictures(const Source& source, const DecodeOptions& decode = {}) {
-  std::vector<std::uint8_t> bytes;
-  for (std::size_t i = 0; i < source.size(); ++i)
-    detail::read_picture(source, i, bytes, decode,
-                         [](PictureReader& picture) { picture.finish(); });
-}
-
 }  // namespace albef

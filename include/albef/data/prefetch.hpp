@@ -9,6 +9,7 @@
 #include <limits>
 #include <mutex>
 #include <stop_token>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -37,14 +38,23 @@ class Prefetcher {
   Prefetcher& operator=(const Prefetcher&) = delete;
   ~Prefetcher() { stop(); }
 
-  /// Starts at item `first`; no item from `end` on is produced.
+  /// Starts at item `first`; no item from `end` on is produced. Throws SystemError, with no thread
+  /// left, if the system refuses one.
   void start(std::int64_t first, std::int64_t end = std::numeric_limits<std::int64_t>::max()) {
     stop();
     for (Cell& cell : cells_) cell.ready = false, cell.error = nullptr;
     claimed_ = delivered_ = released_ = first;
     end_ = end;
-    for (int worker = 0; worker < workers_; ++worker)
-      threads_.emplace_back([this, worker](const std::stop_token& stop) { work(stop, worker); });
+    try {
+      for (int worker = 0; worker < workers_; ++worker)
+        threads_.emplace_back([this, worker](const std::stop_token& stop) { work(stop, worker); });
+    } catch (const std::system_error& error) {
+      const std::size_t started = threads_.size();
+      stop();
+      throw SystemError(concat("worker thread ", started + 1, " of ", workers_,
+                               " cannot be started: ", error.code().message(),
+                               " (a limit of processes, ulimit -u, or of memory)"));
+    }
   }
   bool started() const { return end_ != 0; }
 

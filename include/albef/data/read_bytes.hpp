@@ -34,7 +34,7 @@ ALBEF_DATA_INLINE void read_bytes(const FileDescriptor& fd, const std::string& p
     const auto n =
         ::pread(fd.get(), bytes.data() + got, size - got, static_cast<off_t>(offset + got));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("cannot read '", path, "': ", errno_text(errno));
+    if (n < 0) fail_reading("cannot read", path, errno);
     if (n == 0)
       fail("'", path, "' ends at byte ", offset + got, ", expected ", offset + size, " bytes");
     got += static_cast<std::size_t>(n);

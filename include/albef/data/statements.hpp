@@ -103,6 +103,8 @@ class StatementFeed : public Feed<ClassBatch> {
   void add(std::size_t index, int row, RandomStream& random, SampleBuffers& buffers,
            ClassBatch& batch) const override;
 
+  void end(RandomStream& random, SampleBuffers& buffers, ClassBatch& batch) const override;
+
  private:
   static const StatementSet& checked(const std::shared_ptr<const StatementSet>& set);
 
@@ -238,6 +240,16 @@ ALBEF_DATA_INLINE void StatementFeed::add(std::size_t index, int row, RandomStre
   }
   batch.text.add(buffers.ids);
   batch.labels.push_back(record.label);
+}
+
+ALBEF_DATA_INLINE void StatementFeed::end(RandomStream&, SampleBuffers&, ClassBatch& batch) const {
+  const auto pictures = static_cast<std::size_t>(set_->format().pictures);
+  const auto size = static_cast<std::size_t>(batch.size), had = batch.image_of.size() / pictures;
+  if (size == had) return;
+  for (std::size_t p = 1; p < pictures; ++p)  // close the rows up
+    for (std::size_t row = 0; row < size; ++row)
+      batch.image_of[p * size + row] = batch.image_of[p * had + row];
+  batch.image_of.resize(pictures * size);
 }
 
 ALBEF_DATA_INLINE const StatementSet& StatementFeed::checked(

@@ -87,6 +87,8 @@ class VqaFeed : public Feed<VqaBatch> {
   void add(std::size_t index, int row, RandomStream& random, SampleBuffers& buffers,
            VqaBatch& batch) const override;
 
+  void end(RandomStream& random, SampleBuffers& buffers, VqaBatch& batch) const override;
+
  private:
   static const VqaSet& checked(const std::shared_ptr<const VqaSet>& set);
 
@@ -227,6 +229,10 @@ ALBEF_DATA_INLINE void VqaFeed::add(std::size_t index, int row, RandomStream& ra
   }
   batch.answer_counts.push_back(static_cast<std::int32_t>(record.answers.size()));
   batch.weights.insert(batch.weights.end(), record.weights.begin(), record.weights.end());
+}
+
+ALBEF_DATA_INLINE void VqaFeed::end(RandomStream&, SampleBuffers&, VqaBatch& batch) const {
+  batch.image_of.resize(static_cast<std::size_t>(batch.size));
 }
 
 ALBEF_DATA_INLINE const VqaSet& VqaFeed::checked(const std::shared_ptr<const VqaSet>& set) {

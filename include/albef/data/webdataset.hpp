@@ -177,9 +177,8 @@ ALBEF_DATA_INLINE void WebDataset::read_image(std::size_t index,
                                               std::vector<std::uint8_t>& bytes) const {
   const Record& r = record(index);
   if (!r.error.empty()) fail(describe(index), ": ", r.error);
-  try {
-    shard_of(index).file->read(pictures_[index], bytes);
-  } catch (const Error& error) { fail(describe(index), ": ", error.what()); }
+  at_place([&] { return describe(index); },
+           [&] { shard_of(index).file->read(pictures_[index], bytes); });
 }
 
 ALBEF_DATA_INLINE std::string WebDataset::describe(std::size_t index) const {

@@ -34,17 +34,20 @@ void append_rows(Ctx& ctx, const Tensor<T, W>& rows, std::vector<Real>& out) {
 }  // namespace detail
 
 /// Calls f(images) with the pictures of the given records in order, as normalised tensors
-/// (B, 3, S, S) that live until the next call. Error naming the first picture that cannot be read.
+/// (B, 3, S, S) that live until the next call. Records whose pictures cannot be read are left out
+/// and enter `bad`; the first is an Error without it.
 template <class S, class F>
 void for_each_image_tensor(S& session, const Source& source, std::span<const std::uint32_t> records,
-                           const EncodingOptions& options, F&& f) {
+                           const EncodingOptions& options, F&& f, BadRecords* bad = nullptr) {
   using C = typename S::Config;
   auto& ctx = session.context();
-  for_each_image_batch(source, records, EvalTransform{C::image_res}, options.batch_size,
-                       options.workers, [&](const ImageBatch& batch) {
-                         ctx.begin_step(0);
-                         f(upload_images<C>(ctx, batch));
-                       });
+  for_each_image_batch(
+      source, records, EvalTransform{C::image_res}, options.batch_size, options.workers,
+      [&](const ImageBatch& batch) {
+        ctx.begin_step(0);
+        f(upload_images<C>(ctx, batch));
+      },
+      {}, bad);
 }
 
 /// Calls f(tokens, offsets) with the texts in order: tokens on the device (B, L), and the host's
@@ -65,24 +68,29 @@ void for_each_token_batch(S& session, std::span<const std::string> texts,
   }
 }
 
-/// Features of pictures, (records, width) row by row, by feature(ctx, images) -> (B, width).
+/// Features of pictures, (records, width) row by row, by feature(ctx, images) -> (B, width);
+/// without the rows of those that enter `bad`, see for_each_image_tensor().
 template <class S, class F>
 auto image_features(S& session, const Source& source, std::span<const std::uint32_t> records,
-                    F&& feature, const EncodingOptions& options = {}) {
+                    F&& feature, const EncodingOptions& options = {}, BadRecords* bad = nullptr) {
   auto& ctx = session.context();
   std::vector<typename S::Master> features;
-  for_each_image_tensor(session, source, records, options, [&](const auto& images) {
-    detail::append_rows(ctx, ctx.no_grad([&] { return feature(ctx, images); }), features);
-  });
+  for_each_image_tensor(
+      session, source, records, options,
+      [&](const auto& images) {
+        detail::append_rows(ctx, ctx.no_grad([&] { return feature(ctx, images); }), features);
+      },
+      bad);
   return features;
 }
 /// The same by the model's encode_image(ctx, images).
 template <class S>
 auto image_features(S& session, const Source& source, std::span<const std::uint32_t> records,
-                    const EncodingOptions& options = {}) {
+                    const EncodingOptions& options = {}, BadRecords* bad = nullptr) {
   return image_features(
       session, source, records,
-      [&](auto& ctx, const auto& images) { return S::model.encode_image(ctx, images); }, options);
+      [&](auto& ctx, const auto& images) { return S::model.encode_image(ctx, images); }, options,
+      bad);
 }
 
 /// Features of texts, (texts, width) row by row, by feature(ctx, tokens) -> (B, width).
@@ -112,12 +120,14 @@ auto retrieval_pool(S& session) {
   return RetrievalPool<typename S::Ctx, typename S::Config>(session.context(), S::model);
 }
 
-/// Encodes the pictures of the given records into the pool.
+/// Encodes the pictures of the given records into the pool, without those that enter `bad`; see
+/// for_each_image_tensor().
 template <class S, class Pool>
 void add_images(S& session, Pool& pool, const Source& source,
-                std::span<const std::uint32_t> records, const EncodingOptions& options = {}) {
-  for_each_image_tensor(session, source, records, options,
-                        [&](const auto& images) { pool.add_images(images); });
+                std::span<const std::uint32_t> records, const EncodingOptions& options = {},
+                BadRecords* bad = nullptr) {
+  for_each_image_tensor(
+      session, source, records, options, [&](const auto& images) { pool.add_images(images); }, bad);
 }
 
 /// Encodes texts into the pool.

@@ -16,6 +16,7 @@ struct NamedFeatures {
   std::vector<std::string> names{};
   std::vector<float> values{};
   int width = 0;
+  std::size_t skipped = 0;  ///< records of the set that cannot be used
 
   /// Writes PREFIX.npy, float32 of shape (names, width), and PREFIX.txt with a name per row.
   void save(const std::string& prefix) const {
@@ -26,13 +27,17 @@ struct NamedFeatures {
   }
 };
 
-/// The pictures of a set, each once, called by their keys.
+/// The pictures of a set, each once, called by their keys; without those that cannot be read, see
+/// RetrievalSet::bad.
 template <class S>
 NamedFeatures named_image_features(S& session, const Source& source, const RetrievalSet& set,
                                    const EncodingOptions& options = {}) {
   NamedFeatures out{.width = S::Config::embed_dim};
-  for (const std::uint32_t record : set.images) out.names.push_back(source.record(record).key);
-  const auto features = image_features(session, source, set.images, options);
+  BadRecords bad = set.bad;
+  const auto features = image_features(session, source, set.images, options, &bad);
+  for (const std::uint32_t record : set.images)
+    if (!bad.has(record)) out.names.push_back(source.record(record).key);
+  out.skipped = bad.count();
   out.values.assign(features.begin(), features.end());
   return out;
 }
@@ -41,7 +46,7 @@ template <class S>
 NamedFeatures named_text_features(S& session, const RetrievalSet& set,
                                   const EncodingOptions& options = {}) {
   const auto features = text_features(session, set.texts, options);
-  return {set.texts, {features.begin(), features.end()}, S::Config::embed_dim};
+  return {set.texts, {features.begin(), features.end()}, S::Config::embed_dim, set.bad.count()};
 }
 
 }  // namespace albef

@@ -11,6 +11,9 @@ namespace albef {
 struct GivenAnswer {
   std::string answer = {};
   double probability = 0;
+
+  /// Whether nothing was answered: the question was skipped.
+  bool is_none() const { return probability == 0; }
 };
 
 /// Prints each question and, below it, the answers to it with their probabilities.

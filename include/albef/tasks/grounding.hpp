@@ -79,10 +79,15 @@ inline void check_box(const RealBox& b, int width, int height) {
 /// "x,y,width,height" in a picture of `width` x `height`. Error if it is anything else.
 inline RealBox parse_box(const std::string& text, int width, int height) {
   RealBox box;
-  char rest;
-  require(std::sscanf(text.c_str(), "%lf,%lf,%lf,%lf%c", &box.x, &box.y, &box.width, &box.height,
-                      &rest) == 4,
-          "box '", text, "': expected x,y,width,height in pixels");
+  const char *at = text.data(), *const end = at + text.size();
+  bool good = true;
+  for (double* number : {&box.x, &box.y, &box.width, &box.height}) {
+    if (number != &box.x) good = good && at != end && *at++ == ',';
+    const auto [stop, code] = std::from_chars(at, end, *number);
+    good = good && code == std::errc{};
+    at = stop;
+  }
+  require(good && at == end, "box '", text, "': expected x,y,width,height in pixels");
   try {
     detail::check_box(box, width, height);
   } catch (const Error& error) { fail("'", text, "': ", error.what()); }

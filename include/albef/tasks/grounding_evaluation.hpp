@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +25,7 @@
 #include "albef/models/inputs.hpp"
 #include "albef/tasks/encode.hpp"
 #include "albef/tasks/grounding.hpp"
+#include "albef/tasks/skipped.hpp"
 #include "albef/train/validation.hpp"
 
 namespace albef {
@@ -56,46 +56,48 @@ int grounding_layer(int layer) {
   return layer;
 }
 
-/// Calls f(i, GroundedText) for each record of `expressions` in order, by the cross-attention of
-/// BERT layer `layer`, see grounding_layer(). Error naming the first record that cannot be used.
+/// Calls f(i, GroundedText) for each record of `expressions` in order that is not in `bad`, by the
+/// cross-attention of BERT layer `layer`, see grounding_layer(). Records that cannot be used are
+/// left out and enter `bad`.
 template <class S, class F>
 void for_each_grounding(S& session, const Source& expressions, int layer,
-                        const EncodingOptions& options, F&& f) {
+                        const EncodingOptions& options, BadRecords& bad, F&& f) {
   using C = typename S::Config;
   layer = grounding_layer<C>(layer);
-  std::vector<std::string> texts;
+  std::vector<std::string> texts;      // of the expressions that can be used
+  std::vector<std::uint32_t> records;  // their numbers
   for (std::size_t i = 0; i < expressions.size(); ++i) {
+    if (bad.has(i)) continue;
     const Record& record = expressions.record(i);
-    if (!record.error.empty()) fail(expressions.describe(i), ": ", record.error);
-    try {
+    const std::string problem = problem_of([&] {
+      require(record.error.empty(), record.error);
       require(!record.captions.empty(), "there is no expression");
       texts.push_back(clean_caption(record.captions.front()));
-    } catch (const Error& error) { fail(expressions.describe(i), ": ", error.what()); }
+      records.push_back(static_cast<std::uint32_t>(i));
+    });
+    if (!problem.empty()) bad.add(i, expressions.describe(i) + ": " + problem);
   }
-  std::vector<std::uint32_t> all(expressions.size());
-  std::iota(all.begin(), all.end(), 0u);
   auto& ctx = session.context();
   for_each_image_batch(
-      expressions, all, EvalTransform{C::image_res}, options.batch_size, options.workers,
+      expressions, records, EvalTransform{C::image_res}, options.batch_size, options.workers,
       [&](const ImageBatch& batch) {
-        const TextBatch tokens = encode_texts(
-            session.tokenizer(),
-            std::span(texts).subspan(batch.first, static_cast<std::size_t>(batch.size)),
-            session.encoding());
+        std::vector<std::string> said;
+        for (const std::size_t place : batch.places) said.push_back(texts[place]);
+        const TextBatch tokens = encode_texts(session.tokenizer(), said, session.encoding());
         ctx.begin_step(0);
         const auto attention =
             itm_attention(ctx, session.model, upload_images<C>(ctx, batch.images),
                           upload_tokens<C>(ctx, tokens), layer);
-        for (int i = 0; i < batch.size; ++i) {
-          const std::size_t at = batch.first + static_cast<std::size_t>(i);
-          const auto ids = tokens.text(i);
-          const auto [width, height] = batch.sizes[static_cast<std::size_t>(i)];
-          GroundedText found{texts[at], {ids.begin(), ids.end()}, {}, {}, width, height};
-          found.maps = word_cams(attention[static_cast<std::size_t>(i)]);
+        for (std::size_t i = 0; i < batch.places.size(); ++i) {
+          const auto ids = tokens.text(static_cast<int>(i));
+          const auto [width, height] = batch.sizes[i];
+          GroundedText found{std::move(said[i]), {ids.begin(), ids.end()}, {}, {}, width, height};
+          found.maps = word_cams(attention[i]);
           found.sentence = sentence_cam(found.maps);
-          f(at, std::move(found));
+          f(records[batch.places[i]], std::move(found));
         }
-      });
+      },
+      {}, &bad);
 }
 
 /// Where a model looks for expressions in one picture file.
@@ -108,7 +110,8 @@ std::vector<GroundedText> ground_texts(S& session, const std::string& picture,
   for (const auto& text : texts)
     expressions.add({.key = picture, .captions = {text}}, {bytes.begin(), bytes.end()});
   std::vector<GroundedText> out;
-  for_each_grounding(session, expressions, layer, options,
+  BadRecords none(0);
+  for_each_grounding(session, expressions, layer, options, none,
                      [&](std::size_t, GroundedText found) { out.push_back(std::move(found)); });
   return out;
 }
@@ -168,20 +171,44 @@ struct GroundingFiles {
 struct GroundingSet {
   SourcePtr expressions;
   GroundingTargets targets;
+  BadRecords bad;                 ///< expressions that are left out
   std::vector<std::string> refs;  ///< by expression: its place in `targets`
 
-  explicit GroundingSet(const GroundingFiles& files)
+  explicit GroundingSet(const GroundingFiles& files, BadRecords unusable = BadRecords())
       : expressions(grounding_expressions(files.expressions, annotation_options(files.image_root))),
         targets(files.refs, files.instances, files.detections),
-        refs(expression_refs(*expressions, targets)) {}
+        bad(std::move(unusable)),
+        refs(expression_refs(*expressions, targets, bad)) {
+    check_bad();
+  }
+  /// Reads the pictures once and leaves out what cannot be read, so that this is known before a
+  /// training and not after its first epoch.
+  void check_pictures() {
+    std::vector<std::uint8_t> bytes;
+    for (std::size_t i = 0; i < size(); ++i) {
+      if (bad.has(i)) continue;
+      const std::string problem = problem_of([&] {
+        detail::read_picture(*expressions, i, bytes, {},
+                             [](PictureReader& picture) { picture.finish(); });
+      });
+      if (!problem.empty()) bad.add(i, problem);
+    }
+    check_bad();
+  }
 
   std::size_t size() const { return refs.size(); }
   const GroundingTarget& target(std::size_t i) const { return targets[refs.at(i)]; }
+
+ private:
+  void check_bad() const {
+    bad.check(static_cast<std::int64_t>(size()), static_cast<std::int64_t>(size()));
+  }
 };
 
 /// How well expressions are located, by split, with all of them together as "all".
 struct GroundingResult {
   std::map<std::string, GroundingMetrics> splits{};
+  Skipped skipped{};
 
   GroundingMetrics all() const {
     const auto found = splits.find("all");
@@ -194,34 +221,40 @@ struct GroundingResult {
       if (split != "all" || splits.size() != 2) out.emplace_back(split, metrics);
     return out;
   }
-  /// The metrics by split.
+  /// The metrics by split, and "records" and "skipped".
   nlohmann::ordered_json json() const {
     auto out = nlohmann::ordered_json::object();
     for (const auto& [split, metrics] : rows()) out[split] = metrics.json();
+    skipped.add_to(out);
     return out;
   }
 };
 
-/// Locates all expressions of a set; also calls seen(i, GroundedText) for each.
+/// Locates all expressions of a set that can be used; also calls seen(i, GroundedText) for each.
 template <class S, class Seen>
 GroundingResult evaluate_grounding(S& session, const GroundingSet& set, int layer,
                                    const EncodingOptions& options, Seen&& seen) {
   GroundingResult result;
   const Source& expressions = *set.expressions;
-  for_each_grounding(session, expressions, layer, options, [&](std::size_t i, GroundedText found) {
+  BadRecords bad = set.bad;
+  const auto measure = [&](std::size_t i, GroundedText found) {
     const GroundingTarget& target = set.target(i);
-    require(found.width == target.width && found.height == target.height, expressions.describe(i),
-            ": the picture has ", found.width, " x ", found.height,
-            " pixels, its entry among the instances says ", target.width, " x ", target.height);
-    const PixelMap map = resized(found.sentence, target.width, target.height);
     GroundingMetrics one;
-    try {
-      one.add(map, target.box, target.candidates);
-    } catch (const Error& error) { fail(expressions.describe(i), ": ", error.what()); }
+    const std::string problem = problem_of([&] {
+      require(found.width == target.width && found.height == target.height, "the picture has ",
+              found.width, " x ", found.height, " pixels, its entry among the instances says ",
+              target.width, " x ", target.height);
+      one.add(resized(found.sentence, target.width, target.height), target.box, target.candidates);
+    });
+    if (!problem.empty()) return bad.add(i, expressions.describe(i) + ": " + problem);
     result.splits[target.split.empty() ? "-" : target.split] += one;
     result.splits["all"] += one;
     seen(i, std::move(found));
-  });
+  };
+  for_each_grounding(session, expressions, layer, options, bad, measure);
+  const auto size = static_cast<std::int64_t>(set.size());
+  bad.check(size, size);
+  result.skipped = {set.size(), bad.count(), 0};
   return result;
 }
 template <class S>
@@ -256,8 +289,10 @@ nlohmann::ordered_json evaluate_grounding_layers(S& session, const GroundingSet&
 template <class S>
 Validation validate_grounding(S& session, const GroundingSet& set, int layer = -1,
                               const EncodingOptions& options = {}) {
-  const GroundingMetrics all = evaluate_grounding(session, set, layer, options).all();
-  return {all.score(), all.json()};
+  const GroundingResult r = evaluate_grounding(session, set, layer, options);
+  Validation found{r.all().score(), r.all().json()};
+  r.skipped.add_to(found.results);
+  return found;
 }
 
 /// The heading of a table of results.
@@ -283,7 +318,7 @@ inline std::string grounding_rows(int layer, const GroundingResult& result) {
     out += start + split + std::string(split.size() < 10 ? 10 - split.size() : 0, ' ') + numbers +
            boxes;
   }
-  return out;
+  return out + result.skipped.text();
 }
 
 }  // namespace albef

@@ -42,8 +42,8 @@ struct GroundingSettings : PairSettings {
     GroundingFiles files = targets;
     files.expressions = val;
     files.image_root = validation_root();
-    auto set = std::make_shared<const GroundingSet>(files);
-    check_pictures(*set->expressions);
+    auto set = std::make_shared<GroundingSet>(files, validation_records());
+    set->check_pictures();
     return set;
   }
 };

@@ -18,6 +18,7 @@
 #include "albef/ops/similarity.hpp"
 #include "albef/tasks/encode.hpp"
 #include "albef/tasks/recall.hpp"
+#include "albef/tasks/skipped.hpp"
 #include "albef/train/validation.hpp"
 
 namespace albef {
@@ -30,6 +31,8 @@ inline nlohmann::ordered_json to_json(const Recall& r) {
 
 /// Scores of a data set both ways, and what follows from them.
 struct RetrievalResult {
+  RetrievalSet
+      set{};  ///< what was evaluated: without pictures that cannot be read, and their texts
   int images = 0, texts = 0, k = 0;
   std::vector<float> similarities;      ///< (images, texts) cosines
   std::vector<float> itm_i2t, itm_t2i;  ///< (images, texts), (texts, images); see rerank()
@@ -38,23 +41,28 @@ struct RetrievalResult {
   double similarity_weight = 0;         ///< in the scores of itm
   double seconds = 0;
 
-  /// Sizes, settings and recalls: pool, texts, k, similarity_weight, itc, itm, seconds.
+  Skipped skipped() const { return {set.records, set.bad.count(), set.skipped_texts}; }
+  /// Sizes, settings and recalls: pool, texts, k, similarity_weight, itc, itm, records and skipped
+  /// ones, seconds.
   nlohmann::ordered_json json() const {
-    return {{"pool", images},
-            {"texts", texts},
-            {"k", k},
-            {"similarity_weight", similarity_weight},
-            {"itc", to_json(itc)},
-            {"itm", to_json(itm)},
-            {"seconds", seconds}};
+    nlohmann::ordered_json json{{"pool", images},
+                                {"texts", texts},
+                                {"k", k},
+                                {"similarity_weight", similarity_weight},
+                                {"itc", to_json(itc)},
+                                {"itm", to_json(itm)}};
+    skipped().add_to(json);
+    json["seconds"] = seconds;
+    return json;
   }
 };
 
 /// Evaluates image-text retrieval as the official code does (Retrieval.py): the pool is the data
 /// set's pictures and captions, and for every query the `k` most similar candidates are re-ranked
-/// by image-text matching, plus `similarity_weight` times the similarity (official: 0).
+/// by image-text matching, plus `similarity_weight` times the similarity (official: 0). Pictures
+/// that cannot be read are left out with their texts, see RetrievalSet::bad.
 template <class S>
-RetrievalResult evaluate_retrieval(S& session, const Source& source, const RetrievalSet& set, int k,
+RetrievalResult evaluate_retrieval(S& session, const Source& source, RetrievalSet set, int k,
                                    double similarity_weight = 0,
                                    const EncodingOptions& options = {}) {
   require(!set.images.empty() && !set.texts.empty(), "retrieval: got ", set.images.size(),
@@ -62,18 +70,20 @@ RetrievalResult evaluate_retrieval(S& session, const Source& source, const Retri
   require(k > 0, "retrieval: k is ", k, ", expected at least 1");
   const auto start = std::chrono::steady_clock::now();
   auto pool = retrieval_pool(session);
-  add_images(session, pool, source, set.images, options);
+  add_images(session, pool, source, set.images, options, &set.bad);
+  drop_bad_pictures(set);
   add_texts(session, pool, set.texts, options);
 
   RetrievalResult r;
+  r.set = std::move(set);
   r.images = pool.images(), r.texts = pool.texts(), r.k = k;
   r.similarity_weight = similarity_weight;
   r.similarities = pool.similarities();
-  r.itc = recall(r.similarities, transposed(r.similarities, r.images, r.texts), set.text_image,
+  r.itc = recall(r.similarities, transposed(r.similarities, r.images, r.texts), r.set.text_image,
                  r.images);
 
   auto scores = pool.rerank(r.similarities, k, similarity_weight);
-  r.itm = recall(scores.i2t, scores.t2i, set.text_image, r.images);
+  r.itm = recall(scores.i2t, scores.t2i, r.set.text_image, r.images);
   r.itm_i2t = std::move(scores.i2t), r.itm_t2i = std::move(scores.t2i);
   r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return r;
@@ -91,23 +101,23 @@ struct RetrievalEvaluation {
   int k = 0;  ///< candidates that the matching head re-ranks; 0: the configuration's default
   double similarity_weight = 0;  ///< see evaluate_retrieval()
   std::string image_root{};      ///< see open_source()
+  bool strict = false;           ///< an unusable record is an Error
   EncodingOptions encoding{};
 };
 
 /// Evaluates data sets, each on its own, and returns the results by name. Each is `PATH` or
-/// `NAME=PATH`, see named_paths(). seen(name, source, set, result) is called after each.
+/// `NAME=PATH`, see named_paths(). seen(name, source, result) is called after each.
 template <class S, class Seen>
 nlohmann::ordered_json evaluate_retrieval(S& session, std::span<const std::string> data,
                                           const RetrievalEvaluation& options, Seen&& seen) {
   auto results = nlohmann::ordered_json::object();
   for (const auto& [name, path] : named_paths(data)) {
     const SourcePtr source = open_source(path, options.image_root);
-    const RetrievalSet set = retrieval_set(*source);
-    const RetrievalResult result =
-        evaluate_retrieval(session, *source, set, candidates<typename S::Config>(options.k),
-                           options.similarity_weight, options.encoding);
+    const RetrievalResult result = evaluate_retrieval(
+        session, *source, retrieval_set(*source, evaluation_records(options.strict)),
+        candidates<typename S::Config>(options.k), options.similarity_weight, options.encoding);
     results[name] = result.json();
-    seen(name, *source, set, result);
+    seen(name, *source, result);
   }
   return results;
 }
@@ -124,7 +134,7 @@ inline std::string retrieval_head() {
                 "pool", "by", "TR@1", "TR@5", "TR@10", "IR@1", "IR@5", "IR@10");
   return line;
 }
-/// The two lines of a data set below it.
+/// The two lines of a data set below it, and a third if records were skipped.
 inline std::string retrieval_rows(const std::string& name, const RetrievalResult& r) {
   const auto row = [&](const char* by, const Recall& a) {
     char line[128];
@@ -136,7 +146,7 @@ inline std::string retrieval_rows(const std::string& name, const RetrievalResult
   std::snprintf(seconds, sizeof seconds, "  %6.1f s\n", r.seconds);
   const std::size_t width = std::max<std::size_t>(16, name.size());
   return name + std::string(width - name.size(), ' ') + row("ITC", r.itc) + '\n' +
-         std::string(16, ' ') + row("ITM", r.itm) + seconds;
+         std::string(16, ' ') + row("ITM", r.itm) + seconds + r.skipped().text();
 }
 
 /// The evaluation as a validation in training: scored by the mean recall of the re-ranked answers.
@@ -146,6 +156,7 @@ Validation validate_retrieval(S& session, const Source& source, const RetrievalS
   const RetrievalResult r = evaluate_retrieval(session, source, set, k, 0, options);
   Validation found{r.itm.mean() / 100, to_json(r.itm)};
   found.results["itc_mean"] = r.itc.mean();
+  r.skipped().add_to(found.results);
   return found;
 }
 
@@ -170,14 +181,16 @@ std::vector<typename Ctx::Master> feature_similarities(Ctx& ctx,
 }
 
 /// Recall by similarity alone, of any model: image_feature(ctx, images) and
-/// text_feature(ctx, tokens) give normalised features of one width. See retrieval_set().
+/// text_feature(ctx, tokens) give normalised features of one width. See retrieval_set(). Pictures
+/// that cannot be read are left out with their texts.
 template <class S, class ImageFeature, class TextFeature>
-Recall retrieval_recall(S& session, const Source& source, const RetrievalSet& set,
+Recall retrieval_recall(S& session, const Source& source, RetrievalSet set,
                         ImageFeature&& image_feature, TextFeature&& text_feature,
                         const EncodingOptions& options = {}) {
   require(!set.images.empty() && !set.texts.empty(), "retrieval: got ", set.images.size(),
           " pictures and ", set.texts.size(), " texts, expected at least one of each");
-  const auto images = image_features(session, source, set.images, image_feature, options);
+  const auto images = image_features(session, source, set.images, image_feature, options, &set.bad);
+  drop_bad_pictures(set);
   const auto texts = text_features(session, set.texts, text_feature, options);
   const auto n_images = static_cast<int>(set.images.size());
   const auto n_texts = static_cast<int>(set.texts.size());
@@ -193,10 +206,10 @@ Recall retrieval_recall(S& session, const Source& source, const RetrievalSet& se
 }
 /// The same by the model's encode_image and encode_text.
 template <class S>
-Recall retrieval_recall(S& session, const Source& source, const RetrievalSet& set,
+Recall retrieval_recall(S& session, const Source& source, RetrievalSet set,
                         const EncodingOptions& options = {}) {
   return retrieval_recall(
-      session, source, set,
+      session, source, std::move(set),
       [&](auto& ctx, const auto& images) { return S::model.encode_image(ctx, images); },
       [&](auto& ctx, const Tokens& tokens) { return S::model.encode_text(ctx, tokens); }, options);
 }

@@ -112,8 +112,9 @@ inline SearchQueries search_queries(std::span<const std::string> texts,
 }
 
 struct SearchOptions {
-  int top = 5;  ///< answers to each query
-  int k = 32;   ///< most similar candidates that the matching head orders, at least `top`
+  int top = 5;          ///< answers to each query
+  int k = 32;           ///< most similar candidates that the matching head orders, at least `top`
+  bool strict = false;  ///< an unusable record is an Error; see report_search()
   EncodingOptions encoding{};
 };
 
@@ -121,9 +122,11 @@ struct SearchOptions {
 /// and for each picture texts, by their place in the set's texts.
 struct SearchResults {
   std::vector<std::vector<Answer>> by_text{}, by_picture{};
+  std::size_t skipped = 0;  ///< records of the set that cannot be used
 };
 
-/// Searches the pictures of a data set with sentences, and its texts with pictures.
+/// Searches the pictures of a data set with sentences, and its texts with pictures. Pictures of the
+/// set that cannot be read are not found, see RetrievalSet::bad.
 template <class S>
 SearchResults search_data(S& session, const Source& source, const RetrievalSet& set,
                           const SearchQueries& queries, const SearchOptions& options = {}) {
@@ -135,20 +138,26 @@ SearchResults search_data(S& session, const Source& source, const RetrievalSet& 
   // The pool: pictures for sentences and texts for pictures, where asked for; then the queries.
   const bool by_text = !queries.texts.empty(), by_picture = !wanted.empty();
   auto pool = retrieval_pool(session);
-  if (by_text) add_images(session, pool, source, set.images, options.encoding);
+  BadRecords bad = set.bad;
+  if (by_text) add_images(session, pool, source, set.images, options.encoding, &bad);
   if (by_picture) add_texts(session, pool, set.texts, options.encoding);
   const int images = pool.images(), texts = pool.texts();
   if (by_picture) add_images(session, pool, queries.pictures, wanted, options.encoding);
   if (by_text) add_texts(session, pool, queries.texts, options.encoding);
 
-  SearchResults found;
+  std::vector<int> places;  // of the pool's pictures among the set's
+  for (std::size_t i = 0; i < set.images.size(); ++i)
+    if (!bad.has(set.images[i])) places.push_back(static_cast<int>(i));
+
+  SearchResults found{.skipped = bad.count()};
   const int k = std::max(options.k, options.top);
   const auto keep = [&](std::vector<Answer> answers) {
     answers.resize(std::min(answers.size(), static_cast<std::size_t>(options.top)));
     return answers;
   };
   for (int q = texts; q < pool.texts(); ++q)
-    found.by_text.push_back(keep(search_images(pool, q, images, k)));
+    for (Answer& answer : found.by_text.emplace_back(keep(search_images(pool, q, images, k))))
+      answer.index = places[static_cast<std::size_t>(answer.index)];
   for (int q = images; q < pool.images(); ++q)
     found.by_picture.push_back(keep(search_texts(pool, q, texts, k)));
   return found;

@@ -110,6 +110,9 @@ struct RunSettings {
     return val_image_root.empty() ? image_root : val_image_root;
   }
 
+  /// What is done about unusable records of `val`.
+  BadRecords validation_records() const { return evaluation_records(max_bad_share == 0); }
+
   /// The given vocabulary, the starting checkpoint's, or one learned from the texts. Words it
   /// cannot spell are added to the end of it while the model has room, which is said on stderr.
   WordPiece tokenizer(const std::vector<std::string>& texts, int model_vocabulary) const {
@@ -166,20 +169,13 @@ struct RunSettings {
   }
 };
 
-/// How a set is read that is evaluated: every record must be usable, see open_source().
-inline AnnotationOptions evaluation_annotations(const std::string& image_root) {
-  auto options = annotation_options(image_root);
-  options.strict = true;
-  return options;
-}
-
 /// What a user may set of a fine-tuning run on annotations.
 struct TaskSettings : RunSettings {
   bool by_picture = false;
 
   /// How the training set, or that of --val, is read.
   AnnotationOptions annotations(bool validation) const {
-    return validation ? evaluation_annotations(validation_root()) : annotation_options(image_root);
+    return annotation_options(validation ? validation_root() : image_root);
   }
   LoaderOptions loader() const {
     LoaderOptions options;
@@ -197,10 +193,12 @@ struct TaskSettings : RunSettings {
     };
     return options;
   }
-  /// Of a validation set: every record in order, one that is unusable is an Error; texts are cut
-  /// where the model has no more positions.
-  LoaderOptions validation_loader(int model_positions) const {
-    return whole_set_options(loader(), model_positions);
+  /// Of a validation set, see statement_loader() and question_loader(): unusable records are named
+  /// once, by whichever copy of the options.
+  LoaderOptions validation_loader() const {
+    LoaderOptions options = loader();
+    options.on_bad_record = print_skipped_once();
+    return options;
   }
   CheckpointInfo metadata(const WordPiece& tokenizer) const override {
     auto info = RunSettings::metadata(tokenizer);

@@ -2,6 +2,7 @@
 // sets, during training, and of statements about a user's pictures.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -19,6 +20,7 @@
 #include "albef/tasks/given_answers.hpp"
 #include "albef/tasks/group_scores.hpp"
 #include "albef/tasks/inputs.hpp"
+#include "albef/tasks/skipped.hpp"
 #include "albef/train/validation.hpp"
 
 namespace albef {
@@ -36,10 +38,12 @@ struct StatementResults {
   std::vector<std::string> labels;
   ConfusionMatrix matrix;
   GroupScores groups = {};        ///< by the values of a field of the annotations
-  std::vector<int> predictions;   ///< (records) classes
+  std::vector<int> predictions;   ///< (records) classes, -1 for records that were skipped
   std::vector<double> certainty;  ///< (records) the probability of the prediction
+  Skipped skipped = {};
 
-  /// From the probabilities of the classes, (records, classes), and a field `by` of the records.
+  /// From the probabilities of the classes, (records, classes), all 0 for records that were
+  /// skipped, and a field `by` of the records.
   StatementResults(const StatementSet& set, const std::vector<double>& probabilities,
                    const std::string& by = "")
       : labels(set.format().labels), matrix(static_cast<int>(labels.size())) {
@@ -48,9 +52,13 @@ struct StatementResults {
             " probabilities for ", set.size(), " statements and ", n, " labels");
     for (std::size_t i = 0; i < set.size(); ++i) {
       const auto row = std::span(probabilities).subspan(i * n, n);
-      const int said = largest(row, 1)[0];
-      predictions.push_back(said);
+      int said = largest(row, 1)[0];
       certainty.push_back(row[static_cast<std::size_t>(said)]);
+      if (certainty.back() == 0) said = -1;
+      predictions.push_back(said);
+      ++skipped.records;
+      skipped.skipped += said < 0;
+      if (said < 0) continue;
       matrix.add(set[i].label, said);
       groups.add(set[i].fields, by, said == set[i].label ? 1 : 0);
     }
@@ -58,8 +66,8 @@ struct StatementResults {
 
   double accuracy() const { return matrix.accuracy(); }
 
-  /// {"accuracy", "count", "classes": {label: {"count", "accuracy", "predicted": {label: count}}}},
-  /// and "groups" if there are some.
+  /// {"accuracy", "count", "records", "skipped", "classes": {label: {"count", "accuracy",
+  /// "predicted": {label: count}}}}, and "groups" if there are some.
   nlohmann::ordered_json json() const {
     auto classes = nlohmann::ordered_json::object();
     for (int c = 0; c < matrix.classes(); ++c) {
@@ -70,6 +78,7 @@ struct StatementResults {
                            {"predicted", std::move(predicted)}};
     }
     nlohmann::ordered_json json{{"accuracy", matrix.accuracy()}, {"count", matrix.total()}};
+    skipped.add_to(json);
     json["classes"] = std::move(classes);
     if (!groups.empty()) json["groups"] = groups.json();
     return json;
@@ -90,14 +99,15 @@ struct StatementResults {
       std::fprintf(out, "\n");
     }
     groups.print(out);
+    std::fputs(skipped.text().c_str(), out);
   }
 
  private:
   const std::string& label(int i) const { return labels[static_cast<std::size_t>(i)]; }
 };
 
-/// The loader that goes through a set once, in order, for a model of `positions` tokens; a record
-/// that cannot be used is an Error. The tokenizer must outlive it.
+/// The loader that goes through a set once, in order, for a model of `positions` tokens; see
+/// evaluation_options(). The tokenizer must outlive it.
 inline StatementLoader statement_loader(const StatementSetPtr& set, const WordPiece& tokenizer,
                                         int image_size, int positions,
                                         const LoaderOptions& options = {}) {
@@ -105,18 +115,22 @@ inline StatementLoader statement_loader(const StatementSetPtr& set, const WordPi
 }
 
 /// Probabilities of the classes for every record of a set in order, (records, classes), by a model
-/// of a Classification. Of the options, batch size, workers and decoding count.
+/// of a Classification; 0 for records that cannot be used. Of the options, batch size, workers,
+/// decoding and what is done about such records count.
 template <class S>
 std::vector<double> statement_probabilities(S& session, const StatementSetPtr& set,
                                             const LoaderOptions& options = {}) {
   using C = typename S::Config;
   StatementLoader loader =
       statement_loader(set, session.tokenizer(), C::image_res, C::max_position_embeddings, options);
-  std::vector<double> all;
-  for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i) {
-    const auto p = class_probabilities(session.context(), S::model, loader.next());
-    all.insert(all.end(), p.begin(), p.end());
-  }
+  const std::size_t classes = set->format().labels.size();
+  std::vector<double> all(set->size() * classes);
+  for_each_batch(loader, [&](const ClassBatch& batch) {
+    const auto p = class_probabilities(session.context(), S::model, batch);
+    for (std::size_t row = 0; row < batch.indices.size(); ++row)
+      std::copy_n(p.begin() + static_cast<std::ptrdiff_t>(row * classes), classes,
+                  all.begin() + batch.indices[row] * static_cast<std::ptrdiff_t>(classes));
+  });
   return all;
 }
 

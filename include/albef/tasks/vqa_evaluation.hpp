@@ -19,6 +19,7 @@
 #include "albef/data/vqa.hpp"
 #include "albef/tasks/given_answers.hpp"
 #include "albef/tasks/group_scores.hpp"
+#include "albef/tasks/skipped.hpp"
 #include "albef/tasks/vqa.hpp"
 #include "albef/train/validation.hpp"
 
@@ -113,7 +114,7 @@ class Answerer {
 inline constexpr int asked_words = 50;
 
 /// The loader that goes through a set once, in order, for a model of `positions` tokens: questions
-/// need no answers, and one that cannot be used is an Error. The tokenizer must outlive it.
+/// need no answers; see evaluation_options(). The tokenizer must outlive it.
 inline VqaLoader question_loader(const VqaSetPtr& set, const WordPiece& tokenizer, int image_size,
                                  int positions, const LoaderOptions& options = {}) {
   LoaderOptions whole = whole_set_options(options, positions);
@@ -121,8 +122,8 @@ inline VqaLoader question_loader(const VqaSetPtr& set, const WordPiece& tokenize
   return {set, tokenizer, EvalTransform{image_size}, whole, false};
 }
 
-/// The answer to each question of a set, in order. Of the options, batch size, workers and decoding
-/// count.
+/// The answer to each question of a set, in order; see GivenAnswer::is_none(). Of the options,
+/// batch size, workers, decoding and what is done about unusable records count.
 template <class S>
 std::vector<GivenAnswer> answer_set(S& session, const VqaSetPtr& set, const Answering& how,
                                     const LoaderOptions& options = {}) {
@@ -130,9 +131,12 @@ std::vector<GivenAnswer> answer_set(S& session, const VqaSetPtr& set, const Answ
   detail::Answerer answerer(session, how);
   VqaLoader loader =
       question_loader(set, session.tokenizer(), C::image_res, C::max_position_embeddings, options);
-  std::vector<GivenAnswer> all;
-  for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i)
-    for (auto& answers : answerer(loader.next(), 1)) all.push_back(std::move(answers.front()));
+  std::vector<GivenAnswer> all(set->size());
+  for_each_batch(loader, [&](const VqaBatch& batch) {
+    auto answers = answerer(batch, 1);
+    for (std::size_t row = 0; row < answers.size(); ++row)
+      all[static_cast<std::size_t>(batch.indices[row])] = std::move(answers[row].front());
+  });
   return all;
 }
 
@@ -174,17 +178,20 @@ inline std::size_t answered_questions(const VqaSet& set) {
 /// How good the answers to a set are, measured where the right ones are known.
 struct VqaResults {
   std::vector<GivenAnswer> answers;  ///< (records)
-  std::size_t count = 0;             ///< questions with known answers
+  std::size_t count = 0;             ///< questions with known answers that were asked
   double accuracy = 0;               ///< mean vqa_score() of them
   GroupScores groups = {};           ///< by the values of a field of the annotations
+  Skipped skipped = {};
 
   VqaResults(const VqaSet& set, std::vector<GivenAnswer> given, const std::string& by = "")
-      : answers(std::move(given)), count(answered_questions(set)) {
+      : answers(std::move(given)), skipped{set.size(), 0, 0} {
     require(answers.size() == set.size(), "vqa: got ", answers.size(), " answers to ", set.size(),
             " questions");
     double sum = 0;
     for (std::size_t i = 0; i < set.size(); ++i) {
-      if (set[i].answers.empty()) continue;
+      skipped.skipped += answers[i].is_none();
+      if (set[i].answers.empty() || answers[i].is_none()) continue;
+      ++count;
       const double score = vqa_score(set[i], answers[i].answer);
       sum += score;
       groups.add(set[i].fields, by, score);
@@ -192,9 +199,10 @@ struct VqaResults {
     if (count > 0) accuracy = sum / static_cast<double>(count);
   }
 
-  /// {"accuracy", "count"}, and "groups" if there are some.
+  /// {"accuracy", "count", "records", "skipped"}, and "groups" if there are some.
   nlohmann::ordered_json json() const {
     nlohmann::ordered_json json{{"accuracy", accuracy}, {"count", count}};
+    skipped.add_to(json);
     if (!groups.empty()) json["groups"] = groups.json();
     return json;
   }
@@ -202,6 +210,7 @@ struct VqaResults {
   void print(std::FILE* out, const std::string& name) const {
     std::fprintf(out, "%-22s %8s %7zu questions\n", name.c_str(), percent(accuracy).c_str(), count);
     groups.print(out);
+    std::fputs(skipped.text().c_str(), out);
   }
 };
 
@@ -225,12 +234,13 @@ Validation validate_vqa(S& session, const VqaSetPtr& set, const AnswerList& list
 /// Error naming the first question without an id, which vqa_predictions() needs.
 inline void check_question_ids(const VqaSet& set) {
   for (std::size_t i = 0; i < set.size(); ++i)
-    require(!set[i].question_id.empty(), set.describe(i),
+    require(!set[i].question_id.empty() || !set[i].error.empty(), set.describe(i),
             ": field 'question_id' is missing; predictions name it");
 }
 
 /// Appends answers to a list as the evaluation server takes them: {"question_id", "answer"}, where
-/// an id that is a whole number becomes one.
+/// an id that is a whole number becomes one, and the answer to a question that was skipped is null.
+/// Records that could not be read have no id, and are left out.
 inline void vqa_predictions(const VqaSet& set, const std::vector<GivenAnswer>& answers,
                             nlohmann::ordered_json& out) {
   using Json = nlohmann::ordered_json;
@@ -240,8 +250,12 @@ inline void vqa_predictions(const VqaSet& set, const std::vector<GivenAnswer>& a
                        (id[0] != '0' || id.size() == 1);
     return whole ? Json(std::stoll(id)) : Json(id);
   };
-  for (std::size_t i = 0; i < set.size(); ++i)
-    out.push_back({{"question_id", id_json(set[i].question_id)}, {"answer", answers.at(i).answer}});
+  for (std::size_t i = 0; i < set.size(); ++i) {
+    if (!set[i].error.empty()) continue;
+    const GivenAnswer& given = answers.at(i);
+    out.push_back({{"question_id", id_json(set[i].question_id)},
+                   {"answer", given.is_none() ? Json() : Json(given.answer)}});
+  }
 }
 
 }  // namespace albef

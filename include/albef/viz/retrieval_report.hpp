@@ -32,16 +32,15 @@ void report_retrieval(S& session, std::span<const std::string> data,
       report.summary.empty() ? nlohmann::ordered_json::object() : read_results(report.summary);
   std::string sheet = report.sheet;
   std::fputs(retrieval_head().c_str(), stdout);
-  auto results = evaluate_retrieval(session, data, options,
-                                    [&](const std::string& name, const Source& source,
-                                        const RetrievalSet& set, const RetrievalResult& found) {
-                                      std::fputs(retrieval_rows(name, found).c_str(), stdout);
-                                      std::fflush(stdout);
-                                      if (!sheet.empty())
-                                        write_retrieval_sheet(sheet, name, source, set, found,
-                                                              report.sheet_rows);
-                                      sheet.clear();
-                                    });
+  auto results = evaluate_retrieval(
+      session, data, options,
+      [&](const std::string& name, const Source& source, const RetrievalResult& found) {
+        std::fputs(retrieval_rows(name, found).c_str(), stdout);
+        std::fflush(stdout);
+        if (!sheet.empty())
+          write_retrieval_sheet(sheet, name, source, found.set, found, report.sheet_rows);
+        sheet.clear();
+      });
   results.update(added);
   if (!report.output.empty()) write_file(report.output, results.dump(2) + '\n');
 }
@@ -52,9 +51,11 @@ void report_search(S& session, const std::vector<std::string>& data, const std::
                    const SearchQueries& queries, const SearchOptions& options,
                    const std::string& sheet = "") {
   const SourcePtr source = open_data(data, image_root);
-  const RetrievalSet set = retrieval_set(*source);
+  const RetrievalSet set = retrieval_set(*source, evaluation_records(options.strict));
   const SearchResults found = search_data(session, *source, set, queries, options);
   std::fputs(search_text(*source, set, queries, found).c_str(), stdout);
+  const Skipped skipped{set.records, found.skipped, set.skipped_texts};
+  std::fputs(skipped.text().c_str(), stdout);
   if (!sheet.empty()) write_search_sheet(sheet, *source, set, queries, found);
 }
 

@@ -18,9 +18,12 @@ inline void write_statement_sheet(const std::string& path, const std::string& ti
                                   const StatementSet& set, const StatementResults& results,
                                   int entries) {
   std::vector<SheetExample> examples;
+  std::vector<std::size_t> read;  // the record of each
   for (std::size_t i = 0; i < set.size(); ++i) {
     const StatementRecord& record = set[i];
     const int said = results.predictions[i];
+    if (said < 0) continue;  // it was skipped
+    read.push_back(i);
     examples.push_back({record.key,
                         {.question = record.sentence,
                          .answer = results.labels[static_cast<std::size_t>(said)],
@@ -29,8 +32,9 @@ inline void write_statement_sheet(const std::string& path, const std::string& ti
                          .mark = said == record.label ? Mark::right : Mark::wrong}});
   }
   write_task_sheet(path, concat(title, ": ", percent(results.accuracy())), examples, entries,
-                   set.format().pictures,
-                   [&](std::size_t i, std::size_t p, auto& bytes) { set.read_image(i, p, bytes); });
+                   set.format().pictures, [&](std::size_t i, std::size_t p, auto& bytes) {
+                     set.read_image(read[i], p, bytes);
+                   });
 }
 
 /// Evaluates files of statements one by one, prints tables, and returns the results by file. With a

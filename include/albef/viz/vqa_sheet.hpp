@@ -17,9 +17,12 @@ namespace albef {
 inline void write_vqa_sheet(const std::string& path, const std::string& title, const VqaSet& set,
                             const VqaResults& results, int entries) {
   std::vector<SheetExample> examples;
+  std::vector<std::size_t> read;  // the record of each
   for (std::size_t i = 0; i < set.size(); ++i) {
     const VqaRecord& record = set[i];
     const GivenAnswer& said = results.answers[i];
+    if (said.is_none()) continue;
+    read.push_back(i);
     QuestionLine line{
         .question = record.question, .answer = said.answer, .score = said.probability};
     if (!record.answers.empty()) {
@@ -29,8 +32,9 @@ inline void write_vqa_sheet(const std::string& path, const std::string& title, c
     }
     examples.push_back({record.key, std::move(line)});
   }
-  write_task_sheet(path, title, examples, entries, 1,
-                   [&](std::size_t i, std::size_t, auto& bytes) { set.read_image(i, bytes); });
+  write_task_sheet(path, title, examples, entries, 1, [&](std::size_t i, std::size_t, auto& bytes) {
+    set.read_image(read[i], bytes);
+  });
 }
 
 }  // namespace albef
