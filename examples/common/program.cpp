@@ -5,11 +5,16 @@
 #include <exception>
 #include <type_traits>
 
+#include "albef/core/processor.hpp"
 #include "albef/core/writable.hpp"
 
 namespace examples {
 
 namespace {
+
+/// Before anything that is compiled for the processor of the build: main(), and what other files
+/// make at the start.
+[[gnu::constructor(101)]] void check_processor() { albef::detail::require_processor(); }
 
 /// Checks that a value is a number above 0, or 0. (The message of CLI11's own prints the largest
 /// double.)
