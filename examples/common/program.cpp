@@ -20,12 +20,17 @@
 
 #include "albef/core/error.hpp"
 #include "albef/core/file.hpp"
+#include "albef/core/processor.hpp"
 #include "albef/core/writable.hpp"
 #include "common/config_file.hpp"
 
 namespace examples {
 
 namespace {
+
+/// Before anything that is compiled for the processor of the build: main(), and what other files
+/// make at the start.
+[[gnu::constructor(101)]] void check_processor() { albef::detail::require_processor(); }
 
 /// The number that a text is, whatever the locale; none if it is anything else, not finite, or out
 /// of range.

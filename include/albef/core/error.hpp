@@ -136,6 +136,17 @@ std::string concat(const Parts&... parts) {
   return detail::concat_parts(detail::message_part(parts)...);
 }
 
+namespace detail {
+
+/// Bytes as GiB with two decimals.
+inline std::string gibibytes(std::size_t bytes) {
+  const auto hundredths = ((bytes >> 10) * 100 + (std::size_t{1} << 19)) >> 20;
+  const std::string cents = std::to_string(hundredths % 100);
+  return concat(hundredths / 100, '.', cents.size() < 2 ? "0" : "", cents, " GiB");
+}
+
+}  // namespace detail
+
 /// Throws Error with the joined parts as its message.
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {

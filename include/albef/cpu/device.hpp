@@ -1,19 +1,39 @@
 // The CPU device: a pool of persistent worker threads and grow-only scratch memory.
 #pragma once
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
+#include <exception>
 #include <memory>
 #include <new>
 #include <string>
+#include <system_error>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "albef/core/error.hpp"
+#include "albef/core/processor.hpp"
 
 namespace albef {
+namespace detail {
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void out_of_memory(std::size_t bytes) {
+  const auto pages = static_cast<std::size_t>(std::max(0L, ::sysconf(_SC_AVPHYS_PAGES)));
+  const auto page = static_cast<std::size_t>(std::max(0L, ::sysconf(_SC_PAGESIZE)));
+  throw OutOfMemory(concat("not enough memory: ", gibibytes(bytes), " more are needed, ",
+                           gibibytes(pages * page), " are free"));
+}
+
+}  // namespace detail
 
 /// Handle of the CPU backend. Create one, pass it to every context; it owns `threads - 1` workers
 /// (the calling thread is the remaining one). Not copyable; one parallel region at a time.
@@ -21,29 +41,34 @@ namespace albef {
 class Cpu {
  public:
   static constexpr bool host_memory = true;  ///< the host reads and writes this device's memory
-  /// `threads` = 0 takes the ALBEF_THREADS environment variable or all hardware threads.
+  /// `threads` = 0 takes the ALBEF_THREADS environment variable or all hardware threads. Error for
+  /// another number than 1 to most_threads, and if the system has no more threads. A program on a
+  /// processor without the instructions that it was built for ends here, with a sentence.
   explicit Cpu(int threads = 0) {
-    if (threads <= 0) {
-      const char* wish = std::getenv("ALBEF_THREADS");
-      threads = wish ? std::atoi(wish) : static_cast<int>(std::thread::hardware_concurrency());
-    }
-    if (threads < 1) threads = 1;
+    if (threads == 0) threads = threads_wished();
+    require(threads >= 1 && threads <= most_threads, "Cpu: ", threads, " threads, expected 1 to ",
+            most_threads);
     scratch_.resize(static_cast<std::size_t>(threads));
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+    workers_.reserve(scratch_.size());
+    try {
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+    } catch (const std::system_error& error) {
+      const std::size_t made = workers_.size() + 1;
+      end_workers();
+      fail("Cpu: the system has no more than ", made, " of ", threads,
+           " threads for this process (", error.what(), "): ask for fewer");
+    }
   }
   Cpu(const Cpu&) = delete;
   Cpu& operator=(const Cpu&) = delete;
-  ~Cpu() {
-    stop_ = true;
-    epoch_.fetch_add(1, std::memory_order_release);
-    epoch_.notify_all();
-    for (auto& w : workers_) w.join();
-  }
+  ~Cpu() { end_workers(); }
+
+  static constexpr int most_threads = 4096;
 
   int threads() const { return static_cast<int>(scratch_.size()); }
 
-  /// Runs f(thread) once on every thread, thread in [0, threads()); returns when all are done.
-  /// f must not throw.
+  /// Runs f(thread) once on every thread, thread in [0, threads()); returns when all are done. What
+  /// f throws first is thrown on.
   template <class F>
   void run(F&& f) {
     if (workers_.empty()) return f(0);
@@ -55,9 +80,13 @@ class Cpu {
     pending_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
     epoch_.fetch_add(1, std::memory_order_release);
     epoch_.notify_all();
-    f(0);
+    call_job(0);
     for (int spins = 0; pending_.load(std::memory_order_acquire) != 0; ++spins)
       spins < spin_limit ? relax() : std::this_thread::yield();
+    if (failed_.load(std::memory_order_relaxed)) [[unlikely]] {
+      failed_ = false;
+      std::rethrow_exception(std::exchange(error_, nullptr));
+    }
   }
 
   /// Calls f(i) for every i in [0, count), handing indices out dynamically. f(i) may use
@@ -108,6 +137,11 @@ class Cpu {
   }
 
  private:
+  /// The first member, so that nothing of the device is made before with what the processor lacks.
+  struct Processor {
+    Processor() { detail::require_processor(); }
+  };
+
   // About a tenth of a millisecond: longer than the gaps between the regions of a step, so that
   // workers rarely sleep within one.
   static constexpr int spin_limit = 2000;
@@ -126,7 +160,9 @@ class Cpu {
     void* get(std::size_t bytes) {
       if (bytes > size) {
         data.reset();
-        data.reset(::operator new (bytes, std::align_val_t{64}));
+        size = 0;
+        data.reset(::operator new (bytes, std::align_val_t{64}, std::nothrow));
+        if (!data) detail::out_of_memory(bytes);
         size = bytes;
       }
       return data.get();
@@ -142,6 +178,30 @@ class Cpu {
     scratch_level_ = needed;
   }
 
+  static int threads_wished() {
+    const char* wish = std::getenv("ALBEF_THREADS");
+    if (!wish || !*wish) return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    int threads = 0;
+    const char* const end = wish + std::strlen(wish);
+    const auto [stop, code] = std::from_chars(wish, end, threads);
+    require(code == std::errc{} && stop == end && threads >= 1 && threads <= most_threads,
+            "ALBEF_THREADS is '", wish, "', expected a number from 1 to ", most_threads);
+    return threads;
+  }
+  void end_workers() {
+    stop_ = true;
+    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.notify_all();
+    for (auto& w : workers_) w.join();
+    workers_.clear();
+  }
+  void call_job(int thread) noexcept {
+    try {
+      job_(context_, thread);
+    } catch (...) {
+      if (!failed_.exchange(true)) error_ = std::current_exception();
+    }
+  }
   void work(int thread) {
     std::uint32_t seen = 0;
     for (;;) {
@@ -149,11 +209,12 @@ class Cpu {
         spins < spin_limit ? relax() : epoch_.wait(seen, std::memory_order_acquire);
       ++seen;
       if (stop_) return;
-      job_(context_, thread);
+      call_job(thread);
       pending_.fetch_sub(1, std::memory_order_release);
     }
   }
 
+  [[no_unique_address]] Processor processor_;
   std::vector<Buffer> scratch_;
   std::atomic<std::size_t> scratch_needed_{0};  // the largest request so far
   std::size_t scratch_level_ = 0;               // what every thread has at least
@@ -161,7 +222,8 @@ class Cpu {
   std::vector<std::thread> workers_;
   std::atomic<std::uint32_t> epoch_{0};
   std::atomic<int> pending_{0};
-  std::atomic<bool> stop_{false};
+  std::atomic<bool> stop_{false}, failed_{false};
+  std::exception_ptr error_;  // the first of a parallel region, which set failed_
   void (*job_)(void*, int) = nullptr;
   void* context_ = nullptr;
 };

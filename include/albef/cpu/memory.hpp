@@ -3,9 +3,10 @@
 
 #include <sys/mman.h>
 
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
-#include <new>
+#include <limits>
 
 #include "albef/cpu/device.hpp"
 
@@ -15,8 +16,9 @@ inline void* allocate_bytes(Cpu&, std::size_t bytes) {
   constexpr std::size_t huge_page = std::size_t{2} << 20;
   const std::size_t alignment = bytes >= huge_page ? huge_page : 64;
   const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  void* p = std::aligned_alloc(alignment, rounded);
-  if (!p) throw std::bad_alloc();
+  constexpr auto most = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max());
+  void* p = rounded <= most - huge_page ? std::aligned_alloc(alignment, rounded) : nullptr;
+  if (!p) detail::out_of_memory(bytes);
   if (alignment == huge_page) madvise(p, rounded, MADV_HUGEPAGE);  // a wish; failure is harmless
   return p;
 }

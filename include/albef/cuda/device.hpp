@@ -38,13 +38,6 @@ namespace detail {
 template <class = void>
 cudaError_t probe_code();
 
-/// Bytes as GiB with two decimals.
-inline std::string gibibytes(std::size_t bytes) {
-  const auto hundredths = (bytes * 100 + (std::size_t{1} << 29)) >> 30;
-  const std::string cents = std::to_string(hundredths % 100);
-  return concat(hundredths / 100, '.', cents.size() < 2 ? "0" : "", cents, " GiB");
-}
-
 }  // namespace detail
 
 /// How a device is set up.
