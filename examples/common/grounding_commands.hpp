@@ -57,7 +57,8 @@ struct GroundingArguments : ModelArguments {
   void add_prediction(Command app) {
     add_to(app);
     add_encoding(app);
-    app.add("-i,--image", images, "PNG or JPEG file", required, expected(1));
+    app.add("-i,--image", images, "picture file", required, expected(1));
+    add_picture_options(app);
     app.add("-t,--text", texts, "expressions", required);
     app.add("--box", boxes, "boxes to be ranked, each as x,y,width,height in pixels");
     app.add("--layer", layer, layer_help);

@@ -1,8 +1,26 @@
 #include "common/options.hpp"
 
+#include "albef/data/codec_options.hpp"
 #include "albef/tasks/vqa_settings.hpp"
 
 namespace examples {
+
+void add_picture_options(const Command& app) {
+  using albef::Damaged;
+  static std::string damaged = "as-pillow";
+  albef::DecodeOptions& decoding = albef::default_decoding();
+  app.add("--max-pixels", decoding.max_pixels, "larger pictures are unusable", positive);
+  app.add("--max-side", decoding.max_side, "the same for width and height", positive);
+  app.add(
+      "--damaged-pictures", damaged,
+      "what becomes of them: refuse all; read those that Pillow reads by default, with the same "
+      "pixels; keep what can be decoded of all",
+      one_of({"refuse", "as-pillow", "keep"}), when_given([&](const std::string& value) {
+        decoding.damaged = value == "refuse" ? Damaged::refuse
+                           : value == "keep" ? Damaged::keep
+                                             : Damaged::as_pillow;
+      }));
+}
 
 void add_data(const Command& app, std::vector<std::string>& data, std::string& image_root,
               const std::string& help) {
@@ -10,6 +28,7 @@ void add_data(const Command& app, std::vector<std::string>& data, std::string& i
   app.add("--image-root", image_root,
           "where the pictures are that .json files name: a folder, or WebDataset shards; default: "
           "the folder of each file");
+  add_picture_options(app);
 }
 
 void add_options(Command& app, albef::RunSettings& s, const std::string& what, bool validates) {
@@ -173,8 +192,9 @@ void ModelArguments::add_evaluation(Command& app, const std::string& help) {
 void ModelArguments::add_prediction(Command& app, int pictures, const char* text,
                                     const char* help) {
   add_to(app);
-  app.add(pictures == 1 ? "-i,--image" : "-i,--images", images, "picture files (PNG or JPEG)",
-          required, expected(pictures));
+  app.add(pictures == 1 ? "-i,--image" : "-i,--images", images, "picture files", required,
+          expected(pictures));
+  add_picture_options(app);
   app.add(text, texts, help, required);
   app.add("-o,--output", output, "write pictures and answers to this PNG", output_file);
 }

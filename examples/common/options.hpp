@@ -53,6 +53,9 @@ void add_options(Command& app, Run<Settings>& run, const std::string& what, bool
 enum class Use { train, evaluate, predict };
 void add_options(Command& app, albef::AnswerSettings& answers, Use use);
 
+/// How pictures are decoded, see albef::default_decoding().
+void add_picture_options(const Command& app);
+
 /// Data sets with pictures; those that have no default are required.
 void add_data(const Command& app, std::vector<std::string>& data, std::string& image_root,
               const std::string& help);

@@ -217,6 +217,9 @@ Check one_of(std::vector<std::string> values) {
 Check expected(int count) {
   return [=](CLI::Option& option) { option.expected(count); };
 }
+Check when_given(std::function<void(const std::string&)> use) {
+  return [=](CLI::Option& option) { option.each(use); };
+}
 
 void Command::add_option(const std::string& names, Value value, const std::string& help,
                          std::initializer_list<Check> checks) const {

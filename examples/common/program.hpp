@@ -29,6 +29,8 @@ void share(CLI::Option& option);  ///< from 0 to 1
 Check range(int low, int high);
 Check one_of(std::vector<std::string> values);
 Check expected(int count);  ///< it takes exactly so many values
+/// `use` is called with each value that is given.
+Check when_given(std::function<void(const std::string&)> use);
 
 /// Where the value of an option goes.
 using Value = std::variant<bool*, int*, std::int64_t*, std::uint64_t*, float*, double*,

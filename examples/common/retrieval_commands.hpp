@@ -18,7 +18,7 @@ inline constexpr const char* evaluate_help =
     "ranks by the similarity of features; ITM re-ranks the most similar candidates by looking at "
     "picture and text together.";
 inline constexpr const char* search_help =
-    "A sentence finds its best pictures, a picture (PNG or JPEG) its best sentences. The -k most "
+    "A sentence finds its best pictures, a picture its best sentences. The -k most "
     "similar candidates by features are ordered by how well the matching head finds that picture "
     "and text fit.";
 

@@ -6,7 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -204,6 +208,50 @@ TEST_CASE("sizes") {
   --small.max_pixels;
   CHECK(has(error_of(bytes_of("rgb.png"), small), "19 x 13 pixels are more than the limit of 246"));
   CHECK(has(error_of(bytes_of("color.jpg"), small), "max_pixels"));
+}
+
+TEST_CASE("what has to be held whole is refused where the file is too small for it") {
+  auto png = bytes_of("rgb16_interlaced.png");
+  set_png_size(png, 13377, 13377);
+  CHECK(has(error_of(png), "an interlaced PNG of 1588 bytes that takes 536832387 bytes to decode"));
+
+  // A progressive JPEG whose frame header says the same.
+  auto jpeg = bytes_of("progressive.jpg");
+  std::size_t at = 2;
+  while (jpeg[at + 1] != 0xC2) at += 2u + 256u * jpeg[at + 2] + jpeg[at + 3];
+  jpeg[at + 5] = jpeg[at + 7] = 13377 >> 8, jpeg[at + 6] = jpeg[at + 8] = 13377 & 255;
+  CHECK(has(error_of(jpeg), "a JPEG in several scans"));
+}
+
+TEST_CASE("a JPEG has a limited number of scans") {
+  const auto jpeg = bytes_of("progressive.jpg");
+  const std::array<std::uint8_t, 2> scan{0xFF, 0xDA}, table{0xFF, 0xC4};
+  const auto begin = std::search(jpeg.begin(), jpeg.end(), scan.begin(), scan.end());
+  const auto end = std::search(begin, jpeg.end(), table.begin(), table.end());
+  REQUIRE(end != jpeg.end());
+  for (const int repeats : {2, 600}) {
+    std::vector<std::uint8_t> many(jpeg.begin(), begin);
+    for (int i = 0; i < repeats; ++i) many.insert(many.end(), begin, end);
+    many.insert(many.end(), end, jpeg.end());
+    CHECK(has(error_of(many), "more than 500 scans") == (repeats > 500));
+  }
+}
+
+TEST_CASE("a program may change what holds where no options are given") {
+  const DecodeOptions before = default_decoding();
+  default_decoding().max_pixels = 100;
+  CHECK_THROWS_WITH_AS((void)load_image(folder + "rgb.png"), doctest::Contains("limit of 100"),
+                       Error);
+  default_decoding() = before;
+  CHECK(load_image(folder + "rgb.png").width == 19);
+}
+
+TEST_CASE("missing memory is an error of the picture") {
+  const std::string text = "cannot decode 'a.png': it needs more memory than there is";
+  CHECK_THROWS_WITH_AS(detail::within_memory("a.png", [] { throw std::bad_alloc(); }), text.c_str(),
+                       Error);
+  CHECK_THROWS_WITH_AS(detail::within_memory("a.png", [] { throw std::length_error("vector"); }),
+                       text.c_str(), Error);
 }
 
 TEST_CASE("cut-off files are errors if asked for, and filled up if asked for") {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "albef/data/codec.hpp"
 #include "albef/data/normalize.hpp"
 
 namespace image_transform_test {
@@ -77,6 +78,31 @@ TEST_CASE("resizing") {
   CHECK_THROWS_WITH_AS((void)resize_bicubic(image, 0, 5), doctest::Contains("0 x 5"), Error);
   CHECK_THROWS_AS((void)resize_bicubic(image, -1, 5), Error);
   CHECK_THROWS_AS((void)resize_bicubic(Image{}, 5, 5), Error);
+}
+
+TEST_CASE("a picture that is resized while it is decoded comes out the same") {
+  BicubicResizer whole, rows;
+  for (const auto& [w, h] : {std::pair{23, 40}, {5, 900}, {700, 3}, {1, 1}, {48, 33}, {200, 210}}) {
+    const Image image = random_image(w, h, 4);
+    const auto png = encode_png(image);
+    for (const Box& box : {Box{0, 0, w, h}, Box{w / 3, h / 4, (w + 1) / 2, (h + 1) / 2}})
+      for (const auto& [out_w, out_h] : {std::pair{48, 33}, {7, 5}, {w, 3}, {9, h}}) {
+        INFO(w, " x ", h, " to ", out_w, " x ", out_h);
+        Image expected(out_w, out_h), out(out_w, out_h);
+        whole(image, box, expected);
+        const PicturePtr picture = open_picture(png, "png");
+        rows(*picture, box, out);
+        CHECK(out == expected);
+        CHECK(picture->position() == h);
+        CHECK_THROWS_WITH_AS(rows(*picture, box, out), doctest::Contains("were read"), Error);
+      }
+  }
+  // Damage below the box is found, too.
+  auto png = encode_png(random_image(30, 30, 1));
+  png.resize(png.size() - 200);
+  Image out(4, 4);
+  const PicturePtr cut = open_picture(png, "cut");
+  CHECK_THROWS_WITH_AS(rows(*cut, {0, 0, 5, 5}, out), doctest::Contains("'cut'"), Error);
 }
 
 TEST_CASE("normalisation") {

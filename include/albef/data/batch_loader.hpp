@@ -41,7 +41,7 @@ struct LoaderOptions {
   int max_words = 30;              ///< text clean-up; see pre_caption and pre_question
   EncodeOptions encode{};          ///< at most 25 tokens by default
   float mask_probability = 0.15f;  ///< captions only; 0: PairBatch::masked stays empty
-  DecodeOptions decode{};
+  DecodeOptions decode = default_decoding();
   /// false: an unusable record is not replaced by another, its batch is smaller, perhaps empty.
   bool replace_bad = true;
   /// Share of unusable records at which the run stops: of those seen so far, but judged over at

@@ -26,11 +26,11 @@ namespace albef {
 /// Orientation marks (but TIFF's, which Pillow heeds) and colour profiles are ignored, as by
 /// Pillow.
 PicturePtr open_picture(std::span<const std::uint8_t> bytes, std::string_view name,
-                        const DecodeOptions& options = {});
+                        const DecodeOptions& options = default_decoding());
 
 /// All of a picture at once. Throws Error as open_picture does, and for damage in the pixels.
 Image decode_image(std::span<const std::uint8_t> bytes, std::string_view name,
-                   const DecodeOptions& options = {});
+                   const DecodeOptions& options = default_decoding());
 
 /// Reads a file and calls f(PictureReader&). Throws Error naming the path if it cannot be read.
 template <class F>
@@ -43,7 +43,7 @@ auto with_picture_file(const std::string& path, const DecodeOptions& options, F&
 }
 
 /// Reads and decodes a file. Throws Error naming the path if it cannot be read or decoded.
-Image load_image(const std::string& path, const DecodeOptions& options = {});
+Image load_image(const std::string& path, const DecodeOptions& options = default_decoding());
 
 /// Writes an 8-bit RGB PNG file; it appears complete or not at all (see AtomicFile).
 void save_png(const std::string& path, const Image& image);

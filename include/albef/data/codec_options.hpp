@@ -24,7 +24,7 @@ enum class Damaged {
 };
 
 struct DecodeOptions {
-  /// Larger pictures are refused before memory is taken; the default is Pillow's limit.
+  /// Larger pictures are refused before memory is taken; Pillow's limit.
   std::uint64_t max_pixels = 178'956'970;
   /// The same for width and height.
   std::uint64_t max_side = 100'000;
@@ -41,6 +41,13 @@ struct DecodeOptions {
   /// Keep the upper byte of 16-bit grey levels. Default, as Pillow: cut them off at 255.
   bool scale_gray16 = false;
 };
+
+/// The options where none are given: a program may change them before it reads pictures, as the
+/// programs' --max-pixels and --damaged-pictures do; not while others read.
+inline DecodeOptions& default_decoding() {
+  static DecodeOptions options;
+  return options;
+}
 
 namespace detail {
 

@@ -45,7 +45,8 @@ void drop_bad_pictures(RetrievalSet& set);
 
 /// Reads the pictures of a set once and leaves out what cannot be read, so that this is known
 /// before a training and not after its first epoch.
-void check_pictures(const Source& source, RetrievalSet& set, const DecodeOptions& decode = {});
+void check_pictures(const Source& source, RetrievalSet& set,
+                    const DecodeOptions& decode = default_decoding());
 
 /// The first text of each image (I), empty for one without.
 inline std::vector<std::string> first_texts(const RetrievalSet& set) {
@@ -73,7 +74,8 @@ struct ImageBatch {
 template <class F>
 void for_each_image_batch(const Source& source, std::span<const std::uint32_t> records,
                           const EvalTransform& transform, int batch_size, int workers, F&& f,
-                          const DecodeOptions& decode = {}, BadRecords* bad = nullptr) {
+                          const DecodeOptions& decode = default_decoding(),
+                          BadRecords* bad = nullptr) {
   require(batch_size > 0, "batch_size is ", batch_size, ", expected at least 1");
   const auto batch = static_cast<std::size_t>(batch_size);
   const auto side = static_cast<std::size_t>(transform.size);

@@ -352,8 +352,8 @@ class TiffReader : public PictureReader {
     if (!TIFFRGBAImageOK(file_.get(), reason.data()))
       refuse("a TIFF of a kind that is not read: ", reason.data());
     row_bytes_ = 4 * columns();
-    whole_.resize(held_bytes(4, "a TIFF that is converted as a whole"));
-    std::vector<std::uint32_t> raster(columns() * static_cast<std::size_t>(height()));
+    whole_.resize(held_bytes(8, "a TIFF that is converted as a whole") / 2);
+    std::vector<std::uint32_t> raster(whole_.size() / 4);
     TIFFSetField(file_.get(), TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
     (void)complete(TIFFReadRGBAImageOriented(file_.get(), static_cast<std::uint32_t>(width()),
                                              static_cast<std::uint32_t>(height()), raster.data(),
@@ -367,7 +367,8 @@ class TiffReader : public PictureReader {
 
   /// Mirrors and turns the picture as the orientation says.
   void turn(int orientation) {
-    (void)held_bytes(6, "a TIFF that is stored turned");
+    const std::size_t before = whole_.empty() ? 0 : row_bytes_ / columns() + 1;
+    (void)held_bytes(before + 6, "a TIFF that is stored turned");
     Image stored(width(), height());
     for (std::size_t y = 0; y < static_cast<std::size_t>(height()); ++y)
       decode_stored(y, stored.pixel(0, static_cast<int>(y)));

@@ -21,7 +21,7 @@ namespace albef {
 inline void fill_batch(TaskBatch& batch, const std::vector<std::string>& pictures,
                        const std::vector<std::string>& texts, int image_size,
                        const WordPiece& tokenizer, int max_length,
-                       const DecodeOptions& decode = {}) {
+                       const DecodeOptions& decode = default_decoding()) {
   batch.size = static_cast<int>(texts.size());
   const PictureTransform transform = EvalTransform{image_size};
   TransformBuffers buffers;

@@ -47,7 +47,7 @@ void for_each_image_tensor(S& session, const Source& source, std::span<const std
         ctx.begin_step(0);
         f(upload_images<C>(ctx, batch));
       },
-      {}, bad);
+      default_decoding(), bad);
 }
 
 /// Calls f(tokens, offsets) with the texts in order: tokens on the device (B, L), and the host's

@@ -105,8 +105,8 @@ class GroundingExamples {
   }
   void operator()(std::size_t i, GroundedText found) {
     if (!chosen_.contains(i)) return;
-    sheets_.add(detail::load_picture(*set_.expressions, i, bytes_, {}), std::move(found),
-                set_.target(i));
+    sheets_.add(detail::load_picture(*set_.expressions, i, bytes_, default_decoding()),
+                std::move(found), set_.target(i));
   }
   const GroundingSheets& sheets() const { return sheets_; }
   /// Writes the sheets as PNG files, those whose path is not empty.

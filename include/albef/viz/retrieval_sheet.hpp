@@ -31,7 +31,7 @@ class PoolItems {
     Shown& shown = found->second;
     if (added) {
       std::vector<std::uint8_t> bytes;
-      shown.pixels = detail::load_picture(source_, record, bytes, {});
+      shown.pixels = detail::load_picture(source_, record, bytes, default_decoding());
       shown.item = {captions_[static_cast<std::size_t>(i)], shown.pixels};
     }
     return shown.item;
