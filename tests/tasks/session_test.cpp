@@ -230,6 +230,35 @@ TEST_CASE("a checkpoint keeps the tokenizer's options") {
   for (const char* text : {"Ab", "ab", "abcdefgh", "\xc3\xa4"})
     CHECK(model.tokenizer().ids(text) == cased.ids(text));
   CHECK(model.tokenizer().ids("Ab") != train_test::tokenizer().ids("Ab"));
+  train_test::tokenizer().save(folder / "vocab.txt");
+  CHECK_THROWS_WITH_AS(Model(cpu, path, {.vocab = folder / "vocab.txt"}),
+                       doctest::Contains("lower case is 'yes', that of "), Error);
+}
+
+TEST_CASE("a checkpoint keeps gaps, tokens with line breaks and added tokens") {
+  auto tokens = train_test::tokenizer().tokens();
+  for (const char* token : {"", "a\nb", "[DEC]", "[N]"}) tokens.emplace_back(token);
+  albef::WordPieceOptions options{.normalization = {.clean_text = false}};
+  options.added_tokens = {{{.content = "[MASK]"},
+                           {.content = "[DEC]", .single_word = true, .outside_vocabulary = true},
+                           {.content = "[N]", .normalized = true, .special = false}}};
+  const auto tokenizer = albef::WordPiece::from_vocab(tokens, "test", options);
+  auto info = albef::tokenizer_info(tokenizer, 9);
+  const auto kept = albef::tokenizer_for("c.safetensors", info, "");
+  CHECK(kept.tokens() == tokenizer.tokens());
+  CHECK(kept.options() == tokenizer.options());
+
+  const train_test::TemporaryFolder folder;
+  const std::string path = folder / "tokenizer.json";
+  albef::save_tokenizer_json(tokenizer, path);
+  CHECK(albef::tokenizer_for("c.safetensors", info, path).options() == tokenizer.options());
+  options.added_tokens->pop_back();
+  albef::save_tokenizer_json(albef::WordPiece::from_vocab(tokens, "test", options), path);
+  CHECK_THROWS_WITH_AS(albef::tokenizer_for("c.safetensors", info, path),
+                       doctest::Contains("the added token '[N]'"), Error);
+  info["tokenizer"] = "[1";
+  CHECK_THROWS_WITH_AS(albef::tokenizer_for("c.safetensors", info, ""),
+                       doctest::Contains("entry 'tokenizer'"), Error);
 }
 
 TEST_CASE("a search finds what an evaluation ranks first") {

@@ -32,7 +32,11 @@ TEST_CASE("pre_caption: word limit and order of the steps") {
   CHECK(pre_caption("One, two; three", 1) == "one");
   CHECK(pre_caption("one two", 2) == "one two");
   CHECK(pre_caption("<per.son> <person><person>") == "person personperson");
-  CHECK(pre_caption("a\x1C\x1Dz") == "a z");  // white space for Python, not for C
+  std::string nested;  // in time proportional to the text
+  for (int i = 0; i < 100000; ++i) nested += "<<person>person>";
+  CHECK(pre_caption(nested).size() == nested.size() - 200000);
+  CHECK(pre_caption("<<person>person>") == "<personperson>");  // replaced once, as in Python
+  CHECK(pre_caption("a\x1C\x1Dz") == "a z");                   // white space for Python, not for C
   CHECK(pre_caption("a \n") == "a");
   CHECK(pre_question("a  b c", 3) == "a  b");  // the empty word between two spaces counts
   CHECK_THROWS_AS(pre_caption("a", 0), Error);

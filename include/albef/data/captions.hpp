@@ -27,7 +27,7 @@ namespace albef {
 ALBEF_DATA_INLINE bool says_something(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const auto c = detail::next_code_point(text, at);
-    if (!detail::is_python_space(c) && !detail::is_punctuation(c) && !detail::is_other(c))
+    if (!detail::is_python_space(c) && !detail::is_punctuation(c) && !detail::is_dropped(c))
       return true;
   }
   return false;

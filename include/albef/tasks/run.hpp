@@ -37,11 +37,12 @@ struct FinishedRun {
   int status() const { return summary.signal ? 128 + summary.signal : 0; }
 };
 
-/// Trains an objective over a loader by fit(), told on stderr, and writes the vocabulary beside the
-/// checkpoint. `title` is what checkpoints call the task; they also keep `extra` and
-/// settings.metadata(). validate(session), unless null, is the validation after each epoch, of a
-/// session that cuts texts after `evaluated_length` tokens (0: as in training). Error before the
-/// run leaves files if the first pictures cannot be read or settings.init does not fit.
+/// Trains an objective over a loader by fit(), told on stderr, and writes the tokenizer (vocab.txt
+/// or, where that does not say everything, tokenizer.json) beside the checkpoint. `title` is what
+/// checkpoints call the task; they also keep `extra` and settings.metadata(). validate(session),
+/// unless null, is the validation after each epoch, of a session that cuts texts after
+/// `evaluated_length` tokens (0: as in training). Error before the run leaves files if the first
+/// pictures cannot be read or settings.init does not fit.
 template <class Precision, class Objective, class Settings, class Device, class LoaderT,
           class Validate = std::nullptr_t>
 FinishedRun run_training(const std::string& title, Settings settings, Device& device,
@@ -81,7 +82,7 @@ FinishedRun run_training(const std::string& title, Settings settings, Device& de
            ", with --accumulate for the same steps, or --checkpointing");
     }
   }();
-  tokenizer.save(trainer.folder().file("vocab.txt"));
+  save_wordpiece(tokenizer, trainer.folder().path());
   const std::string best = trainer.best().text();
   std::fprintf(stderr, "%s after %lld steps: %.0f s, %.1f pairs/s; %s%s%s\n",
                summary.finished ? "finished" : "stopped", static_cast<long long>(summary.steps),

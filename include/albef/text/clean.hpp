@@ -16,6 +16,9 @@ namespace detail {
 // Lower case, without the characters ,.'!?"()*#:;~ and with '-' and '/' as spaces.
 std::string lower_without_marks(std::string_view text);
 
+// Python's text.replace(from, to).
+std::string replace_all(std::string_view text, std::string_view from, std::string_view to);
+
 // Every run of two or more white space characters becomes one space.
 std::string collapse_spaces(std::string_view text);
 
@@ -51,6 +54,15 @@ ALBEF_DATA_INLINE std::string lower_without_marks(std::string_view text) {
   return out;
 }
 
+ALBEF_DATA_INLINE std::string replace_all(std::string_view text, std::string_view from,
+                                          std::string_view to) {
+  std::string out;
+  std::size_t begin = 0;
+  for (std::size_t at; (at = text.find(from, begin)) != text.npos; begin = at + from.size())
+    out.append(text, begin, at - begin).append(to);
+  return out.append(text, begin);
+}
+
 ALBEF_DATA_INLINE std::string collapse_spaces(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size();) {
@@ -80,10 +92,7 @@ ALBEF_DATA_INLINE void keep_words(std::string& text, int max_words) {
 namespace albef {
 
 ALBEF_DATA_INLINE std::string pre_caption(std::string_view text, int max_words) {
-  std::string out = detail::lower_without_marks(text);
-  constexpr std::string_view person = "<person>";
-  for (std::size_t at = out.find(person); at != std::string::npos; at = out.find(person, at))
-    out.replace(at, person.size(), "person");
+  std::string out = detail::replace_all(detail::lower_without_marks(text), "<person>", "person");
   out = detail::collapse_spaces(out);
   detail::strip_right(out, '\n');
   detail::strip_right(out, ' ');

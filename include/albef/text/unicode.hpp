@@ -1,11 +1,14 @@
-// UTF-8 and Unicode helpers of the text code, on top of utf8proc; lower-casing and white space are
-// those of Python's str, because the reference tokeniser and caption clean-up are Python programs.
+// UTF-8 and Unicode helpers of the text code. What a code point is comes from tables of its own
+// (unicode_data.hpp), so that tokens do not depend on the library version of a machine; utf8proc
+// decodes UTF-8 and decomposes, which are the same in every version.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
@@ -26,23 +29,53 @@ CodePoint next_code_point(std::string_view text, std::size_t& position);
 
 bool is_utf8(std::string_view text);
 
+/// The number of code points in UTF-8.
+inline std::size_t count_characters(std::string_view text) {
+  const auto tails = std::count_if(text.begin(), text.end(), is_utf8_tail);
+  return text.size() - static_cast<std::size_t>(tails);
+}
+
 void append_utf8(std::string& out, CodePoint code);
 
-/// Categories Cc, Cf, Cn, Co, Cs; '\t', '\n' and '\r' are among them.
-bool is_other(CodePoint code);
+/// What the text code asks of a code point; several may hold.
+struct Traits {
+  enum : std::uint8_t {
+    dropped = 1,      ///< control, format and private-use characters; '\t', '\n', '\r' are not
+    space = 2,        ///< separates words
+    punctuation = 4,  ///< a word of its own: category P*, every ASCII symbol such as '$' or '+'
+    cjk = 8,          ///< of the Chinese character blocks as BERT defines them (not kana, Hangul)
+    accent = 16,      ///< a mark that goes where accents are stripped
+    decomposed = 32,  ///< has a canonical decomposition
+    combining = 64,   ///< of a combining class other than 0
+    capital = 128     ///< has a lower-case form
+  };
+};
+
+/// The traits of all code points.
+class UnicodeTraits {
+ public:
+  static const UnicodeTraits& get();
+
+  std::uint8_t operator[](CodePoint code) const { return traits_[static_cast<std::size_t>(code)]; }
+
+ private:
+  UnicodeTraits();
+
+  std::vector<std::uint8_t> traits_;
+};
 
 bool is_ascii_punctuation(char c);
 
-/// What BERT splits off as punctuation: category P*, and every ASCII symbol such as '$' or '+'.
+/// A character that no token comes from, unlike an unknown one: control, format, private use.
+bool is_dropped(CodePoint code);
 bool is_punctuation(CodePoint code);
+bool is_cjk(CodePoint code);
 
-/// The Chinese character blocks as BERT defines them (not kana, not Hangul).
-constexpr bool is_cjk(CodePoint c) {
-  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) ||
-         (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B73F) ||
-         (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B820 && c <= 0x2CEAF) ||
-         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
-}
+/// What a token that must be a single word does not stand beside: letters, marks, digits, '_'.
+bool is_word_character(CodePoint code);
+
+/// The canonical combining class; 0 also for accents, whose order nobody sees.
+int combining_class(CodePoint code);
 
 /// What `\s` matches in Python's re for str.
 constexpr bool is_python_space(CodePoint c) {
@@ -59,6 +92,10 @@ std::string lower(std::string_view text);
 
 #if ALBEF_DATA_DEFINITIONS
 #include <utf8proc.h>
+
+#include <iterator>
+
+#include "albef/text/unicode_data.hpp"
 
 namespace albef::detail {
 
@@ -90,20 +127,58 @@ ALBEF_DATA_INLINE void append_utf8(std::string& out, CodePoint code) {
   out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(length));
 }
 
-ALBEF_DATA_INLINE bool is_other(CodePoint code) {
-  const auto category = utf8proc_category(code);
-  return category == UTF8PROC_CATEGORY_CN || (category >= UTF8PROC_CATEGORY_CC);
+template <std::size_t n>
+bool in_ranges(const CodePoint (&bounds)[n], CodePoint code) {
+  return (std::upper_bound(bounds, bounds + n, code) - bounds) % 2 == 1;
+}
+
+ALBEF_DATA_INLINE UnicodeTraits::UnicodeTraits() : traits_(0x110000) {
+  const auto set = [&](std::uint8_t trait, CodePoint first, CodePoint end, int step = 1) {
+    for (CodePoint code = first; code < end; code += step)
+      traits_[static_cast<std::size_t>(code)] |= trait;
+  };
+  const auto set_ranges = [&](std::uint8_t trait, const auto& bounds) {
+    for (std::size_t i = 0; i < std::size(bounds); i += 2) set(trait, bounds[i], bounds[i + 1]);
+  };
+  set_ranges(Traits::dropped, unicode::dropped);
+  set_ranges(Traits::space, unicode::space);
+  set_ranges(Traits::punctuation, unicode::punctuation);
+  set_ranges(Traits::cjk, unicode::cjk);
+  set_ranges(Traits::accent | Traits::combining, unicode::accent);
+  for (std::size_t i = 0; i < std::size(unicode::accent_between); i += 2)
+    for (CodePoint c = unicode::accent_between[i]; c < unicode::accent_between[i + 1]; ++c)
+      traits_[static_cast<std::size_t>(c)] &= static_cast<std::uint8_t>(~Traits::combining);
+  set_ranges(Traits::decomposed, unicode::decomposed);
+  for (const auto& range : unicode::combining) set(Traits::combining, range.first, range.end);
+  for (const auto& range : unicode::lower)
+    set(Traits::capital, range.first, range.last + 1, range.step);
+  set(Traits::capital, 0x130, 0x131);
+}
+
+ALBEF_DATA_INLINE const UnicodeTraits& UnicodeTraits::get() {
+  static const UnicodeTraits traits;
+  return traits;
+}
+
+ALBEF_DATA_INLINE bool is_dropped(CodePoint code) { return in_ranges(unicode::dropped, code); }
+
+ALBEF_DATA_INLINE bool is_punctuation(CodePoint code) {
+  return in_ranges(unicode::punctuation, code);
+}
+
+ALBEF_DATA_INLINE bool is_cjk(CodePoint code) { return in_ranges(unicode::cjk, code); }
+
+ALBEF_DATA_INLINE bool is_word_character(CodePoint code) { return in_ranges(unicode::word, code); }
+
+ALBEF_DATA_INLINE int combining_class(CodePoint code) {
+  for (const auto& range : unicode::combining)
+    if (code >= range.first && code < range.end) return range.combining_class;
+  return 0;
 }
 
 ALBEF_DATA_INLINE bool is_ascii_punctuation(char c) {
   return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
          (c >= 123 && c <= 126);
-}
-
-ALBEF_DATA_INLINE bool is_punctuation(CodePoint code) {
-  if (code < 0x80) return is_ascii_punctuation(static_cast<char>(code));
-  const auto category = utf8proc_category(code);
-  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
 }
 
 /// Calls f with the lower-case form of one code point: one code point, except for U+0130, whose
@@ -114,86 +189,50 @@ void lower_code_point(CodePoint code, F&& f) {
     f(CodePoint{'i'});
     f(CodePoint{0x307});
   } else {
-    f(utf8proc_tolower(code));
+    const auto* range = std::lower_bound(std::begin(unicode::lower), std::end(unicode::lower), code,
+                                         [](const auto& r, CodePoint c) { return r.last < c; });
+    const bool changes = range != std::end(unicode::lower) && code >= range->first &&
+                         (code - range->first) % range->step == 0;
+    f(changes ? code + range->distance : code);
   }
 }
 
-// Unicode's Case_Ignorable: passed over in the search for the letters around a sigma.
-ALBEF_DATA_INLINE bool is_case_ignorable(CodePoint c) {
-  switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_SK:
-      return true;
-    default:
-      break;
+// A sigma is final behind a letter with case and not before one; case-ignorable characters between
+// are passed over. `begin` and `end` are the bytes of the sigma.
+ALBEF_DATA_INLINE bool is_final_sigma(std::string_view text, std::size_t begin, std::size_t end) {
+  bool after = false;
+  for (std::size_t at = begin; at > 0;) {
+    while (is_utf8_tail(text[--at])) {}
+    std::size_t next = at;
+    const CodePoint code = next_code_point(text, next);
+    if (in_ranges(unicode::case_ignorable, code)) continue;
+    after = in_ranges(unicode::cased, code);
+    break;
   }
-  switch (c) {
-    case '\'':
-    case '.':
-    case ':':
-    case 0x00B7:
-    case 0x0387:
-    case 0x055F:
-    case 0x05F4:
-    case 0x2018:
-    case 0x2019:
-    case 0x2024:
-    case 0x2027:
-    case 0xFE13:
-    case 0xFE52:
-    case 0xFE55:
-    case 0xFF07:
-    case 0xFF0E:
-    case 0xFF1A:
-      return true;
-    default:
-      return false;
+  while (after && end < text.size()) {
+    const CodePoint code = next_code_point(text, end);
+    if (!in_ranges(unicode::case_ignorable, code)) return !in_ranges(unicode::cased, code);
   }
-}
-
-// Unicode's Cased, for code points that are not Case_Ignorable.
-ALBEF_DATA_INLINE bool is_cased(CodePoint c) {
-  switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-      return true;
-    default:
-      break;
-  }
-  return c == 0xAA || c == 0xBA || (c >= 0x2160 && c <= 0x217F) || (c >= 0x24B6 && c <= 0x24E9) ||
-         (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
-         (c >= 0x1F170 && c <= 0x1F189);
+  return after;
 }
 
 ALBEF_DATA_INLINE std::string lower(std::string_view text) {
+  const UnicodeTraits& traits = UnicodeTraits::get();
   std::string out;
   out.reserve(text.size());
-  bool after_cased = false;
   for (std::size_t i = 0; i < text.size();) {
-    const CodePoint code = next_code_point(text, i);
-    if (code == 0x3A3) {
-      bool before_cased = false;
-      for (std::size_t j = i; j < text.size();) {
-        const CodePoint next = next_code_point(text, j);
-        if (is_case_ignorable(next)) continue;
-        before_cased = is_cased(next);
-        break;
-      }
-      append_utf8(out, after_cased && !before_cased ? 0x3C2 : 0x3C3);
-      after_cased = true;
-    } else if (code < 0x80) {
-      const char c = static_cast<char>(code), low = ascii_lower(c);
-      out += low;
-      if (c != '\'' && c != '.' && c != ':' && c != '^' && c != '`')  // these are case-ignorable
-        after_cased = low >= 'a' && low <= 'z';
-    } else {
-      lower_code_point(code, [&](CodePoint c) { append_utf8(out, c); });
-      if (!is_case_ignorable(code)) after_cased = is_cased(code);
+    const std::size_t begin = i;
+    if (is_ascii(text[i])) {
+      out += ascii_lower(text[i++]);
+      continue;
     }
+    const CodePoint code = next_code_point(text, i);
+    if (code == 0x3A3)
+      append_utf8(out, is_final_sigma(text, begin, i) ? 0x3C2 : 0x3C3);
+    else if (traits[code] & Traits::capital)
+      lower_code_point(code, [&](CodePoint c) { append_utf8(out, c); });
+    else
+      out.append(text, begin, i - begin);
   }
   return out;
 }

@@ -20,6 +20,7 @@ namespace albef {
 struct VocabularyOptions {
   TextNormalization normalization = {};  ///< as in the tokeniser that will use the vocabulary
   int min_frequency = 1;                 ///< words and merges seen less often get no token
+  int max_word_chars = 100;              ///< longer words, which the tokeniser leaves, do not count
 };
 
 namespace detail {
@@ -29,9 +30,9 @@ struct CountedWord {
   std::int64_t count;
 };
 
-// The distinct words of the captions; most frequent first, then by bytes.
+// The distinct words of at most `max_chars` characters; most frequent first, then by bytes.
 std::vector<CountedWord> count_words(std::span<const std::string> captions,
-                                     const TextNormalization& options);
+                                     const TextNormalization& options, int max_chars);
 
 }  // namespace detail
 
@@ -58,13 +59,17 @@ std::vector<std::string> learn_vocabulary(std::span<const std::string> captions,
 namespace albef::detail {
 
 ALBEF_DATA_INLINE std::vector<CountedWord> count_words(std::span<const std::string> captions,
-                                                       const TextNormalization& options) {
+                                                       const TextNormalization& options,
+                                                       int max_chars) {
   std::unordered_map<std::string, std::int64_t> counts;
   std::string words;
   for (const std::string& caption : captions) {
     words.clear();
     WordSplitter(options, words).add(caption);
-    for_each_word(words, [&](std::string_view word) { ++counts[std::string(word)]; });
+    for_each_word(words, [&](std::string_view word) {
+      if (count_characters(word) <= static_cast<std::size_t>(max_chars))
+        ++counts[std::string(word)];
+    });
   }
   std::vector<CountedWord> out;
   out.reserve(counts.size());
@@ -225,7 +230,7 @@ ALBEF_DATA_INLINE std::vector<std::string> learn_vocabulary(std::span<const std:
   require(size > static_cast<int>(tokens.size()), "[learn_vocabulary] size is ", size,
           ", expected more than ", tokens.size());
   const auto limit = static_cast<std::size_t>(size);
-  const auto words = detail::count_words(captions, options.normalization);
+  const auto words = detail::count_words(captions, options.normalization, options.max_word_chars);
   const auto alphabet = detail::alphabet(words, options.normalization, limit - tokens.size());
   tokens.insert(tokens.end(), alphabet.begin(), alphabet.end());
 

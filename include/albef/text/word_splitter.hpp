@@ -19,15 +19,19 @@ struct TextNormalization {
   bool lowercase = true;      ///< every code point on its own (no final sigma)
   bool strip_accents = true;  ///< canonical decomposition (NFD), then drop category Mn
   bool split_cjk = true;      ///< every Chinese character is a word of its own
+  bool clean_text = true;     ///< drop control characters
+
+  bool operator==(const TextNormalization&) const = default;
 };
 
 namespace detail {
 
 /// Writes the words of texts to a string, each followed by one space.
-/// Unicode data are those of the utf8proc in use; code points it does not know are dropped.
 class WordSplitter {
  public:
-  WordSplitter(const TextNormalization& options, std::string& out) : options_(options), out_(out) {}
+  /// With `split` false: the text as it is when it is normalised, not yet cut into words.
+  WordSplitter(const TextNormalization& options, std::string& out, bool split = true)
+      : options_(options), out_(out), split_(split) {}
 
   /// Appends the words of `text` from byte `begin` on. Error (byte offset) if it is not UTF-8.
   void add(std::string_view text, std::size_t begin = 0);
@@ -35,10 +39,14 @@ class WordSplitter {
  private:
   void add_ascii(char c);
 
-  // A code point beyond ASCII, or what one became in lower case.
+  // A code point beyond ASCII with traits.
   void add_code_point(CodePoint code);
 
   void add_decomposed(CodePoint code);
+
+  void add_part(CodePoint code);
+
+  void add_space(CodePoint code);
 
   void append(CodePoint code);
 
@@ -49,7 +57,9 @@ class WordSplitter {
   void end_word();
 
   TextNormalization options_;
+  const UnicodeTraits& traits_ = UnicodeTraits::get();
   std::string& out_;
+  bool split_;
   std::vector<std::pair<int, CodePoint>> marks_;  // (combining class, code point), not yet in out_
 };
 
@@ -74,26 +84,29 @@ ALBEF_DATA_INLINE void WordSplitter::add(std::string_view text, std::size_t begi
   for (std::size_t i = begin; i < text.size();) {
     if (is_ascii(text[i])) {
       add_ascii(text[i++]);
+      continue;
+    }
+    const std::size_t start = i;
+    const CodePoint code = next_code_point(text, i);
+    if (traits_[code] != 0) {
+      add_code_point(code);
     } else {
-      const CodePoint code = next_code_point(text, i);
-      if (options_.lowercase)
-        lower_code_point(code, [&](CodePoint c) { add_code_point(c); });
-      else
-        add_code_point(code);
+      flush_marks();
+      out_.append(text, start, i - start);
     }
   }
-  end_word();
+  flush_marks();
+  if (split_) end_word();
 }
 
 ALBEF_DATA_INLINE void WordSplitter::add_ascii(char c) {
   if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
-    end_word();
+    add_space(c);
   } else if (c < ' ' || c == 0x7F) {
     // A control character vanishes and joins what stands around it.
+    if (!options_.clean_text) add_code_point(c);
   } else if (is_ascii_punctuation(c)) {
-    end_word();
-    out_ += c;
-    end_word();
+    append(c);
   } else {
     flush_marks();
     out_ += options_.lowercase ? ascii_lower(c) : c;
@@ -101,16 +114,14 @@ ALBEF_DATA_INLINE void WordSplitter::add_ascii(char c) {
 }
 
 ALBEF_DATA_INLINE void WordSplitter::add_code_point(CodePoint code) {
-  const auto category = utf8proc_category(code);
-  if (category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
-      category == UTF8PROC_CATEGORY_ZP) {
-    end_word();
-  } else if (code == 0xFFFD || is_other(code)) {
-    // Dropped: replacement, control, format, private use and unassigned characters.
-  } else if (options_.split_cjk && is_cjk(code)) {
-    end_word();
+  const auto traits = traits_[code];
+  if (options_.clean_text && (traits & Traits::dropped)) return;
+  if (traits & Traits::space) {
+    add_space(code);
+  } else if (options_.split_cjk && (traits & Traits::cjk)) {
+    add_space(' ');
     add_decomposed(code);
-    end_word();
+    add_space(' ');
   } else {
     add_decomposed(code);
   }
@@ -118,25 +129,41 @@ ALBEF_DATA_INLINE void WordSplitter::add_code_point(CodePoint code) {
 
 ALBEF_DATA_INLINE void WordSplitter::add_decomposed(CodePoint code) {
   if (!options_.strip_accents) return append(code);
+  if (!(traits_[code] & Traits::decomposed)) return add_part(code);
   CodePoint parts[8];  // a canonical decomposition has at most four code points
   int boundary = 0;
   const auto count = utf8proc_decompose_char(code, parts, 8, UTF8PROC_DECOMPOSE, &boundary);
-  for (utf8proc_ssize_t i = 0; i < count; ++i) {
-    const auto* property = utf8proc_get_property(parts[i]);
-    const bool accent = property->category == UTF8PROC_CATEGORY_MN;
-    if (property->combining_class != 0) {
-      if (!accent) marks_.emplace_back(property->combining_class, parts[i]);
-    } else {
-      flush_marks();
-      if (!accent) append(parts[i]);
-    }
-  }
+  for (utf8proc_ssize_t i = 0; i < count; ++i) add_part(parts[i]);
+}
+
+ALBEF_DATA_INLINE void WordSplitter::add_part(CodePoint code) {
+  const auto traits = traits_[code];
+  if (!(traits & Traits::combining)) flush_marks();
+  if (traits & Traits::accent) return;
+  if (traits & Traits::combining)
+    marks_.emplace_back(combining_class(code), code);
+  else
+    append(code);
+}
+
+ALBEF_DATA_INLINE void WordSplitter::add_space(CodePoint code) {
+  if (split_)
+    end_word();
+  else if (options_.clean_text)
+    append(' ');
+  else
+    add_decomposed(code);
 }
 
 ALBEF_DATA_INLINE void WordSplitter::append(CodePoint code) {
-  const bool alone = is_punctuation(code);
+  const auto traits = traits_[code];
+  const bool alone = split_ && (traits & Traits::punctuation);
+  flush_marks();
   if (alone) end_word();
-  append_utf8(out_, code);
+  if (options_.lowercase && (traits & Traits::capital))
+    lower_code_point(code, [&](CodePoint c) { append_utf8(out_, c); });
+  else
+    append_utf8(out_, code);
   if (alone) end_word();
 }
 
