@@ -410,18 +410,37 @@ test_runs() {
   rm -rf "$folder" "$second"
 }
 
+# As the shard, byte for byte, but for the pictures: all are the smallest one, with zeros behind it.
+patched_shard() { # FROM TO
+  local unpacked=$work/patched small file size
+  rm -rf "$unpacked" && mkdir "$unpacked"
+  tar -xf "$1" -C "$unpacked"
+  small=$(find "$unpacked" -name '*.png' -printf '%s %p\n' | sort -n | head -n 1 | cut -d ' ' -f 2-)
+  cp "$small" "$work/small.png"
+  for file in "$unpacked"/*.png; do
+    size=$(stat -c %s "$file")
+    cp "$work/small.png" "$file" && truncate -s "$size" "$file"
+  done
+  tar -tf "$1" >"$unpacked.list"
+  tar -cf "$2" -C "$unpacked" -T "$unpacked.list"
+  rm -rf "$unpacked" "$unpacked.list" "$work/small.png"
+}
+
 test_shards() {
   local folder=$work/shards shards=$work/shards-data how
   rm -rf "$shards" && mkdir "$shards"
+  patched_shard "$data" "$work/patched.tar"
   cp "$data" "$shards/a.tar"
   local run=("${common[@]/$data/$shards/a.tar}" --epochs 8)
   reference "${run[@]}"
-  for how in renamed written cut removed; do
+  for how in renamed "renamed to one alike" written "written with one alike" cut removed; do
     rm -rf "$folder" && cp "$data" "$shards/a.tar"
     start "${run[@]}" --output "$folder"
     reaches "$folder" 2
     case $how in
       renamed) cp "$other" "$shards/b" && mv "$shards/b" "$shards/a.tar" ;;
+      "renamed to one alike") cp "$work/patched.tar" "$shards/b" && mv "$shards/b" "$shards/a.tar" ;;
+      "written with one alike") cat "$work/patched.tar" >"$shards/a.tar" ;;
       written) cat "$other" >"$shards/a.tar" ;;
       cut) truncate -s 20000 "$shards/a.tar" ;;
       removed) rm "$shards/a.tar" ;;
@@ -435,7 +454,7 @@ test_shards() {
       check "a shard was $how, and is not named" log_has 'a\.tar'
     fi
   done
-  rm -rf "$folder" "$shards"
+  rm -rf "$folder" "$shards" "$work/patched.tar"
 }
 
 test_clock() {
