@@ -47,6 +47,7 @@ namespace albef::detail {
 
 ALBEF_DATA_INLINE std::string lower_without_marks(std::string_view text) {
   std::string out;
+  out.reserve(text.size());
   for (const char c : lower(text)) {
     if (std::string_view(",.'!?\"()*#:;~").find(c) != std::string_view::npos) continue;
     out += c == '-' || c == '/' ? ' ' : c;
@@ -57,6 +58,7 @@ ALBEF_DATA_INLINE std::string lower_without_marks(std::string_view text) {
 ALBEF_DATA_INLINE std::string replace_all(std::string_view text, std::string_view from,
                                           std::string_view to) {
   std::string out;
+  out.reserve(text.size());
   std::size_t begin = 0;
   for (std::size_t at; (at = text.find(from, begin)) != text.npos; begin = at + from.size())
     out.append(text, begin, at - begin).append(to);
@@ -65,6 +67,7 @@ ALBEF_DATA_INLINE std::string replace_all(std::string_view text, std::string_vie
 
 ALBEF_DATA_INLINE std::string collapse_spaces(std::string_view text) {
   std::string out;
+  out.reserve(text.size());
   for (std::size_t i = 0; i < text.size();) {
     const std::size_t begin = i;
     if (!is_python_space(next_code_point(text, i))) {

@@ -224,6 +224,19 @@ ALBEF_DATA_INLINE void save_tokenizer_json(const WordPiece& tokenizer, const std
   for (std::int32_t id = 0; id < tokenizer.size(); ++id)
     if (const std::string& token = tokenizer.token(id); !token.empty() && tokenizer.id(token) == id)
       vocab[token] = id;
+  // Tokens outside the vocabulary stay outside if a reader gives them the ids that they have.
+  auto smaller = vocab;
+  for (const AddedToken& token : *o.added_tokens)
+    if (token.outside_vocabulary) smaller.erase(token.content);
+  auto next = static_cast<std::int32_t>(smaller.size());
+  const auto keeps_id = [&](const AddedToken& token) {
+    const std::int32_t id = tokenizer.id(token.content);
+    const bool kept = !token.outside_vocabulary || id == next;
+    next = std::max(next, id + 1);
+    return kept;
+  };
+  if (std::all_of(o.added_tokens->begin(), o.added_tokens->end(), keeps_id))
+    vocab = std::move(smaller);
   const nlohmann::json json{
       {"version", "1.0"},
       {"truncation", nullptr},
