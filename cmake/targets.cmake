@@ -89,7 +89,13 @@ function(albef_add_component component)
   add_library(${target} INTERFACE)
   add_library(albef::${name} ALIAS ${target})
   set_property(GLOBAL APPEND PROPERTY albef_component_targets ${target})
-  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  # A project that includes this one compiles with warnings of its own, which are for its own code.
+  if(PROJECT_IS_TOP_LEVEL)
+    set(system FALSE)
+  else()
+    set(system TRUE)
+  endif()
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name} SYSTEM ${system})
   if(component STREQUAL native)
     # For programs that run where they are built. Never linked by another component.
     target_compile_options(
