@@ -85,9 +85,10 @@ int run(Arguments args, auto& device) {
     std::printf("%-24s", ablation::name(number));
     for (std::size_t i = 0; i < 4; ++i) {
       const auto [mean, deviation] = mean_and_deviation(columns[i]);
-      std::printf("   %5.1f +- %4.1f", mean, deviation);  // of the first row's ITC: untrained
+      std::printf("   %5s +- %4s", fixed(mean, 1).c_str(),
+                  fixed(deviation, 1).c_str());  // of the first row's ITC: untrained
     }
-    std::printf(" %8.1f\n", mean_and_deviation(columns[4]).first);
+    std::printf(" %8s\n", fixed(mean_and_deviation(columns[4]).first, 1).c_str());
     std::fflush(stdout);
   }
   return 0;

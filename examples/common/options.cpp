@@ -95,6 +95,11 @@ void add_options(Command& app, albef::RunSettings& s, const std::string& what, b
   run.add("--seed", s.training.seed, "of weights, order, augmentation, masks and dropout");
   run.add("--save-every", train.save_every, "optimizer steps between checkpoints; 0: every epoch",
           non_negative);
+  run.add(
+      "--keep-last", train.keep_last,
+      "checkpoints that stay, the newest included; the older ones are for --resume if the newest "
+      "is damaged",
+      positive);
   run.add("--keep-epochs", train.keep_epochs, "keep the checkpoint of every epoch");
   run.add("--checkpointing", s.training.checkpointing,
           "keep only block inputs and compute blocks again in the backward pass: less memory, a "

@@ -3,7 +3,14 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
 #include <filesystem>
+#include <thread>
+
+#include "albef/checkpoint/checksum.hpp"
 
 namespace safetensors_test {
 
@@ -81,9 +88,7 @@ TEST_CASE("safetensors: what is written is read back, with shapes, order and met
   CHECK(header % 8 == 0);
   CHECK(raw.compare(8, 14, "{\"__metadata__") == 0);
   for (const auto& entry : in.entries())  // wide types first keeps everything aligned
-    CHECK(reinterpret_cast<std::uintptr_t>(entry.data.data()) %
-              static_cast<std::uintptr_t>(albef::dtype_bytes(entry.dtype)) ==
-          0);
+    CHECK(entry.begin % static_cast<std::uint64_t>(albef::dtype_bytes(entry.dtype)) == 0);
 }
 
 TEST_CASE("safetensors: order as given, data from a producer in pieces") {
@@ -98,7 +103,7 @@ TEST_CASE("safetensors: order as given, data from a producer in pieces") {
   albef::write_safetensors(file.path, {{"y", DType::U8, {1}, &byte}, streamed}, {},
                            albef::TensorOrder::given);
   const auto in = SafeTensors::open(file.path);
-  CHECK(in.at("y").data.data() < in.at("z").data.data());
+  CHECK(in.at("y").begin < in.at("z").begin);
   CHECK(in.read<float>("z") == values);  // unaligned in the file
 
   const std::string before = albef::read_file(file.path);
@@ -204,6 +209,153 @@ TEST_CASE("safetensors: missing file and unwritable place") {
   if (fs::exists("/dev/full"))
     CHECK_THROWS_WITH_AS(albef::write_safetensors("/dev/full", {{"a", DType::F32, {1}, &value}}),
                          doctest::Contains("No space left"), Error);
+}
+
+TEST_CASE("checksum: XXH64, whatever the pieces") {
+  const auto of = [](const std::string& text, std::size_t piece = 1000) {
+    albef::Checksum sum;
+    for (std::size_t at = 0; at < text.size(); at += piece)
+      sum.add(text.data() + at, std::min(piece, text.size() - at));
+    return sum.text();
+  };
+  // Values of the xxhash library.
+  CHECK(of("") == "ef46db3751d8e999");
+  CHECK(of("a") == "d24ec4f1a98c6e5b");
+  CHECK(of("abc") == "44bc2cf5ad770999");
+  CHECK(of("Nobody inspects the spammish repetition") == "fbcea83c8a378bf1");
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += static_cast<char>(i * 7);
+  CHECK(of(text) == "240b95edf72f18e0");
+  for (std::size_t size : {31u, 32u, 33u, 63u, 64u, 100u, 300u})
+    for (std::size_t piece : {1u, 3u, 8u, 31u, 32u, 33u, 64u, 65u})
+      CHECK(of(text.substr(0, size), piece) == of(text.substr(0, size)));
+}
+
+namespace {
+
+/// A file of two tensors, metadata and checksums.
+std::string small_file(const std::string& path) {
+  const float values[] = {1, 2, 3, 4, 5};
+  const std::uint8_t bytes[] = {1, 2, 3};
+  albef::write_safetensors(path,
+                           {{"a.weight", DType::F32, {5}, values}, {"b", DType::U8, {3}, bytes}},
+                           {{"vocab", "one\ntwo"}, {"z", ""}});
+  return albef::read_file(path);
+}
+std::string problem_of(const std::string& path) {
+  try {
+    SafeTensors::open(path).verify();
+  } catch (const Error& e) { return e.what(); }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("safetensors: a changed byte anywhere is noticed, and the tensor named") {
+  const TemporaryFile file;
+  const std::string good = small_file(file.path);
+  CHECK(problem_of(file.path) == "");
+  CHECK(SafeTensors::open(file.path).metadata().size() == 2);  // without the checksums
+  std::uint64_t header = 0;
+  std::memcpy(&header, good.data(), 8);
+  for (std::size_t at = 0; at < good.size(); ++at)
+    for (const int bit : {0, 3, 7}) {
+      std::string bad = good;
+      bad[at] = static_cast<char>(bad[at] ^ (1 << bit));
+      albef::write_file(file.path, bad);
+      const std::string problem = problem_of(file.path);
+      INFO(at, " ", bit, " ", problem);
+      CHECK(problem.starts_with(file.path));
+      if (at >= 8 + header)
+        CHECK(contains(problem, at < 8 + header + 20 ? "'a.weight' is damaged" : "'b' is damaged"));
+    }
+  std::string bad = good;
+  bad.back() ^= 1;
+  albef::write_file(file.path, bad);
+  const auto in = SafeTensors::open(file.path);
+  CHECK(in.read<float>("a.weight").size() == 5);
+  CHECK_THROWS_WITH_AS(in.read<int>("b"), doctest::Contains("'b' is damaged"), Error);
+}
+
+TEST_CASE("safetensors: files without checksums are read as they are; pipes get them, too") {
+  const TemporaryFile file;
+  albef::write_file(file.path,
+                    file_of(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8));
+  CHECK(problem_of(file.path) == "");
+  CHECK(SafeTensors::open(file.path).at("w").checksum.empty());
+
+  const std::string good = small_file(file.path), pipe = file.path + ".pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const float values[] = {1, 2, 3, 4, 5};
+  const std::uint8_t bytes[] = {1, 2, 3};
+  std::thread writer([&] {
+    albef::write_safetensors(pipe,
+                             {{"a.weight", DType::F32, {5}, values}, {"b", DType::U8, {3}, bytes}},
+                             {{"vocab", "one\ntwo"}, {"z", ""}});
+  });
+  CHECK(albef::read_file(pipe) == good);
+  writer.join();
+  fs::remove(pipe);
+}
+
+TEST_CASE("safetensors: a file cut short while it is open is an Error") {
+  const TemporaryFile file;
+  std::vector<float> values(1 << 20, 1);
+  albef::write_safetensors(file.path, {{"w", DType::F32, {1 << 20}, values.data()}});
+  const auto in = SafeTensors::open(file.path);
+  fs::resize_file(file.path, 5000);
+  CHECK_THROWS_WITH_AS(in.read<float>("w"), doctest::Contains("it ends after 5000 bytes"), Error);
+}
+
+TEST_CASE("safetensors: values that must be finite are checked before a file is replaced") {
+  const TemporaryFile file;
+  const std::string before = small_file(file.path);
+  std::vector<float> values(1000, 1);
+  std::vector<double> wide(70, 1);
+  const auto problem = [&] {
+    try {
+      TensorSource narrow{"w", DType::F32, {1000}, values.data()},
+          other{"v", DType::F64, {70}, wide.data()};
+      narrow.finite = other.finite = true;
+      albef::write_safetensors(file.path, {narrow, other});
+    } catch (const Error& e) { return std::string(e.what()); }
+    return std::string();
+  };
+  for (const std::size_t at : {0u, 63u, 64u, 999u}) {
+    values[at] = at % 2 ? NAN : -INFINITY;
+    CHECK(problem() ==
+          albef::concat(file.path, ": tensor 'w' is not finite at ", at, ": nothing was saved"));
+    values[at] = 1;
+  }
+  wide[69] = INFINITY;
+  CHECK(contains(problem(), "'v' is not finite at 69"));
+  CHECK(albef::read_file(file.path) == before);
+  wide[69] = 1;
+  CHECK(problem() == "");
+}
+
+TEST_CASE("safetensors: headers of many names and of deep nesting") {
+  const TemporaryFile file;
+  std::string header = "{";
+  constexpr int count = 40000;
+  for (int i = 0; i < count; ++i)
+    header +=
+        albef::concat(i ? "," : "", "\"tensor.", i,
+                      "\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[", i, ",", i + 1, "]}");
+  const auto begin = std::chrono::steady_clock::now();
+  albef::write_file(file.path, file_of(header + "}", count));
+  CHECK(SafeTensors::open(file.path).entries().size() == count);
+  const std::uint8_t byte = 1;
+  std::vector<TensorSource> sources;
+  for (int i = 0; i < count; ++i)
+    sources.push_back({"tensor." + std::to_string(i), DType::U8, {1}, &byte});
+  albef::write_safetensors(file.path, sources);
+  CHECK(problem_of(file.path) == "");
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(20));  // not its square
+
+  const std::string deep(100'000, '[');
+  CHECK(contains(error_of(file_of("{\"w\":" + deep + std::string(100'000, ']') + "}", 0)),
+                 "nested more than 64 deep"));
 }
 
 }  // namespace safetensors_test

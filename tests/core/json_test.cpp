@@ -144,8 +144,8 @@ TEST_CASE("numbers: to text and back") {
   CHECK(albef::fixed(0.5, 2) == "0.50");
   CHECK(albef::fixed(-1234.567, 1) == "-1234.6");
   CHECK(albef::fixed(1e300, 1).size() == 303);
-  CHECK(albef::rounded(0.0123456, 3) == "0.0123");
-  CHECK(albef::rounded(1e-8, 3) == "1e-08");
+  CHECK(albef::significant(0.0123456, 3) == "0.0123");
+  CHECK(albef::significant(1e-8, 3) == "1e-08");
   CHECK(albef::to_number("-1.5e3") == -1500);
   CHECK(albef::to_number("1e999") == HUGE_VAL);
   CHECK(albef::to_number("1e-999") == 0);

@@ -64,16 +64,48 @@ TEST_CASE("metrics: a resumed run drops later lines and a line that was cut off"
   CHECK(again.history().all().empty());
 }
 
-TEST_CASE("metrics: errors name the file and line") {
+TEST_CASE("metrics: a damaged file is kept aside, and the run goes on with its good lines") {
   const TemporaryFile file;
-  albef::write_file(file.path, "{\"step\":0}\nnot json\n");
-  CHECK_THROWS_WITH_AS(MetricsLog(file.path, 9), doctest::Contains("line 2"), Error);
-  CHECK(albef::read_file(file.path) == "{\"step\":0}\nnot json\n");
+  const std::string aside = file.path + ".aside";
+  for (const std::string bad :
+       {"not json", "epoch 1/2  step 3  12.0 pairs/s", "{\"step\":\"1\"}", "[1]", "{\"itm\":1}",
+        "{\"step\":1,\"itm\":\"x\"}", "{\"step\":-1}", "{\"step\":1,\"itm\":1e999}", ""}) {
+    INFO(bad);
+    const std::string text = "{\"step\":0,\"itm\":0.5}\n{\"step\":1,\"itm\":0.25}\n" + bad +
+                             "\n{\"step\":2,\"itm\":0.125}\n{\"step\":3,\"itm\":9.0}\n";
+    albef::write_file(file.path, text);
+    MetricsLog log(file.path, 3, aside);
+    CHECK(log.problem().starts_with(file.path + ": line 3 is not a line of metrics: "));
+    CHECK(log.problem().ends_with("; the file is kept as " + aside +
+                                  ", the run goes on with the other lines"));
+    CHECK(albef::read_file(aside) == text);
+    CHECK(log.history().find("itm")->values == std::vector<double>{0.5, 0.25, 0.125});
+    CHECK(albef::read_file(file.path) ==
+          "{\"step\":0,\"itm\":0.5}\n{\"step\":1,\"itm\":0.25}\n{\"step\":2,\"itm\":0.125}\n");
+    fs::remove(aside);
+  }
+  albef::write_file(file.path, "{\"step\":0,\"itm\":0.5}\n");
+  CHECK(MetricsLog(file.path, 3, aside).problem() == "");
+  CHECK_FALSE(fs::exists(aside));
   CHECK_THROWS_WITH_AS(MetricsLog("/nowhere/m.jsonl"), doctest::Contains("/nowhere"), Error);
   if (fs::exists("/dev/full")) {
     MetricsLog log("/dev/full");
     CHECK_THROWS_WITH_AS(write(log, 0, 1, 1), doctest::Contains("No space left"), Error);
   }
+}
+
+TEST_CASE("metrics: a file that was removed comes back with all its lines") {
+  const TemporaryFile file;
+  MetricsLog log(file.path);
+  for (int step = 0; step < 1000; ++step) write(log, step, step, 1);
+  const std::string before = albef::read_file(file.path);
+  fs::remove(file.path);
+  write(log, 1000, 2, 1);
+  log.restore();
+  write(log, 1001, 3, 1);
+  CHECK(albef::read_file(file.path) == before +
+                                           "{\"step\":1000,\"itm\":2.0,\"lr\":1.0}\n"
+                                           "{\"step\":1001,\"itm\":3.0,\"lr\":1.0}\n");
 }
 
 TEST_CASE("plateau: warns once, after the warm-up, for a loss that stays; not for one that moves") {

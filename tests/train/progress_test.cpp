@@ -4,9 +4,13 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <clocale>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "albef/core/number.hpp"
+#include "albef/train/validation.hpp"
 
 namespace progress_test {
 
@@ -95,6 +99,26 @@ TEST_CASE("durations") {
   CHECK(albef::detail::duration_text(-1) == "?");
   CHECK(albef::detail::duration_text(0.0 / 1e-300) == "0:00:00");
   CHECK(albef::detail::duration_text(1e300) == "?");
+}
+
+TEST_CASE("progress: numbers look the same under a locale with a decimal comma") {
+  const char* const before = std::setlocale(LC_ALL, nullptr);
+  const std::string former = before ? before : "C";
+  const bool comma = std::setlocale(LC_ALL, "de_DE.UTF-8") != nullptr;
+  {
+    const Capture capture;
+    Progress progress({capture.file, ProgressOptions::Style::plain, 0});
+    progress.update({10, 100, 1, 3, 640, std::vector<NamedValue>{{"itc", 2.31}}, 9.55e-5});
+    CHECK(capture.text() == "epoch 1/3  step 10/100  itc 2.31  lr 9.55e-05\n");
+    CHECK(albef::percent(0.9125) == "91.2 %");
+    CHECK(albef::to_number("2.5") == 2.5);
+    CHECK_FALSE(albef::to_number("2,5"));
+    CHECK(albef::significant(0.00123, 3) == "0.00123");
+    CHECK(albef::detail::duration_text(93784) == "1d 02:03:04");
+    CHECK(albef::detail::duration_text(3723.4) == "1:02:03");
+  }
+  std::setlocale(LC_ALL, former.c_str());
+  if (!comma) MESSAGE("the machine has no such locale");
 }
 
 }  // namespace progress_test

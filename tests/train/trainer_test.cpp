@@ -1,6 +1,7 @@
 // The training loop: resuming, stopping, accumulation, and what goes wrong.
 #include "albef/train/fit.hpp"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -66,6 +67,21 @@ struct Process {
   explicit Process(const TrainOptions& o, const albef::TrainingOptions& t = {.seed = 1})
       : training(cpu, t), trainer(training, data, o) {}
 };
+/// Changes what a checkpoint says beside its tensors.
+void change_info(const std::string& path, auto&& change) {
+  const auto file = albef::SafeTensors::open(path);
+  std::vector<albef::TensorSource> tensors;
+  for (const auto& e : file.entries()) tensors.push_back(albef::source_of(file, e));
+  auto info = file.metadata();
+  change(info);
+  albef::write_safetensors(path, tensors, info);
+}
+/// Flips a bit in the middle of a file.
+void damage(const std::string& path) {
+  std::string bytes = albef::read_file(path);
+  bytes[bytes.size() / 2] ^= 1;
+  albef::write_file(path, bytes);
+}
 TrainOptions resuming(TrainOptions o) {
   o.existing = albef::Existing::resume;
   return o;
@@ -213,12 +229,7 @@ TEST_CASE("trainer: a resume with other settings or of another configuration is 
 
   // The same file, but with the configuration of another model in it.
   const std::string path = folder / "run/checkpoint.safetensors";
-  const std::string bytes = albef::read_file(path);
-  const std::string entry = "\"config.embed_dim\":\"24\"";
-  const auto at = bytes.find(entry);
-  REQUIRE(at != std::string::npos);
-  albef::write_file(path,
-                    std::string(bytes).replace(at, entry.size(), "\"config.embed_dim\":\"16\""));
+  change_info(path, [](auto& info) { info["config.embed_dim"] = "16"; });
   CHECK(error_of([&] { Process same(resuming(o)); }) ==
         path + ": checkpoint of another configuration: config.embed_dim is 16, the model has 24");
 }
@@ -487,6 +498,317 @@ TEST_CASE("trainer: validations are metrics of the run; one that was lost is mad
   for (const char* name : {"/metrics.jsonl", "/results.json"})
     CHECK(albef::read_file(folder / ("run" + std::string(name))) ==
           albef::read_file(folder / ("parts" + std::string(name))));
+}
+
+TEST_CASE(
+    "trainer: the checkpoint before the newest stays, and is gone on from if that is damaged") {
+  TemporaryFolder folder;
+  const auto opts = [&](const char* name, int last) {
+    TrainOptions o = options(folder / name);
+    o.keep_last = last;
+    o.save_every = 3;
+    return o;
+  };
+  Process whole(opts("whole", 1));
+  whole.trainer.run();
+  CHECK_FALSE(std::filesystem::exists(folder / "whole/checkpoint.1.safetensors"));
+  const auto step_of = [](const std::string& path) {
+    return albef::SafeTensors::open(path).metadata().at("train.step");
+  };
+  const std::string run = folder / "run/", newest = run + "checkpoint.safetensors",
+                    second = run + "checkpoint.1.safetensors",
+                    third = run + "checkpoint.2.safetensors";
+  Process(opts("run", 3)).trainer.run();
+  CHECK(step_of(newest) == "10");
+  CHECK(step_of(second) == "9");
+  CHECK(step_of(third) == "6");
+  CHECK_FALSE(std::filesystem::exists(run + "checkpoint.3.safetensors"));
+
+  const auto goes_on = [&](const char* step, const std::string& why, int last) {
+    const std::string told = folder / "told";
+    std::FILE* const out = std::fopen(told.c_str(), "w");
+    TrainOptions o = resuming(opts("run", last));
+    o.progress.out = out;
+    {
+      Process p(o);
+      CHECK(p.trainer.run().finished);
+      CHECK(equal(whole.training, p.training, Plane::online));
+      CHECK(equal(whole.training, p.training, Plane::exp_avg));
+    }
+    std::fclose(out);
+    const std::string text = albef::read_file(told);
+    INFO(text);
+    CHECK(text.find("WARNING: " + why) == 0);
+    CHECK(text.find(std::string("at step ") + step + "\n") != std::string::npos);
+    CHECK(albef::read_file(folder / "whole/metrics.jsonl") ==
+          albef::read_file(run + "metrics.jsonl"));
+    CHECK(step_of(newest) == "10");
+  };
+  damage(newest);
+  goes_on("9", newest + ": tensor '", 3);
+  CHECK(step_of(second) == "9");  // not the damaged one
+  std::filesystem::remove(newest);
+  goes_on("9",
+          newest +
+              " is missing; the run goes on from the checkpoint before it, "
+              "checkpoint.1.safetensors, at step 9",
+          3);
+  albef::write_file(newest, "");
+  albef::write_file(second, albef::read_file(second).substr(0, 5000));
+  goes_on("6", newest + ": has 0 bytes", 2);
+  CHECK(step_of(second) == "9");
+  CHECK_FALSE(std::filesystem::exists(third));
+  damage(newest);
+  damage(second);
+  CHECK(
+      error_of([&] { Process none(resuming(opts("run", 2))); }).starts_with(newest + ": tensor '"));
+}
+
+TEST_CASE("trainer: a checkpoint that says what cannot be is refused in one line") {
+  TemporaryFolder folder;
+  TrainOptions o = options(folder / "run");
+  o.max_steps = 3;
+  Process(o).trainer.run();
+  const std::string path = folder / "run/checkpoint.safetensors", good = albef::read_file(path);
+  for (const auto& [name, value] :
+       std::vector<std::pair<std::string, std::string>>{{"train.step", "-1"},
+                                                        {"train.step", "nan"},
+                                                        {"train.step", "1e300"},
+                                                        {"train.step", "abc"},
+                                                        {"train.step", ""},
+                                                        {"train.step", "2.5"},
+                                                        {"train.step", "11"},
+                                                        {"train.epoch", "9e18"},
+                                                        {"train.epoch", "3"},
+                                                        {"train.batch", "6"},
+                                                        {"train.batch", "-2"},
+                                                        {"train.pairs", "inf"},
+                                                        {"train.pairs", "1e17"},
+                                                        {"train.seconds", "nan"},
+                                                        {"train.seconds", "-3"},
+                                                        {"train.seconds", "1e400"}}) {
+    INFO(name, " ", value);
+    albef::write_file(path, good);
+    change_info(path, [&, n = name, v = value](auto& info) { info[n] = v; });
+    const std::string error = error_of([&] { Process bad(resuming(o)); });
+    CHECK(error.starts_with(path + ": entry '" + name + "' is '" + value + "', expected a "));
+    CHECK(error.find('\n') == std::string::npos);
+  }
+  albef::write_file(path, good);
+  CHECK(Process(resuming(o)).trainer.run().finished);
+}
+
+TEST_CASE("trainer: what is not finite is not saved, and the checkpoint stays") {
+  TemporaryFolder folder;
+  TrainOptions o = options(folder / "run");
+  o.save_every = 2;
+  Process p(o);
+  const std::string path = p.trainer.checkpoint_path();
+  std::string saved;
+  p.training.on_pass = [&](std::uint64_t pass) {
+    if (pass != 3) return;
+    saved = albef::read_file(path);
+    p.training.store().data(Plane::exp_avg_sq, Training::model.itm_head.bias)[1] = INFINITY;
+  };
+  CHECK(error_of([&] { p.trainer.run(); })
+            .find("'optimizer.exp_avg_sq.itm_head.bias' is not finite "
+                  "at 1: nothing was saved") != std::string::npos);
+  CHECK(albef::read_file(path) == saved);
+  CHECK(Process(resuming(o)).trainer.run().finished);
+}
+
+TEST_CASE("trainer: one run at a time in a folder; a dead one leaves no lock") {
+  TemporaryFolder folder;
+  TrainOptions o = options(folder / "run"), over = o;
+  over.existing = albef::Existing::overwrite;
+  o.save_every = 2;
+  {
+    Process p(o);
+    p.training.on_pass = [&](std::uint64_t pass) {
+      if (pass != 3) return;
+      for (const auto& other : {over, resuming(o)})
+        CHECK(error_of([&] { Process second(other); }) ==
+              folder / "run: another run is at work in the folder (process " +
+                  std::to_string(::getpid()) + ")");
+    };
+    CHECK(p.trainer.run().finished);
+    CHECK(Process(over).trainer.run().finished);
+  }
+  const pid_t child = ::fork();
+  if (child == 0) {
+    albef::RunFolder held(folder / "run");
+    held.open(albef::Existing::overwrite);
+    std::raise(SIGKILL);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(Process(over).trainer.run().finished);
+}
+
+TEST_CASE("trainer: unfinished files of dead processes are removed, all others stay") {
+  TemporaryFolder folder;
+  TrainOptions o = options(folder / "run");
+  o.max_steps = 1;
+  Process(o).trainer.run();
+  pid_t dead = ::fork();
+  if (dead == 0) ::_exit(0);
+  ::waitpid(dead, nullptr, 0);
+  const auto name = [&](const std::string& target, pid_t pid) {
+    return folder / ("run/" + target + ".tmp-" + std::to_string(pid) + "-3");
+  };
+  const std::vector<std::string> go{
+      name("checkpoint.next.safetensors", dead), name("checkpoint_best.safetensors", dead),
+      name("metrics.jsonl", dead), folder / "run/checkpoint.next.safetensors"},
+      stay{name("checkpoint.safetensors", 1), name("thesis.tex", dead),
+           folder / "run/checkpoint.safetensors.tmp-", folder / "run/results.json.tmp-1-2-3"};
+  for (const auto& path : go) albef::write_file(path, "x");
+  for (const auto& path : stay) albef::write_file(path, "x");
+  Process(resuming(o)).trainer.run();
+  for (const auto& path : go) CHECK_FALSE(std::filesystem::exists(path));
+  for (const auto& path : stay) CHECK(std::filesystem::exists(path));
+}
+
+TEST_CASE(
+    "trainer: whatever has the name of a run's file is not touched in a folder without mark") {
+  TemporaryFolder folder;
+  const std::string home = std::filesystem::current_path();
+  for (const char* name :
+       {"checkpoint_best.safetensors", "checkpoint_03.safetensors", "results.json", "metrics.jsonl",
+        "summary.json", "losses.png", "vocab.txt", "tokenizer.json", "run.json"})
+    for (const bool here : {false, true}) {
+      INFO(name);
+      const std::string place = folder / (name + std::string(here ? ".here" : ".there"));
+      std::filesystem::create_directory(place);
+      albef::write_file(place + "/" + name, "mine");
+      if (here) std::filesystem::current_path(place);
+      const std::string error = error_of([&] { Process p(options(here ? "." : place)); });
+      std::filesystem::current_path(home);
+      CHECK(error.find(std::string("/") + name + ": the file is there, and not of a run") !=
+            std::string::npos);
+      CHECK(albef::read_file(place + "/" + name) == "mine");
+      CHECK(std::distance(std::filesystem::directory_iterator(place), {}) == 1);
+    }
+  // In a run's folder, what is left of it when its checkpoint is gone is still somebody's result.
+  TrainOptions o = options(folder / "run");
+  o.max_steps = 1;
+  Process(o).trainer.run();
+  std::filesystem::remove(folder / "run/checkpoint.safetensors");
+  CHECK(error_of([&] { Process again(o); }).find("there is a run already") != std::string::npos);
+  albef::write_file(folder / "run/notes.txt", "mine");
+  o.existing = albef::Existing::overwrite;
+  Process(o).trainer.run();
+  CHECK(albef::read_file(folder / "run/notes.txt") == "mine");
+}
+
+TEST_CASE("trainer: a folder that is removed while the run is at work is made anew") {
+  TemporaryFolder folder;
+  Process whole(options(folder / "whole"));
+  whole.trainer.run();
+  TrainOptions o = options(folder / "run");
+  o.save_every = 2;
+  const std::string told = folder / "told";
+  std::FILE* const out = std::fopen(told.c_str(), "w");
+  o.progress.out = out;
+  {
+    Process p(o);
+    p.training.on_pass = [&](std::uint64_t pass) {
+      if (pass == 5) std::filesystem::remove_all(folder / "run");
+    };
+    CHECK(p.trainer.run().finished);
+  }
+  std::fclose(out);
+  CHECK(albef::read_file(told).find("WARNING: " + folder / "run: the run's files were removed") !=
+        std::string::npos);
+  for (const char* name : {"run.json", "checkpoint.safetensors", "summary.json"})
+    CHECK(std::filesystem::exists(folder / ("run/" + std::string(name))));
+  CHECK(albef::read_file(folder / "whole/metrics.jsonl") ==
+        albef::read_file(folder / "run/metrics.jsonl"));
+  Process again(resuming(o));
+  CHECK(equal(whole.training, again.training, Plane::online));
+}
+
+TEST_CASE("trainer: the checkpoint of an epoch is kept by the next process if the last did not") {
+  TemporaryFolder folder;
+  TrainOptions o = options(folder / "run");
+  o.keep_epochs = true;
+  o.epochs = 1;
+  Process(o).trainer.run();
+  const std::string kept = folder / "run/checkpoint_00.safetensors", good = albef::read_file(kept);
+  std::filesystem::remove(kept);
+  Process(resuming(o)).trainer.run();
+  CHECK(albef::read_file(kept) == good);
+}
+
+TEST_CASE("trainer: the best epoch when a process is stopped between any two of its files") {
+  TemporaryFolder folder;
+  const auto validated = [&](Process& p, std::vector<double> scores) {
+    p.trainer.validate([scores, n = std::size_t{0}]() mutable {
+      const double score = scores.at(n++);
+      return albef::Validation{score, {{"accuracy", score}}};
+    });
+  };
+  const auto opts = [&](const std::string& name) { return options(folder / name); };
+  {
+    Process p(opts("whole"));
+    validated(p, {0.5, 0.75});
+    p.trainer.run();
+  }
+  const auto all = [&](const std::string& name) {
+    std::string text;
+    for (const char* file : {"metrics.jsonl", "results.json"})
+      text += albef::read_file(folder / (name + "/" + file));
+    const auto best = albef::SafeTensors::open(folder / (name + "/checkpoint_best.safetensors"));
+    return text + best.metadata().at("epoch") + best.metadata().at("validation.score");
+  };
+  // What there is of the second epoch's validation: nothing, the weights, results.json as well,
+  // half a line of the log as well; and weights that were damaged.
+  for (const int there : {0, 1, 2, 3, 4}) {
+    CAPTURE(there);
+    const std::string name = "run" + std::to_string(there), run = folder / (name + "/");
+    {
+      Process p(opts(name));
+      validated(p, {0.5, 0.75});
+      const std::string first = run + "checkpoint_best.safetensors";
+      p.training.on_pass = [&](std::uint64_t pass) {
+        if (pass != 5) return;
+        for (const char* file : {"checkpoint_best.safetensors", "results.json"})
+          std::filesystem::copy_file(run + file, run + file + std::string(".first"));
+      };
+      p.trainer.run();
+    }
+    for (const char* file : {"checkpoint_best.safetensors", "results.json"})
+      if (there == 0 || (there == 1 && file == std::string("results.json")))
+        std::filesystem::rename(run + file + std::string(".first"), run + file);
+    std::string log = albef::read_file(run + "metrics.jsonl");
+    log.resize(log.rfind("{\"step\":9,\"val") + (there == 3 ? 15 : 0));
+    albef::write_file(run + "metrics.jsonl", log);
+    if (there == 4) damage(run + "checkpoint_best.safetensors");
+    Process again(resuming(opts(name)));
+    validated(again, {0.75});
+    again.trainer.run();
+    CHECK(again.trainer.best().text() == "best epoch 2: 75.0 %");
+    CHECK(all(name) == all("whole"));
+  }
+}
+
+TEST_CASE("trainer: a score that is no number is no better than one that is") {
+  TemporaryFolder folder;
+  const auto run = [&](TrainOptions o, std::vector<double> scores) {
+    Process p(o);
+    p.trainer.validate([scores, n = std::size_t{0}]() mutable {
+      return albef::Validation{scores.at(n++), {}};
+    });
+    p.trainer.run();
+    return p.trainer.best().epoch();
+  };
+  TrainOptions o = options(folder / "a");
+  o.epochs = 3;
+  CHECK(run(o, {NAN, 0.25, NAN}) == 2);
+  TrainOptions one = options(folder / "b"), rest = one;
+  one.max_steps = 5;
+  CHECK(run(one, {NAN}) == 1);
+  CHECK(run(resuming(rest), {0.5}) == 2);
 }
 
 }  // namespace trainer_test

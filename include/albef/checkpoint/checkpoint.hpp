@@ -18,6 +18,7 @@
 #include "albef/checkpoint/safetensors.hpp"
 #include "albef/checkpoint/state.hpp"
 #include "albef/core/interpolate_pos_embed.hpp"
+#include "albef/core/number.hpp"
 #include "albef/core/param_store.hpp"
 
 namespace albef {
@@ -62,8 +63,8 @@ using NameRule = std::function<std::vector<std::string>(const std::string&)>;
 struct LoadOptions {
   bool allow_missing = false;  ///< else Error if a parameter of the model is not in the file...
   std::function<bool(std::string_view name)> dispensable = {};  ///< ...except these
-  /// A file may lack whole modules (the first components of names), but no parts of one; Error if
-  /// it has none.
+  /// A file may lack whole modules (the first components of names), but no parts of one. Error if
+  /// those it has are less than a tenth of the model's values: it is hardly what was meant.
   bool by_module = false;
   bool allow_unexpected = false;    ///< else Error if the file has tensors the model does not have
   bool resize_positions = false;    ///< else Error if position embeddings are of another grid
@@ -95,12 +96,14 @@ class Checkpoint {
   }
 
   /// Writes the file atomically: an older file of that name is replaced as a whole or not at all.
+  /// Error, and the older file stays, if a weight, a moment or a value of the state is not finite.
   void save(const std::string& path, const CheckpointInfo& info) const;
 
   /// Reads a file into the store, and into moments and named state where they were added. A tensor
   /// the model does not know by its own name is looked up by the rule of the options. Throws Error
   /// naming the file and the tensors that do not fit, unless the options allow it; shapes must
-  /// agree and weights be finite. Nothing is changed before everything is known to fit.
+  /// agree, weights be finite, and all tensors be as they were written (see SafeTensors). Nothing
+  /// is changed before everything is known to fit.
   LoadReport load(const std::string& path, const LoadOptions& options = {}) const;
 
  private:
@@ -127,8 +130,8 @@ class Checkpoint {
   TensorSource plane_source(const std::string& name, const ParamInfo& p, Plane plane) const;
   static TensorSource range_source(const std::string& name, int n);
 
-  static void check_modules(const std::string& path, const std::vector<Placement>& placements,
-                            const LoadReport& report);
+  void check_modules(const std::string& path, const std::vector<Placement>& placements,
+                     const LoadReport& report) const;
   void check(const SafeTensors& file, Placement& placement, const LoadOptions& options,
              LoadReport& report) const;
   void read(const SafeTensors& file, const Placement& placement) const;
@@ -167,7 +170,7 @@ void Checkpoint<Device, Precision>::save(const std::string& path,
   std::string names;
   for (const StateTensor& t : state_.tensors()) {
     if (!t.saved) continue;
-    tensors.push_back({t.name, t.dtype, t.shape, nullptr, t.produce});
+    tensors.push_back({t.name, t.dtype, t.shape, nullptr, t.produce, true});
     names += (names.empty() ? "" : " ") + t.name;
   }
   CheckpointInfo all = info;
@@ -237,8 +240,14 @@ LoadReport Checkpoint<Device, Precision>::load(const std::string& path,
   }
 
   // Whether it fits.
-  for (Placement& p : placements) check(file, p, options, report);
+  std::set<const TensorEntry*> checked;
+  for (Placement& p : placements) {
+    check(file, p, options, report);
+    checked.insert(p.entry);
+  }
   for (const auto& [tensor, entry] : states) tensor->check(file, *entry);
+  for (const TensorEntry& entry : file.entries())
+    if (!checked.contains(&entry)) file.verify(entry);
   require(options.allow_unexpected || report.unexpected.empty(), path, ": ",
           report.unexpected.size(), " tensors do not belong to the model, the first is '",
           first(report.unexpected), "'");
@@ -280,6 +289,7 @@ template <class Device, class Precision>
 TensorSource Checkpoint<Device, Precision>::plane_source(const std::string& name,
                                                          const ParamInfo& p, Plane plane) const {
   TensorSource source{name, dtype_of<Real>(), {p.shape.begin(), p.shape.end()}};
+  source.finite = true;
   source.produce = [this, &p, plane](const TensorSource::Put& put) {
     constexpr std::int64_t chunk = 1 << 18;
     std::vector<Real> host(static_cast<std::size_t>(std::min(chunk, p.size)));
@@ -305,12 +315,26 @@ TensorSource Checkpoint<Device, Precision>::range_source(const std::string& name
 template <class Device, class Precision>
 void Checkpoint<Device, Precision>::check_modules(const std::string& path,
                                                   const std::vector<Placement>& placements,
-                                                  const LoadReport& report) {
+                                                  const LoadReport& report) const {
   const auto module = [](const std::string& name) { return name.substr(0, name.find('.')); };
-  std::set<std::string> there;
+  const auto list = [](const std::set<std::string>& names) {
+    std::string out;
+    for (const auto& name : names) out += (out.empty() ? "'" : ", '") + name + '\'';
+    return out.empty() ? "none" : out;
+  };
+  std::set<std::string> wanted, there;
+  for (const auto& p : store_.params()) wanted.insert(module(p.name));
+  std::int64_t given = 0;
   for (const Placement& p : placements)
-    if (p.plane == Plane::online) there.insert(module(p.param->name));
-  require(!there.empty(), path, ": no tensor of the file belongs to the model");
+    if (p.plane == Plane::online) {
+      there.insert(module(p.param->name));
+      given += p.param->size;
+    }
+  constexpr double least = 0.1;
+  const double share = static_cast<double>(given) / static_cast<double>(store_.size());
+  require(share >= least, path, ": gives ", significant(100 * share, 2),
+          " % of the model's values, expected at least ", 100 * least,
+          " %: of the model's modules (", list(wanted), ") it has ", list(there));
   for (const auto& name : report.missing)
     require(!there.contains(module(name)), path, ": tensor '", name,
             "' of the model is not in the file, which has others of '", module(name), "'");
@@ -320,7 +344,7 @@ template <class Device, class Precision>
 void Checkpoint<Device, Precision>::check(const SafeTensors& file, Placement& placement,
                                           const LoadOptions& options, LoadReport& report) const {
   const TensorEntry& entry = *placement.entry;
-  check_finite<Real>(file, entry);
+  check_values<Real>(file, entry);
   const std::vector<std::int64_t> shape(placement.param->shape.begin(),
                                         placement.param->shape.end());
   if (entry.shape == shape) return;
@@ -329,6 +353,11 @@ void Checkpoint<Device, Precision>::check(const SafeTensors& file, Placement& pl
   require(positions && options.resize_positions, file.path(), ": tensor '", entry.name,
           "' has shape ", shape_text(entry.shape), ", the model expects ", shape_text(shape),
           positions ? " (another image size; resizing was not asked for)" : "");
+  const auto patches = entry.shape[1] - 1;
+  const auto side =
+      std::llround(std::sqrt(static_cast<double>(std::max<std::int64_t>(patches, 0))));
+  require(side > 0 && side * side == patches, file.path(), ": tensor '", entry.name, "' has ",
+          entry.shape[1], " rows, expected a square number of patches plus one");
   placement.resized = true;
   report.reshaped.push_back(
       concat(entry.name, ' ', shape_text(entry.shape), " -> ", shape_text(shape)));
@@ -338,12 +367,15 @@ template <class Device, class Precision>
 void Checkpoint<Device, Precision>::read(const SafeTensors& file,
                                          const Placement& placement) const {
   const ParamInfo& p = *placement.param;
-  auto values = file.template read<Real>(*placement.entry);
-  if (placement.resized) {
-    const int grid = static_cast<int>(std::lround(std::sqrt(static_cast<double>(p.shape[1] - 1))));
-    values = interpolate_pos_embed<Real>(values, p.shape[2], grid);
-  }
-  copy_to_device(store_.device(), store_.data(placement.plane, p), values.data(), p.size);
+  const auto put = [&](const Real* values, std::size_t count, std::size_t first = 0) {
+    copy_to_device(store_.device(), store_.data(placement.plane, p) + first, values,
+                   static_cast<std::int64_t>(count));
+  };
+  if (!placement.resized) return file.template values<Real>(*placement.entry, put, true);
+  const int grid = static_cast<int>(std::lround(std::sqrt(static_cast<double>(p.shape[1] - 1))));
+  const auto values =
+      interpolate_pos_embed<Real>(file.template read<Real>(*placement.entry), p.shape[2], grid);
+  put(values.data(), values.size());
 }
 
 template <class Device, class Precision>

@@ -1,12 +1,14 @@
 // What a checkpoint says beside its tensors: texts by name, and how a configuration becomes such.
 #pragma once
 
+#include <cmath>
 #include <map>
 #include <string>
 #include <type_traits>
 
 #include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
+#include "albef/core/number.hpp"
 
 namespace albef {
 
@@ -17,6 +19,11 @@ using CheckpointInfo = std::map<std::string, std::string>;
 /// The entry `name`; Error naming the file if there is none.
 const std::string& info_entry(const std::string& path, const CheckpointInfo& info,
                               const std::string& name);
+
+/// The number that entry `name` says, from 0 to `limit`; a whole one unless `fractions`. Error
+/// naming file and entry if it says anything else.
+double stated_number(const std::string& path, const CheckpointInfo& info, const std::string& name,
+                     double limit, bool fractions = false);
 
 /// The entries of CheckpointInfo that describe configuration C, after config_fields(C), which is
 /// found beside C; none for a configuration that has none, as for `void`.
@@ -73,6 +80,16 @@ ALBEF_DATA_INLINE const std::string& info_entry(const std::string& path, const C
   const auto found = info.find(name);
   require(found != info.end(), path, ": no entry '", name, "'");
   return found->second;
+}
+
+ALBEF_DATA_INLINE double stated_number(const std::string& path, const CheckpointInfo& info,
+                                       const std::string& name, double limit, bool fractions) {
+  const std::string& text = info_entry(path, info, name);
+  const auto value = to_number(text);
+  require(value && *value >= 0 && *value <= limit && (fractions || *value == std::floor(*value)),
+          path, ": entry '", name, "' is '", text, "', expected a ", fractions ? "" : "whole ",
+          "number from 0 to ", limit);
+  return *value;
 }
 
 }  // namespace albef

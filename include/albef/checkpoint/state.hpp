@@ -31,29 +31,14 @@ struct StateTensor {
   std::function<void(const SafeTensors&, const TensorEntry&)> load;
 };
 
-/// Error unless all values of a tensor are finite.
+/// Error unless a tensor is as it was written and all its values, as T, are finite.
 template <class T>
-void check_finite(const SafeTensors& file, const TensorEntry& entry) {
-  const auto scan = [&](const auto& value_at, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i)
-      if (const auto v = value_at(i); !std::isfinite(v))
-        fail(file.path(), ": tensor '", entry.name, "' has the value ", v, " at ", i,
-             ", expected finite values");
-  };
-  const auto count = static_cast<std::size_t>(entry.elements());
-  if (entry.dtype == dtype_of<T>()) {  // in place: files are large
-    const std::byte* data = entry.data.data();
-    scan(
-        [data](std::size_t i) {
-          T v;
-          std::memcpy(&v, data + i * sizeof(T), sizeof(T));
-          return v;
-        },
-        count);
-  } else {
-    const auto values = file.template read<T>(entry);
-    scan([&](std::size_t i) { return values[i]; }, count);
-  }
+void check_values(const SafeTensors& file, const TensorEntry& entry) {
+  file.values<T>(entry, [&](const T* values, std::size_t count, std::size_t first) {
+    if (const auto i = detail::first_not_finite<T>(values, count); i < count)
+      fail(file.path(), ": tensor '", entry.name, "' has the value ", values[i], " at ", first + i,
+           ", expected finite values");
+  });
 }
 
 /// Collects named state. Whoever has some lists it in
@@ -76,8 +61,10 @@ class StateList {
       put(values.data(), values.size() * sizeof(T));
     };
     t.load = [&d = device_, data](const SafeTensors& file, const TensorEntry& entry) {
-      const auto values = file.template read<T>(entry);
-      copy_to_device(d, data, values.data(), static_cast<std::int64_t>(values.size()));
+      const auto put = [&](const T* values, std::size_t n, std::size_t first) {
+        copy_to_device(d, data + first, values, static_cast<std::int64_t>(n));
+      };
+      file.template values<T>(entry, put, true);
     };
     return t;
   }
@@ -166,7 +153,7 @@ class StateList {
     t.check = [expected = t.shape](const SafeTensors& file, const TensorEntry& entry) {
       require(entry.shape == expected, file.path(), ": tensor '", entry.name, "' has shape ",
               shape_text(entry.shape), ", expected ", shape_text(expected));
-      if constexpr (std::is_floating_point_v<T>) check_finite<T>(file, entry);
+      if constexpr (std::is_floating_point_v<T>) check_values<T>(file, entry);
     };
     return t;
   }

@@ -1,4 +1,5 @@
-// Whole-file reading, read-only memory maps, and files that appear complete or not at all. POSIX.
+// Whole-file reading, reading at any place, read-only memory maps, and files that appear complete
+// or not at all. POSIX.
 #pragma once
 
 #include <fcntl.h>
@@ -6,9 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -76,6 +80,16 @@ inline OpenedFile open_for_reading(const std::string& path,
   return {std::move(fd), S_ISREG(info.st_mode) ? static_cast<std::size_t>(info.st_size) : 0};
 }
 
+/// Makes it durable that a file has its name.
+inline void sync_folder_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const FileDescriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) return;  // a folder may be writable but not readable; the file is complete
+  if (::fsync(fd.get()) != 0 && errno != EINVAL && errno != ENOTSUP)
+    fail("cannot write '", path, "': ", errno_text(errno));
+}
+
 }  // namespace detail
 
 /// The bytes of a whole file. Throws Error naming the path and the reason (missing, no permission,
@@ -98,6 +112,39 @@ inline std::string read_file(const std::string& path,
   bytes.resize(got);
   return bytes;
 }
+
+/// A file to be read at any place, by any number of threads. What is read is what is there at that
+/// moment: bytes that are no longer there are an Error, never a signal.
+class ReadableFile {
+ public:
+  /// Throws Error naming the path: missing, no permission, a directory.
+  explicit ReadableFile(std::string path) : path_(std::move(path)) {
+    auto [fd, size] = detail::open_for_reading(path_);
+    fd_ = std::move(fd);
+    size_ = size;
+  }
+  const std::string& path() const { return path_; }
+  /// Bytes when it was opened; 0 for pipes and the like.
+  std::uint64_t size() const { return size_; }
+  /// Reads `size` bytes from `at` on. Throws Error if there are fewer.
+  void read(std::uint64_t at, void* to, std::size_t size) const {
+    for (std::size_t got = 0; got < size;) {
+      const auto n = ::pread(fd_.get(), static_cast<char*>(to) + got, size - got,
+                             static_cast<off_t>(at + got));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail("cannot read '", path_, "': ", detail::errno_text(errno));
+      if (n == 0)
+        fail("short read of '", path_, "': it ends after ", at + got, " bytes, expected ",
+             at + size, " or more");
+      got += static_cast<std::size_t>(n);
+    }
+  }
+
+ private:
+  std::string path_;
+  detail::FileDescriptor fd_;
+  std::uint64_t size_ = 0;
+};
 
 /// A regular file mapped read-only; pages are loaded when touched. The bytes stay at one address
 /// while the object lives, also when it is moved. The file must not shrink meanwhile.
@@ -159,6 +206,16 @@ class AtomicFile {
   }
   void write(std::string_view text) { write(text.data(), text.size()); }
 
+  /// Replaces `text.size()` bytes from `at` on, which were written before. Not where is_direct().
+  void overwrite(std::size_t at, std::string_view text) {
+    require(file_ != nullptr && !direct_, "overwriting '", path_, "' is not possible");
+    if (std::fseek(file_, static_cast<long>(at), SEEK_SET) != 0) abandon(errno);
+    write(text);
+    if (std::fseek(file_, 0, SEEK_END) != 0) abandon(errno);
+  }
+  /// Whether what is written leaves at once, as into a pipe.
+  bool is_direct() const { return direct_; }
+
   /// Makes the content durable and gives the file its final name. Call once, at the end.
   void commit() {
     require(file_ != nullptr, "commit of '", path_, "' after it was committed or failed");
@@ -168,12 +225,35 @@ class AtomicFile {
     if (direct_) return;
     if (std::rename(temporary_.c_str(), path_.c_str()) != 0) abandon(errno);
     temporary_.clear();
-    sync_folder();
+    detail::sync_folder_of(path_);
   }
 
   const std::string& path() const { return path_; }
 
+  /// The process that a temporary file is of, by its name; -1 for the name of another file.
+  static std::int64_t process_of(std::string_view name) {
+    const auto target = target_of(name);
+    if (target.empty()) return -1;
+    name.remove_prefix(target.size() + infix.size());
+    std::int64_t process = -1;
+    std::from_chars(name.data(), name.data() + name.size(), process);
+    return process;
+  }
+  /// The name of the file that a temporary one was to become; empty for the name of another file.
+  static std::string_view target_of(std::string_view name) {
+    const auto at = name.rfind(infix);
+    if (at == name.npos) return {};
+    const auto numbers = name.substr(at + infix.size());
+    const auto dash = numbers.find('-');
+    const bool are = dash != numbers.npos && dash > 0 && dash + 1 < numbers.size() &&
+                     numbers.find_first_not_of("0123456789-") == numbers.npos &&
+                     numbers.rfind('-') == dash;
+    return are ? name.substr(0, at) : std::string_view();
+  }
+
  private:
+  static constexpr std::string_view infix = ".tmp-";
+
   void resolve_link() {
     struct stat info {};
     if (::lstat(path_.c_str(), &info) != 0 || !S_ISLNK(info.st_mode)) return;
@@ -184,21 +264,13 @@ class AtomicFile {
 
   int open_temporary() {
     static std::atomic<unsigned> count{0};
-    temporary_ = concat(path_, ".tmp-", ::getpid(), '-', count++);
+    temporary_ = concat(path_, infix, ::getpid(), '-', count++);
     constexpr int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
     int fd = ::open(temporary_.c_str(), flags, 0666);
     if (fd < 0 && errno == EEXIST && ::unlink(temporary_.c_str()) == 0)  // left by a crashed run
       fd = ::open(temporary_.c_str(), flags, 0666);
     if (fd < 0) temporary_.clear();
     return fd;
-  }
-
-  void sync_folder() const {
-    const auto slash = path_.rfind('/');
-    const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
-    const detail::FileDescriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (fd.get() < 0) return;  // a folder may be writable but not readable; the file is complete
-    if (::fsync(fd.get()) != 0 && errno != EINVAL && errno != ENOTSUP) fail_with(errno);
   }
 
   void discard() {
@@ -218,6 +290,37 @@ class AtomicFile {
   std::FILE* file_ = nullptr;
   bool direct_ = false;
 };
+
+/// Gives a file another name, durably; an older file of that name is replaced.
+inline void rename_file(const std::string& from, const std::string& to) {
+  if (std::rename(from.c_str(), to.c_str()) != 0)
+    fail("cannot rename '", from, "' to '", to, "': ", detail::errno_text(errno));
+  detail::sync_folder_of(to);
+}
+
+/// Lets `to` be a file with the content of `from`, durably, as a second name where the file system
+/// has such, which takes no room and no time, else as a copy. An older file of that name is
+/// replaced as a whole or not at all. For files that are only ever replaced, as AtomicFile does it.
+inline void link_or_copy(const std::string& from, const std::string& to) {
+  const std::string temporary = concat(to, ".tmp-", ::getpid(), "-0");
+  ::unlink(temporary.c_str());
+  if (::link(from.c_str(), temporary.c_str()) == 0) {
+    const bool renamed = std::rename(temporary.c_str(), to.c_str()) == 0;
+    const int code = errno;
+    ::unlink(temporary.c_str());  // it stays where both were names of one file
+    if (!renamed) fail("cannot write '", to, "': ", detail::errno_text(code));
+    return detail::sync_folder_of(to);
+  }
+  const ReadableFile source(from);
+  AtomicFile copy(to);
+  std::string block(std::size_t{1} << 20, '\0');
+  for (std::uint64_t at = 0; at < source.size(); at += block.size()) {
+    const auto size = std::min<std::uint64_t>(block.size(), source.size() - at);
+    source.read(at, block.data(), size);
+    copy.write(block.data(), size);
+  }
+  copy.commit();
+}
 
 /// Writes a whole file atomically; see AtomicFile.
 inline void write_file(const std::string& path, std::string_view content) {

@@ -22,8 +22,14 @@ struct JsonOptions {
   std::size_t line = 1, column = 1;  ///< where the text begins in its file, for messages
 };
 
-/// The value of a JSON text. Throws Error "parse error at line 2, column 5: ..." where it is not
-/// JSON, or nested too deeply. Takes time in proportion to the text.
+/// A text is not JSON, or nested too deeply; says line and column.
+class JsonError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The value of a JSON text. Throws JsonError "parse error at line 2, column 5: ..." where it is
+/// not JSON, or nested too deeply. Takes time in proportion to the text.
 nlohmann::json parse_json(std::string_view text, const JsonOptions& options = {});
 
 /// The names that lead to a value: of the member it is, or "" for the entry of a list, from the
@@ -242,7 +248,8 @@ inline nlohmann::json build_json(std::string_view original, std::size_t level,
   const auto before = original.substr(0, at);
   const auto lines = static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
   const auto column = at - (before.rfind('\n') + 1) + (lines == 0 ? options.column - 1 : 0);
-  fail("parse error at line ", lines + options.line, ", column ", column, ": ", problem);
+  throw JsonError(
+      concat("parse error at line ", lines + options.line, ", column ", column, ": ", problem));
 }
 
 }  // namespace albef::detail

@@ -23,9 +23,9 @@ inline std::string fixed(double value, int digits) {
   return end.ec == std::errc{} ? std::string(text.data(), end.ptr) : "?";
 }
 
-/// A number with `digits` significant ones, for people: rounded(0.0123456, 3) is "0.0123"; very
+/// A number with `digits` significant ones, for people: significant(0.0123456, 3) is "0.0123"; very
 /// large and small ones are written as 1.2e-08.
-inline std::string rounded(double value, int digits) {
+inline std::string significant(double value, int digits) {
   std::array<char, 64> text{};
   const auto end = std::to_chars(text.data(), text.data() + text.size(), value,
                                  std::chars_format::general, digits);

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "albef/core/number.hpp"
+
 namespace albef {
 
 struct GivenAnswer {
@@ -22,7 +24,7 @@ inline void print_answers(std::FILE* out, const std::vector<std::string>& questi
   for (std::size_t q = 0; q < questions.size(); ++q) {
     std::fprintf(out, "%s\n", questions[q].c_str());
     for (const GivenAnswer& a : answers.at(q))
-      std::fprintf(out, "  %-20s %.3f\n", a.answer.c_str(), a.probability);
+      std::fprintf(out, "  %-20s %s\n", a.answer.c_str(), fixed(a.probability, 3).c_str());
   }
 }
 

@@ -16,6 +16,7 @@
 
 #include "albef/core/error.hpp"
 #include "albef/core/file.hpp"
+#include "albef/core/number.hpp"
 #include "albef/data/captions.hpp"
 #include "albef/data/grounding.hpp"
 #include "albef/data/open.hpp"
@@ -153,10 +154,9 @@ inline std::string grounding_text(const GroundedText& found, const WordPiece& to
   int rank = 0;
   for (const auto& [b, score] :
        ranked_boxes(resized(found.sentence, found.width, found.height), boxes)) {
-    char line[160];
-    std::snprintf(line, sizeof line, "  %d. box %g,%g,%g,%g  score %.2f\n", ++rank, b.x, b.y,
-                  b.width, b.height, score);
-    out += line;
+    out += concat("  ", ++rank, ". box ", significant(b.x, 6), ',', significant(b.y, 6), ',',
+                  significant(b.width, 6), ',', significant(b.height, 6), "  score ",
+                  fixed(score, 2), '\n');
   }
   return out;
 }
@@ -308,11 +308,11 @@ inline std::string grounding_rows(int layer, const GroundingResult& result) {
   for (const auto& [split, m] : result.rows()) {
     char start[32], numbers[96], boxes[64];
     std::snprintf(start, sizeof start, "%5d  ", layer);
-    std::snprintf(numbers, sizeof numbers, " %11lld %8.1f", static_cast<long long>(m.expressions),
-                  100 * m.pointing_accuracy());
+    std::snprintf(numbers, sizeof numbers, " %11lld %8s", static_cast<long long>(m.expressions),
+                  fixed(100 * m.pointing_accuracy(), 1).c_str());
     if (m.ranked)
-      std::snprintf(boxes, sizeof boxes, " %8lld %8.1f\n", static_cast<long long>(m.ranked),
-                    100 * m.box_accuracy());
+      std::snprintf(boxes, sizeof boxes, " %8lld %8s\n", static_cast<long long>(m.ranked),
+                    fixed(100 * m.box_accuracy(), 1).c_str());
     else
       std::snprintf(boxes, sizeof boxes, " %8s %8s\n", "-", "-");
     out += start + split + std::string(split.size() < 10 ? 10 - split.size() : 0, ' ') + numbers +

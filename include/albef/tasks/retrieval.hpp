@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "albef/core/matrix.hpp"
+#include "albef/core/number.hpp"
 #include "albef/data/open.hpp"
 #include "albef/ops/similarity.hpp"
 #include "albef/tasks/encode.hpp"
@@ -138,12 +139,14 @@ inline std::string retrieval_head() {
 inline std::string retrieval_rows(const std::string& name, const RetrievalResult& r) {
   const auto row = [&](const char* by, const Recall& a) {
     char line[128];
-    std::snprintf(line, sizeof line, " %6d  %-4s %6.1f %6.1f %6.1f   %6.1f %6.1f %6.1f", r.images,
-                  by, a.tr1, a.tr5, a.tr10, a.ir1, a.ir5, a.ir10);
+    const auto share = [](double v) { return fixed(v, 1); };
+    std::snprintf(line, sizeof line, " %6d  %-4s %6s %6s %6s   %6s %6s %6s", r.images, by,
+                  share(a.tr1).c_str(), share(a.tr5).c_str(), share(a.tr10).c_str(),
+                  share(a.ir1).c_str(), share(a.ir5).c_str(), share(a.ir10).c_str());
     return std::string(line);
   };
   char seconds[32];
-  std::snprintf(seconds, sizeof seconds, "  %6.1f s\n", r.seconds);
+  std::snprintf(seconds, sizeof seconds, "  %6s s\n", fixed(r.seconds, 1).c_str());
   const std::size_t width = std::max<std::size_t>(16, name.size());
   return name + std::string(width - name.size(), ' ') + row("ITC", r.itc) + '\n' +
          std::string(16, ' ') + row("ITM", r.itm) + seconds + r.skipped().text();

@@ -64,10 +64,10 @@ FinishedRun run_training(const std::string& title, Settings settings, Device& de
   Session session(training, tokenizer, {.max_length = length, .add_sep = false});
   if constexpr (!std::is_null_pointer_v<std::remove_cvref_t<Validate>>)
     trainer.validate([&] { return validate(session); });
-  std::fprintf(stderr, "%s: %.1f M parameters, vocabulary %d, %lld steps of %d x %d examples, %s\n",
-               title.c_str(), static_cast<double>(training.store().size()) * 1e-6, tokenizer.size(),
-               static_cast<long long>(trainer.total_steps()), settings.train.accumulate,
-               settings.batch_size, describe(device).c_str());
+  std::fprintf(stderr, "%s: %s M parameters, vocabulary %d, %lld steps of %d x %d examples, %s\n",
+               title.c_str(), fixed(static_cast<double>(training.store().size()) * 1e-6, 1).c_str(),
+               tokenizer.size(), static_cast<long long>(trainer.total_steps()),
+               settings.train.accumulate, settings.batch_size, describe(device).c_str());
   const TrainSummary summary = [&] {
     try {
       return trainer.run();
@@ -84,10 +84,10 @@ FinishedRun run_training(const std::string& title, Settings settings, Device& de
   }();
   save_wordpiece(tokenizer, trainer.folder().path());
   const std::string best = trainer.best().text();
-  std::fprintf(stderr, "%s after %lld steps: %.0f s, %.1f pairs/s; %s%s%s\n",
+  std::fprintf(stderr, "%s after %lld steps: %s s, %s pairs/s; %s%s%s\n",
                summary.finished ? "finished" : "stopped", static_cast<long long>(summary.steps),
-               summary.seconds, summary.pairs_per_second(), trainer.checkpoint_path().c_str(),
-               best.empty() ? "" : "; ", best.c_str());
+               fixed(summary.seconds, 0).c_str(), fixed(summary.pairs_per_second(), 1).c_str(),
+               trainer.checkpoint_path().c_str(), best.empty() ? "" : "; ", best.c_str());
   return {summary, trainer.folder(), trainer.history(), training.plateaus(settings.batch_size)};
 }
 

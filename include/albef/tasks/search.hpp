@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "albef/core/error.hpp"
+#include "albef/core/number.hpp"
 #include "albef/core/scores.hpp"
 #include "albef/data/captions.hpp"
 #include "albef/data/open.hpp"
@@ -171,9 +172,9 @@ inline std::string search_text(const Source& source, const RetrievalSet& set,
     out += query + '\n';
     for (std::size_t i = 0; i < answers.size(); ++i) {
       char scores[96];
-      std::snprintf(scores, sizeof scores, "  %zu. match %6.2f  similarity %5.2f  ", i + 1,
-                    static_cast<double>(answers[i].score),
-                    static_cast<double>(answers[i].similarity));
+      std::snprintf(scores, sizeof scores, "  %zu. match %6s  similarity %5s  ", i + 1,
+                    fixed(static_cast<double>(answers[i].score), 2).c_str(),
+                    fixed(static_cast<double>(answers[i].similarity), 2).c_str());
       out += scores + name(static_cast<std::size_t>(answers[i].index)) + '\n';
     }
   };

@@ -103,7 +103,9 @@ struct RunSettings {
   }
 
   /// The checkpoint that the run starts from or goes on with; empty: a new model.
-  std::string start() const { return resume ? train.output + "/checkpoint.safetensors" : init; }
+  std::string start() const {
+    return resume ? RunFolder(train.output).readable_checkpoint() : init;
+  }
   bool distills() const { return train.alpha > 0; }
   /// Where the pictures of `val` are.
   const std::string& validation_root() const {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <limits>
 #include <string>
 #include <tuple>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "albef/core/context.hpp"
+#include "albef/core/number.hpp"
 #include "albef/ops/elementwise.hpp"
 
 namespace albef {
@@ -260,11 +260,9 @@ class Gradcheck {
       if (error < result.worst) continue;
       result.worst = error;
       result.ok = error <= 1;
-      char text[160];
-      std::snprintf(text, sizeof text,
-                    "[%lld]: gradient %.9g, by differences %.9g (largest of the tensor %.3g)",
-                    static_cast<long long>(i), analytic, numeric, largest);
-      result.message = name + text;
+      result.message =
+          concat(name, '[', i, "]: gradient ", significant(analytic, 9), ", by differences ",
+                 significant(numeric, 9), " (largest of the tensor ", significant(largest, 3), ')');
     }
   }
 

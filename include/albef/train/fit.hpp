@@ -42,7 +42,8 @@ class Trainer final : public TrainingLoop {
 
  public:
   /// `extra` is kept in every checkpoint, e.g. the vocabulary. Error if the output folder cannot be
-  /// written to, or has a run that options.existing says nothing of.
+  /// written to, has a run or files that options.existing says nothing of, or is another run's, at
+  /// work there; it is this one's until run() returns.
   Trainer(T& training, LoaderT& loader, TrainOptions options, CheckpointInfo extra = {})
       : TrainingLoop(std::move(options), std::move(extra),
                      {loader.batches_per_epoch(), loader.options().batch_size, T::deferred,
@@ -50,8 +51,7 @@ class Trainer final : public TrainingLoop {
         training_(training),
         loader_(loader),
         norms_{Norm(training.device()), Norm(training.device())} {
-    this->folder().open(this->options().existing);
-    if (this->options().existing == Existing::resume) this->resume();
+    this->open_folder();
   }
 
  private:

@@ -45,11 +45,19 @@ class MetricsLog {
   using Value = std::pair<std::string_view, double>;
 
   /// Continues a run whose next step is `next_step` (0: a new run): lines of that step and later,
-  /// and a last line that a crash cut off, are removed; earlier ones enter the history. Error
-  /// names the file, and the line if it is not what write() makes.
-  explicit MetricsLog(std::string path, std::int64_t next_step = 0);
+  /// and a last line that a crash cut off, are removed; earlier ones enter the history. Where there
+  /// are lines that write() does not make, the file is kept as it was under the name `aside`
+  /// (empty: path.damaged), and problem() says so. Error names the file.
+  explicit MetricsLog(std::string path, std::int64_t next_step = 0, const std::string& aside = {});
 
   void write(std::int64_t step, std::span<const Value> values);
+  /// Makes durable what was written.
+  void sync();
+  /// Makes the file again if it was removed, with all that was in it.
+  void restore();
+
+  /// What was wrong with the file that the run goes on with; empty: nothing.
+  const std::string& problem() const { return problem_; }
 
   const MetricHistory& history() const { return history_; }
   const std::string& path() const { return path_; }
@@ -61,9 +69,14 @@ class MetricsLog {
 
   /// The lines before `next_step`, which also enter the history.
   std::string read(std::int64_t next_step);
+  /// Takes a line into the history; false if it is of `next_step` or later. Error if it is no line.
+  bool read_line(std::string_view text, std::int64_t next_step);
+  /// Writes the file, to be continued.
+  void start(const std::string& content);
   [[noreturn]] void fail_with(int code) const;
 
-  std::string path_;
+  std::string path_, problem_;
+  std::int64_t last_step_ = 0;
   std::unique_ptr<std::FILE, Close> file_;
   MetricHistory history_;
 };
@@ -71,7 +84,10 @@ class MetricsLog {
 }  // namespace albef
 
 #if ALBEF_DATA_DEFINITIONS
+#include <exception>
 #include <nlohmann/json.hpp>
+
+#include "albef/core/json.hpp"
 
 namespace albef {
 
@@ -90,13 +106,42 @@ ALBEF_DATA_INLINE const MetricSeries* MetricHistory::find(std::string_view name)
   return nullptr;
 }
 
-ALBEF_DATA_INLINE MetricsLog::MetricsLog(std::string path, std::int64_t next_step)
+ALBEF_DATA_INLINE MetricsLog::MetricsLog(std::string path, std::int64_t next_step,
+                                         const std::string& aside)
     : path_(std::move(path)) {
   std::string kept;
   if (next_step > 0 && ::access(path_.c_str(), F_OK) == 0) kept = read(next_step);
-  write_file(path_, kept);
-  file_.reset(std::fopen(path_.c_str(), "ab"));
+  if (!problem_.empty()) {
+    const std::string kept_as = aside.empty() ? path_ + ".damaged" : aside;
+    link_or_copy(path_, kept_as);
+    problem_ += "; the file is kept as " + kept_as + ", the run goes on with the other lines";
+  }
+  start(kept);
+}
+
+ALBEF_DATA_INLINE void MetricsLog::start(const std::string& content) {
+  write_file(path_, content);
+  file_.reset(std::fopen(path_.c_str(), "a+b"));
   if (!file_) fail_with(errno);
+}
+
+ALBEF_DATA_INLINE void MetricsLog::sync() {
+  if (::fsync(::fileno(file_.get())) != 0 && errno != EINVAL && errno != ENOTSUP) fail_with(errno);
+}
+
+ALBEF_DATA_INLINE void MetricsLog::restore() {
+  if (::access(path_.c_str(), F_OK) == 0) return;
+  std::string content;
+  char block[1 << 14];
+  for (;;) {  // the file is still there for those who have it open
+    const auto n =
+        ::pread(::fileno(file_.get()), block, sizeof block, static_cast<off_t>(content.size()));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_with(errno);
+    if (n == 0) break;
+    content.append(block, static_cast<std::size_t>(n));
+  }
+  start(content);
 }
 
 ALBEF_DATA_INLINE void MetricsLog::write(std::int64_t step, std::span<const Value> values) {
@@ -121,19 +166,30 @@ ALBEF_DATA_INLINE std::string MetricsLog::read(std::int64_t next_step) {
     const std::string_view text(content.data() + begin, end - begin);
     begin = end + 1;
     try {
-      const auto line = nlohmann::json::parse(text);
-      const auto step = line.at("step").get<std::int64_t>();
-      if (step >= next_step) continue;
-      for (const auto& [name, value] : line.items())
-        if (name != "step")
-          history_.add(
-              step, name,
-              value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>());
-    } catch (const nlohmann::json::exception& e) {
-      fail(path_, ": line ", number, " is not a line of metrics: ", e.what());
+      if (read_line(text, next_step)) kept.append(text).append("\n");
+    } catch (const std::exception& error) {
+      if (problem_.empty())
+        problem_ = concat(path_, ": line ", number, " is not a line of metrics: ", error.what());
     }
-    kept.append(text).append("\n");
   }
+}
+
+ALBEF_DATA_INLINE bool MetricsLog::read_line(std::string_view text, std::int64_t next_step) {
+  const auto line = parse_json(text);
+  const auto found = line.is_object() ? line.find("step") : line.end();
+  require(found != line.end() && found->is_number_integer(), "it has no whole number 'step'");
+  const auto step = found->get<std::int64_t>();
+  require(step >= last_step_, "step ", step, " comes after step ", last_step_);
+  for (const auto& [name, value] : line.items())
+    require(value.is_null() || value.is_number(), "'", name, "' is no number");
+  last_step_ = step;
+  if (step >= next_step) return false;
+  for (const auto& [name, value] : line.items())
+    if (name != "step")
+      history_.add(
+          step, name,
+          value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>());
+  return true;
 }
 
 [[noreturn]] ALBEF_DATA_INLINE void MetricsLog::fail_with(int code) const {

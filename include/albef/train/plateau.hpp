@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,6 +10,7 @@
 
 #include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
+#include "albef/core/number.hpp"
 
 namespace albef {
 
@@ -76,12 +76,9 @@ ALBEF_DATA_INLINE std::string PlateauDetector::observe(Watched& w, std::int64_t 
   const bool was_stuck = std::exchange(
       w.stuck, std::abs(mean - w.rule.value) <= w.rule.tolerance * std::abs(w.rule.value));
   if (!w.stuck || was_stuck) return "";
-  char text[256];
-  std::snprintf(text, sizeof text,
-                "warning: step %lld: loss %s was %.4f on average over the last %d steps; a model "
-                "that learns nothing has %.4f",
-                static_cast<long long>(step), w.rule.loss.c_str(), mean, steps_, w.rule.value);
-  return text;
+  return concat("warning: step ", step, ": loss ", w.rule.loss, " was ", fixed(mean, 4),
+                " on average over the last ", steps_, " steps; a model that learns nothing has ",
+                fixed(w.rule.value, 4));
 }
 
 }  // namespace albef

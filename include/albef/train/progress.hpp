@@ -16,6 +16,8 @@
 #include <utility>
 
 #include "albef/core/compiled.hpp"
+#include "albef/core/error.hpp"
+#include "albef/core/number.hpp"
 
 namespace albef {
 
@@ -65,19 +67,12 @@ class Progress {
   void aside(F&& f) {
     const auto begin = Clock::now();
     std::forward<F>(f)();
-    last_time_ += Clock::now() - begin;
+    last_time_ += std::max(Clock::now() - begin, Clock::duration{});
   }
 
  private:
   using Clock = std::chrono::steady_clock;
   static double seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
-
-  template <class... Args>
-  static void append(std::string& out, const char* format, Args... args) {
-    char text[96];
-    std::snprintf(text, sizeof text, format, args...);
-    out += text;
-  }
 
   std::string line(const ProgressState& state) const;
 
@@ -101,13 +96,10 @@ namespace albef::detail {
 ALBEF_DATA_INLINE std::string duration_text(double seconds) {
   if (!(seconds >= 0 && seconds < 1e9)) return "?";
   const auto s = static_cast<long long>(seconds + 0.5);
-  char text[48];
-  if (s >= 86400)
-    std::snprintf(text, sizeof text, "%lldd %02lld:%02lld:%02lld", s / 86400, s / 3600 % 24,
-                  s / 60 % 60, s % 60);
-  else
-    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
-  return text;
+  const auto two = [](long long n) { return concat(n < 10 ? ":0" : ":", n); };
+  const std::string rest = two(s / 60 % 60) + two(s % 60);
+  if (s < 86400) return concat(s / 3600, rest);
+  return concat(s / 86400, "d ", two(s / 3600 % 24).substr(1), rest);
 }
 
 }  // namespace albef::detail
@@ -125,7 +117,8 @@ ALBEF_DATA_INLINE void Progress::update(const ProgressState& state) {
   const auto now = Clock::now();
   const double since = seconds(now - last_time_);
   const bool last = state.total_steps > 0 && state.step >= state.total_steps;
-  if (printed_ && since < options_.seconds && !last) return;
+  // A clock that was set back says nothing of how long it is since the last line.
+  if (printed_ && since >= 0 && since < options_.seconds && !last) return;
   if (measured_ && since > 0) {
     // The new interval counts a third: steady to read, yet it follows a change of speed.
     const auto blend = [](double& mean, double value) {
@@ -148,17 +141,16 @@ ALBEF_DATA_INLINE void Progress::message(std::string_view text) {
 
 ALBEF_DATA_INLINE std::string Progress::line(const ProgressState& state) const {
   std::string out;
-  if (state.epochs > 0) append(out, "epoch %d/%d  ", state.epoch, state.epochs);
-  append(out, "step %lld", static_cast<long long>(state.step));
-  if (state.total_steps > 0) append(out, "/%lld", static_cast<long long>(state.total_steps));
-  if (pairs_rate_ > 0) append(out, "  %.1f pairs/s", pairs_rate_);
+  if (state.epochs > 0) out += concat("epoch ", state.epoch, '/', state.epochs, "  ");
+  out += concat("step ", state.step);
+  if (state.total_steps > 0) out += concat('/', state.total_steps);
+  if (pairs_rate_ > 0) out += "  " + fixed(pairs_rate_, 1) + " pairs/s";
   if (step_rate_ > 0 && state.total_steps > 0)
     out += "  ETA " +
            detail::duration_text(static_cast<double>(state.total_steps - state.step) / step_rate_);
   for (const auto& [name, value] : state.losses)
-    append(out, "  %.*s %.4g", static_cast<int>(name.size()), name.data(), value);
-  append(out, "  lr %.3g", state.lr);
-  return out;
+    out += concat("  ", name, ' ', significant(value, 4));
+  return out + "  lr " + significant(state.lr, 3);
 }
 
 ALBEF_DATA_INLINE void Progress::show(std::string text) {

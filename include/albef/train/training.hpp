@@ -146,7 +146,8 @@ class Training {
             {"train.eps", concat(o.eps)},
             {"train.max_norm", concat(o.max_norm)},
             {"train.groups", options_.groups.describe()},
-            {"train.momentum", concat(options_.momentum)}};
+            {"train.momentum", concat(options_.momentum)},
+            {"train.dropout", options_.dropout ? "yes" : "no"}};
   }
 
   // ---- what a run asks ---------------------------------------------------------------------

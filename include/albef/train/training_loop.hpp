@@ -3,17 +3,16 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
+#include <exception>
 #include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -45,6 +44,7 @@ struct TrainOptions {
   double alpha = 0.4;              ///< weight of the momentum model's targets
   int alpha_epochs = 1;  ///< epochs over which alpha grows from 0 (the paper: one; 0: at once)
   std::int64_t save_every = 0;  ///< optimizer steps between checkpoints; 0: each epoch
+  int keep_last = 2;            ///< checkpoints that stay: the newest, and those before it
   bool keep_epochs = false;     ///< also keep checkpoint_<epoch>.safetensors of every epoch
   int plateau_steps = 200;      ///< block length of the no-learning warning
   /// A step whose loss or gradient is not finite changes nothing; more of them in a row than this
@@ -89,9 +89,10 @@ class TrainingLoop {
     return AlphaRamp{options_.alpha, options_.alpha_epochs * steps_per_epoch()}.at(step);
   }
 
-  /// Continues from this folder's checkpoint, exactly; false if there is none. Error if it belongs
-  /// to another configuration, another setting of what decides the run's course, or has another
-  /// `extra`.
+  /// Continues from this folder's newest checkpoint, exactly; false if there is none. If it cannot
+  /// be read, is damaged or missing, the run goes on from the one before it, which is told. Error
+  /// if it belongs to another configuration, another setting of what decides the run's course, or
+  /// has another `extra`.
   bool resume();
 
   /// Trains to the end, or until SIGINT or SIGTERM: then the step is finished and a checkpoint
@@ -109,6 +110,12 @@ class TrainingLoop {
   const MetricHistory& history() const { return history_; }
 
  protected:
+  /// Takes the output folder, and goes on with the run there if that was asked for.
+  void open_folder() {
+    folder_.open(options_.existing);
+    if (options_.existing == Existing::resume) resume();
+  }
+
   /// Where a batch came from, for error messages.
   struct Place {
     std::int64_t epoch = 0, batch = 0;
@@ -193,9 +200,22 @@ class TrainingLoop {
   /// The settings that decide the course of a run; a resume must have the same.
   CheckpointInfo course() const;
 
-  void save();
-  void keep(std::int64_t epoch) const;
+  /// Goes on from one checkpoint, or throws Error and changes nothing.
+  void resume_from(const std::string& name);
+  /// Error unless a checkpoint says the same of what decides the run's course.
+  void check_course(const std::string& path, const CheckpointInfo& found) const;
+
+  void save(MetricsLog& log, Progress& progress);
+  /// Keeps the checkpoint of the last epoch.
+  void keep_epoch() const;
   void write_summary() const;
+
+  /// Adds the time since started_ to the run's; a clock that was set back adds none.
+  void count_time() {
+    const auto now = Clock::now();
+    if (now > started_) summary_.seconds += std::chrono::duration<double>(now - started_).count();
+    started_ = now;
+  }
 
   TrainOptions options_;
   RunFolder folder_;
@@ -205,6 +225,7 @@ class TrainingLoop {
   BestEpoch best_{folder_};
   std::int64_t step_ = 0, saved_step_ = -1;
   int bad_in_row_ = 0;
+  std::string saved_ = RunFolder::checkpoint;  // the checkpoint that the run goes on from
   TrainSummary summary_;
   MetricHistory history_;
   Clock::time_point started_ = Clock::now();
@@ -233,6 +254,7 @@ ALBEF_DATA_INLINE TrainingLoop::TrainingLoop(TrainOptions options, CheckpointInf
                                    {"warmup_lr", options_.warmup_lr}})
     require(rate >= 0 && std::isfinite(rate), name, " is ", rate,
             ", expected a finite number of at least 0");
+  require(options_.keep_last >= 1, "keep_last is ", options_.keep_last, ", expected at least 1");
   require(steps_per_epoch() >= 1, "an epoch has ", data_.batches_per_epoch,
           " batches, fewer than accumulate = ", options_.accumulate);
 }
@@ -252,9 +274,28 @@ ALBEF_DATA_INLINE double TrainingLoop::lr(std::int64_t step) const {
 }
 
 ALBEF_DATA_INLINE bool TrainingLoop::resume() {
-  if (!folder_.has(RunFolder::checkpoint)) return false;
-  const std::string path = checkpoint_path();
-  const CheckpointInfo found = SafeTensors::open(path).metadata();
+  auto names = folder_.checkpoints();
+  if (names.empty()) return false;
+  std::string problem;
+  if (names.front() != RunFolder::checkpoint) problem = checkpoint_path() + " is missing";
+  std::exception_ptr first;
+  for (const auto& name : names) try {
+      resume_from(name);
+      if (!problem.empty())
+        std::fprintf(
+            options_.progress.out,
+            "WARNING: %s; the run goes on from the checkpoint before it, %s, at step %lld\n",
+            problem.c_str(), name.c_str(), static_cast<long long>(step_));
+      return true;
+    } catch (const Error& error) {
+      if (!first) first = std::current_exception();
+      problem += concat(problem.empty() ? "" : "; ", error.what());
+    }
+  std::rethrow_exception(first);
+}
+
+ALBEF_DATA_INLINE void TrainingLoop::check_course(const std::string& path,
+                                                  const CheckpointInfo& found) const {
   const CheckpointInfo course = this->course();
   std::vector<std::pair<std::string, std::string>> now{{"train.epochs", course.at("train.epochs")}};
   now.insert(now.end(), course.begin(), course.end());
@@ -270,41 +311,49 @@ ALBEF_DATA_INLINE bool TrainingLoop::resume() {
     require(it->second == value, path, ": the run was started with ", what, " ", it->second,
             ", now it is ", value);
   }
-  const auto number = [&](const char* name, double limit) {
-    const std::string& text = info_entry(path, found, name);
-    double value = 0;
-    const char* const end = text.data() + text.size();
-    const auto [stop, code] = std::from_chars(text.data(), end, value);
-    require(code == std::errc{} && stop == end && value >= 0 && value <= limit, path, ": entry '",
-            name, "' is '", text, "', expected a number from 0 to ", limit);
-    return value;
+}
+
+ALBEF_DATA_INLINE void TrainingLoop::resume_from(const std::string& name) {
+  const std::string path = folder_.file(name);
+  const CheckpointInfo found = SafeTensors::open(path).metadata();
+  check_course(path, found);
+  const auto number = [&](const char* entry, std::int64_t limit) {
+    return static_cast<std::int64_t>(stated_number(path, found, entry, static_cast<double>(limit)));
   };
-  constexpr double exact = 9007199254740992;  // whole numbers up to here
-  const auto step = static_cast<std::int64_t>(number("train.step", exact));
-  const auto pairs = static_cast<std::int64_t>(number("train.pairs", exact));
-  const double seconds = number("train.seconds", 1e12);
-  const double bad_steps = found.contains("train.bad_steps") ? number("train.bad_steps", exact) : 0;
-  const DataPosition place{static_cast<std::int64_t>(number("train.epoch", exact)),
-                           static_cast<std::int64_t>(number("train.batch", exact))};
+  constexpr std::int64_t exact = std::int64_t{1} << 53;  // whole numbers up to here
+  const std::int64_t step = number("train.step", options_.epochs * steps_per_epoch()),
+                     pairs = number("train.pairs", exact),
+                     bad = found.contains("train.bad_steps") ? number("train.bad_steps", exact) : 0;
+  const double seconds = stated_number(path, found, "train.seconds", 1e12, true);
+  const DataPosition place{number("train.epoch", options_.epochs),
+                           number("train.batch", data_.batches_per_epoch)};
   load(path, found);
   seek(place);
   step_ = step;
   summary_.pairs = pairs;
   summary_.seconds = seconds;
-  summary_.bad_steps = static_cast<std::int64_t>(bad_steps);
-  best_.resume();
-  return true;
+  summary_.bad_steps = bad;
+  saved_ = name;
+  if (name == RunFolder::checkpoint) saved_step_ = step;
+  if (const std::string problem = best_.resume(); !problem.empty())
+    std::fprintf(options_.progress.out, "WARNING: %s; the best epoch is looked for anew\n",
+                 problem.c_str());
 }
 
 ALBEF_DATA_INLINE TrainSummary TrainingLoop::run() {
   StopGuard stop;
-  MetricsLog log(folder_.file(RunFolder::metrics), step_);
+  const std::unique_ptr<RunFolder, void (*)(RunFolder*)> open(&folder_,
+                                                              [](auto* f) { f->release(); });
   Progress progress(options_.progress);
+  MetricsLog log(folder_.file(RunFolder::metrics), step_, folder_.file(RunFolder::damaged_metrics));
+  if (!log.problem().empty()) progress.message("WARNING: " + log.problem());
   const int warmup = options_.warmup * (options_.official_schedule ? 100 : 1);
   PlateauDetector plateau(plateaus(), warmup, options_.plateau_steps);
   const std::int64_t pairs_before = summary_.pairs;
   started_ = Clock::now();
   const auto report_step = [&](StepReport& s) { report(s, log, progress, plateau, pairs_before); };
+  // What the last process did not come to do.
+  if (step_ > 0 && step_ % steps_per_epoch() == 0 && options_.keep_epochs) keep_epoch();
   if (validation_is_due(log.history())) run_validation(log, progress);
   while (step_ < total_steps() && !stop.stop_requested()) {
     StepReport& now = steps_[static_cast<std::size_t>(step_ % 2)];
@@ -319,12 +368,12 @@ ALBEF_DATA_INLINE TrainSummary TrainingLoop::run() {
     if (!data_.deferred || due || keeps || validates || step_ == total_steps()) report_step(now);
     if (epoch_ends) skip_rest_of_epoch();
     // A validation that fails does not lose the epoch.
-    if (due || keeps || validates) progress.aside([&] { save(); });
+    if (due || keeps || validates) progress.aside([&] { save(log, progress); });
+    if (keeps) keep_epoch();
     if (validates) progress.aside([&] { run_validation(log, progress); });
-    if (keeps) keep(step_ / steps_per_epoch() - 1);
   }
   report_step(steps_[static_cast<std::size_t>((step_ + 1) % 2)]);
-  if (saved_step_ != step_) save();
+  if (saved_step_ != step_) save(log, progress);
   summary_.steps = step_;
   summary_.finished = step_ >= total_steps();
   summary_.signal = stop.signal();
@@ -446,7 +495,7 @@ ALBEF_DATA_INLINE void TrainingLoop::run_validation(MetricsLog& log, Progress& p
   after_validation();
   const auto epoch = static_cast<int>((step_ + steps_per_epoch() - 1) / steps_per_epoch());
   progress.message(concat("epoch ", epoch, ": validation ", percent(validation.score),
-                          best_.is_best(validation.score) ? ", the best so far" : ""));
+                          best_.is_best(epoch, validation.score) ? ", the best so far" : ""));
   CheckpointInfo info = this->info();
   info.insert(extra_.begin(), extra_.end());
   best_.add(
@@ -456,7 +505,7 @@ ALBEF_DATA_INLINE void TrainingLoop::run_validation(MetricsLog& log, Progress& p
   const auto numbers = validation.numbers();
   const std::vector<MetricsLog::Value> values(numbers.begin(), numbers.end());
   log.write(step_ - 1, values);
-  started_ += Clock::now() - before;
+  started_ += std::max(Clock::now() - before, Clock::duration{});
 }
 
 ALBEF_DATA_INLINE CheckpointInfo TrainingLoop::course() const {
@@ -476,9 +525,17 @@ ALBEF_DATA_INLINE CheckpointInfo TrainingLoop::course() const {
   return course;
 }
 
-ALBEF_DATA_INLINE void TrainingLoop::save() {
-  const auto now = Clock::now();
-  summary_.seconds += std::chrono::duration<double>(now - started_).count();
+ALBEF_DATA_INLINE void TrainingLoop::save(MetricsLog& log, Progress& progress) {
+  count_time();
+  if (folder_.restore()) {
+    log.restore();
+    progress.message(
+        concat("WARNING: ", folder_.path(),
+               ": the run's files were removed while it runs; the folder is made anew, "
+               "and what is known of the run written into it"));
+    best_.resume();  // its weights are gone with the folder
+  }
+  log.sync();  // a checkpoint never knows of more than the log
   CheckpointInfo info = this->info();
   info.merge(course());
   info.insert(extra_.begin(), extra_.end());
@@ -488,20 +545,16 @@ ALBEF_DATA_INLINE void TrainingLoop::save() {
   info["train.pairs"] = concat(summary_.pairs);
   info["train.bad_steps"] = concat(summary_.bad_steps);
   info["train.seconds"] = concat(summary_.seconds);
-  save(checkpoint_path(), info);
+  save(folder_.file(RunFolder::next_checkpoint), info);
+  folder_.advance(options_.keep_last, saved_);
+  saved_ = RunFolder::checkpoint;
   saved_step_ = step_;
   started_ = Clock::now();
 }
 
-ALBEF_DATA_INLINE void TrainingLoop::keep(std::int64_t epoch) const {
-  char name[64];
-  std::snprintf(name, sizeof name, "checkpoint_%02lld.safetensors", static_cast<long long>(epoch));
-  const std::string kept = folder_.file(name), part = kept + ".part";
-  std::error_code error;
-  const auto copy = std::filesystem::copy_options::overwrite_existing;
-  std::filesystem::copy_file(checkpoint_path(), part, copy, error);
-  if (!error) std::filesystem::rename(part, kept, error);
-  require(!error, kept, ": ", error.message());
+ALBEF_DATA_INLINE void TrainingLoop::keep_epoch() const {
+  const std::string kept = folder_.file(RunFolder::of_epoch(step_ / steps_per_epoch() - 1));
+  link_or_copy(folder_.file(saved_), kept);
 }
 
 ALBEF_DATA_INLINE void TrainingLoop::write_summary() const {

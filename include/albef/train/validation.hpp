@@ -1,8 +1,8 @@
 // Validations during training: their scores, and the weights and results of the best epoch.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -13,6 +13,8 @@
 #include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
 #include "albef/core/file.hpp"
+#include "albef/core/json.hpp"
+#include "albef/core/number.hpp"
 #include "albef/train/run_folder.hpp"
 
 namespace albef {
@@ -23,10 +25,12 @@ std::string percent(double share);
 /// The object in a JSON file such as results.json or summary.json.
 inline nlohmann::ordered_json read_results(const std::string& path) {
   try {
-    auto results = nlohmann::ordered_json::parse(read_file(path));
+    const std::string text = read_file(path);
+    parse_json(text);  // for its depth; it does not keep the order
+    auto results = nlohmann::ordered_json::parse(text);
     require(results.is_object(), path, ": expected a JSON object");
     return results;
-  } catch (const nlohmann::json::exception& error) { fail(path, ": ", error.what()); }
+  } catch (const JsonError& error) { fail(path, ": ", error.what()); }
 }
 
 /// The result of a validation: what the best epoch is chosen by, a share, and all there is to say.
@@ -45,16 +49,22 @@ class BestEpoch {
  public:
   explicit BestEpoch(const RunFolder& folder);
 
-  /// Goes on where the folder's best checkpoint stands.
-  void resume();
-  /// Whether an epoch of this score is the best so far.
-  bool is_best(double score) const { return epoch_ == 0 || score > score_; }
+  /// Goes on where the folder's best checkpoint stands. Returns what is wrong with it, in which
+  /// case there is none as yet; empty: nothing.
+  std::string resume();
+  /// Whether an epoch of this score is the best so far. An epoch that is validated again, after a
+  /// resume, is the best if it was; a score that is no number is below all others.
+  bool is_best(int epoch, double score) const {
+    return epoch_ == 0 || epoch == epoch_ || score > score_ ||
+           (std::isnan(score_) && !std::isnan(score));
+  }
 
   /// Takes the validation of an epoch; if it is the best so far, save(path, info) writes the
-  /// weights with what it says, before its results.
+  /// weights with what it says, before its results. Whoever is stopped between the two finds the
+  /// results in the weights; see resume().
   template <class Save>
   void add(int epoch, const Validation& validation, CheckpointInfo info, Save&& save) {
-    if (!is_best(validation.score)) return;
+    if (!is_best(epoch, validation.score)) return;
     info["epoch"] = concat(epoch);
     info["validation.score"] = concat(validation.score);
     info["validation.results"] = validation.results.dump();
@@ -82,11 +92,7 @@ class BestEpoch {
 
 namespace albef {
 
-ALBEF_DATA_INLINE std::string percent(double share) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f %%", 100 * share);
-  return text;
-}
+ALBEF_DATA_INLINE std::string percent(double share) { return fixed(100 * share, 1) + " %"; }
 
 ALBEF_DATA_INLINE std::vector<std::pair<std::string, double>> Validation::numbers() const {
   std::vector<std::pair<std::string, double>> out{{"val.score", score}};
@@ -97,18 +103,32 @@ ALBEF_DATA_INLINE std::vector<std::pair<std::string, double>> Validation::number
 
 ALBEF_DATA_INLINE BestEpoch::BestEpoch(const RunFolder& folder) : folder_(folder) {}
 
-ALBEF_DATA_INLINE void BestEpoch::resume() {
-  if (!folder_.has(RunFolder::best)) return;
+ALBEF_DATA_INLINE std::string BestEpoch::resume() {
+  epoch_ = 0;
+  if (!folder_.has(RunFolder::best)) return "";
   const std::string path = folder_.file(RunFolder::best);
-  const CheckpointInfo info = SafeTensors::open(path).metadata();
+  int epoch = 0;
+  double score = 0;
+  nlohmann::ordered_json results;
   try {
-    epoch_ = std::stoi(info_entry(path, info, "epoch"));
-    score_ = nlohmann::json::parse(info_entry(path, info, "validation.score")).get<double>();
-    if (const auto found = info.find("validation.results"); found != info.end())
-      write_results(nlohmann::ordered_json::parse(found->second));
-  } catch (const std::exception& error) {
-    fail(path, ": not the best checkpoint of a run: ", error.what());
-  }
+    const auto file = SafeTensors::open(path);
+    file.verify();
+    const CheckpointInfo& info = file.metadata();
+    epoch = static_cast<int>(stated_number(path, info, "epoch", 1'000'000'000));
+    const std::string& text = info_entry(path, info, "validation.score");
+    const auto value = text == "nan" ? std::nan("") : to_number(text);
+    require(value.has_value(), path, ": entry 'validation.score' is '", text,
+            "', expected a number");
+    score = *value;
+    if (const auto found = info.find("validation.results"); found != info.end()) {
+      parse_json(found->second);  // for its depth
+      results = nlohmann::ordered_json::parse(found->second);
+    }
+  } catch (const Error& error) { return error.what(); }
+  epoch_ = epoch;
+  score_ = score;
+  write_results(results);
+  return "";
 }
 
 ALBEF_DATA_INLINE std::string BestEpoch::text() const {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdio>
 #include <limits>
 #include <optional>
 #include <span>
@@ -13,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/number.hpp"
 #include "albef/viz/contact_sheet.hpp"
 #include "albef/viz/sheet_grid.hpp"
 
@@ -71,9 +71,7 @@ inline void draw_boxes(Canvas& canvas, double x, double y, double cell, const Bo
       const double bx = left + scale * box.x, by = top + scale * box.y;
       canvas.frame(bx, by, scale * box.width, scale * box.height, color, i == 0 ? 4 : 1.5);
       std::string label = std::to_string(i + 1);
-      char score[32];
-      std::snprintf(score, sizeof score, "  %.2f", box.score);
-      if (std::isfinite(box.score)) label += score;
+      if (std::isfinite(box.score)) label += "  " + fixed(box.score, 2);
       const TextStyle style{.size = 11, .color = colors::white, .bold = i == 0};
       const double ly = std::max(by - 15, y);  // above the box, inside the picture
       canvas.fill_rect(bx, ly, canvas.text_width(label, style) + 8, 15, color);

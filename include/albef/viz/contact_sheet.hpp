@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdio>
 #include <limits>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "albef/core/number.hpp"
 #include "albef/viz/canvas.hpp"
 
 namespace albef {
@@ -120,9 +120,7 @@ class SheetDrawing {
   }
   static std::string score_text(const SheetAnswer& answer, std::size_t rank) {
     std::string text = concat(rank + 1, ".");
-    char score[32];
-    std::snprintf(score, sizeof score, "  %.3f", answer.score);
-    if (std::isfinite(answer.score)) text += score;
+    if (std::isfinite(answer.score)) text += "  " + fixed(answer.score, 3);
     return text;
   }
 

@@ -6,11 +6,11 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
-#include <cstdio>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "albef/core/number.hpp"
 #include "albef/viz/canvas.hpp"
 
 namespace albef {
@@ -80,16 +80,10 @@ struct Axis {
   double fraction(double v) const { return (v - low) / (high - low); }
   std::string label(double v) const {
     if (std::abs(v) < step / 1000) return "0";
-    char text[32];
     const double largest = std::max(std::abs(low), std::abs(high));
-    if (largest >= 1e4 && std::fmod(step, 1000) == 0)
-      std::snprintf(text, sizeof text, "%gk", v / 1000);
-    else if (largest >= 1e6 || largest < 1e-3)
-      std::snprintf(text, sizeof text, "%.3g", v);
-    else
-      std::snprintf(text, sizeof text, "%.*f",
-                    std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9))), v);
-    return text;
+    if (largest >= 1e4 && std::fmod(step, 1000) == 0) return significant(v / 1000, 6) + "k";
+    if (largest >= 1e6 || largest < 1e-3) return significant(v, 3);
+    return fixed(v, std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9))));
   }
 };
 
@@ -239,9 +233,7 @@ class PlotDrawing {
       const auto& average = averages_[i];
       const auto last =
           std::find_if(average.rbegin(), average.rend(), [](double v) { return std::isfinite(v); });
-      char value[32];
-      std::snprintf(value, sizeof value, "  %.4g", last == average.rend() ? 0.0 : *last);
-      if (last != average.rend()) label += value;
+      if (last != average.rend()) label += "  " + significant(*last, 4);
       canvas_.line({x, 49}, {x + 18, 49}, color(i), 3);
       canvas_.text(x + 24, 53, label, {.size = 12.5});
       x += 24 + canvas_.text_width(label, {.size = 12.5}) + 22;

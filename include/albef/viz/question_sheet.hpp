@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdio>
 #include <limits>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "albef/core/number.hpp"
 #include "albef/viz/contact_sheet.hpp"
 #include "albef/viz/sheet_grid.hpp"
 
@@ -68,9 +68,7 @@ inline Canvas draw_question_sheet(std::span<const QuestionEntry> entries,
                           : line.mark == Mark::wrong ? colors::red
                                                      : colors::ink;
       std::string answer = line.answer;
-      char score[32];
-      std::snprintf(score, sizeof score, "  %.2f", line.score);
-      if (std::isfinite(line.score)) answer += score;
+      if (std::isfinite(line.score)) answer += "  " + fixed(line.score, 2);
       const TextStyle bold{.size = 14, .color = color, .bold = true};
       canvas.text(text, baseline, answer, bold, room);
       if (line.mark == Mark::wrong && !line.truth.empty()) {

@@ -21,7 +21,7 @@ int train_with_curves(const std::string& title, const Settings& settings, Device
   const FinishedRun run =
       run_training<Precision>(title, settings, device, objective, loader, tokenizer,
                               std::move(extra), std::forward<Validate>(validate), evaluated_length);
-  write_loss_curves(run.folder.file("losses.png"), title, run.history, run.plateaus);
+  write_loss_curves(run.folder.file(RunFolder::losses), title, run.history, run.plateaus);
   return run.status();
 }
 
