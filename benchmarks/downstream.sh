@@ -7,7 +7,8 @@
 #   CHECKPOINT  of pre-training on these scenes
 #   SEEDS       e.g. "1 2 3"
 #   TASKS       default: "vqa ve nlvr retrieval ground"
-# Environment: VARIANTS of "both pretrained distilled" (distilled: a new model, with distillation),
+# Environment: VARIANTS of "both pretrained distilled" (distilled: a new model, with distillation)
+#   and, for nlvr, "assigned": pretrained, with two epochs of text assignment before,
 #   EPOCHS of questions, entailment, pairs and retrieval (4 6 4 3), DISTILLATION: options for runs
 #   with it, RETRIEVAL: further options of training for retrieval, THREADS (1).
 # Takes 2 to 8 minutes for every seed, task and variant.
@@ -51,6 +52,11 @@ for seed in $seeds; do
       case $variant in
         both) start=(--init "$pretrained" "${distillation[@]}") ;;
         pretrained) start=(--init "$pretrained" --no-distill) ;;
+        assigned)
+          train "$output/assign-$seed" "$programs/albef_nlvr" assign --init "$pretrained" \
+            --data "$scenes/train.tar" --epochs 2 --crop 0.9 1 --seed "$seed" --threads "$threads"
+          start=(--init "$output/assign-$seed/checkpoint.safetensors" --no-distill)
+          ;;
         distilled) start=(--config tiny96 "${distillation[@]}") ;;
         *) echo "downstream.sh: unknown variant '$variant'" >&2 && exit 2 ;;
       esac
@@ -83,7 +89,7 @@ def seconds(run):
         return json.load(file)["train_seconds"]
 
 for task in tasks:
-    for variant in ("both", "pretrained", "distilled"):
+    for variant in ("both", "pretrained", "assigned", "distilled"):
         runs = [f"{task}-{variant}-{seed}" for seed in seeds]
         runs = [run for run in runs if os.path.exists(f"{output}/{run}/test.json")]
         if not runs:

@@ -50,6 +50,8 @@ finetune() { bash "$here/downstream.sh" "$programs" "$scenes" "$checkpoint" "$ou
 case $set in
   easy)
     finetune downstream "$seeds"
+    echo "pairs with text assignment before:"
+    VARIANTS="pretrained assigned" finetune downstream "$seeds" nlvr
     echo "retrieval with a learning rate of 5e-4:"
     VARIANTS=pretrained RETRIEVAL="--lr 5e-4" finetune retrieval "$seeds" retrieval
     ;;

@@ -728,6 +728,24 @@ TEST_CASE("trainer: a folder that is removed while the run is at work is made an
   CHECK(equal(whole.training, again.training, Plane::online));
 }
 
+TEST_CASE("trainer: a folder that is removed by the last validation, or after the last save") {
+  TemporaryFolder folder;
+  TrainOptions o = options(folder / "run");
+  o.epochs = 1;
+  Process p(o);
+  p.trainer.validate([&] {
+    std::filesystem::remove_all(folder / "run");
+    return albef::Validation{0.5, {}};
+  });
+  CHECK(p.trainer.run().finished);
+  for (const char* name : {"run.json", "checkpoint.safetensors", "checkpoint_best.safetensors",
+                           "results.json", "metrics.jsonl", "summary.json"})
+    CHECK(std::filesystem::exists(folder / ("run/" + std::string(name))));
+  Process again(resuming(o));
+  CHECK(equal(p.training, again.training, Plane::exp_avg));
+  CHECK(again.trainer.best().epoch() == 1);
+}
+
 TEST_CASE("trainer: the checkpoint of an epoch is kept by the next process if the last did not") {
   TemporaryFolder folder;
   TrainOptions o = options(folder / "run");

@@ -205,6 +205,8 @@ class TrainingLoop {
   /// Error unless a checkpoint says the same of what decides the run's course.
   void check_course(const std::string& path, const CheckpointInfo& found) const;
 
+  /// Makes the run's folder again if it was removed; whether it was.
+  bool restore_folder(MetricsLog& log, Progress& progress);
   void save(MetricsLog& log, Progress& progress);
   /// Keeps the checkpoint of the last epoch.
   void keep_epoch() const;
@@ -373,7 +375,7 @@ ALBEF_DATA_INLINE TrainSummary TrainingLoop::run() {
     if (validates) progress.aside([&] { run_validation(log, progress); });
   }
   report_step(steps_[static_cast<std::size_t>((step_ + 1) % 2)]);
-  if (saved_step_ != step_) save(log, progress);
+  if (restore_folder(log, progress) || saved_step_ != step_) save(log, progress);
   summary_.steps = step_;
   summary_.finished = step_ >= total_steps();
   summary_.signal = stop.signal();
@@ -493,6 +495,7 @@ ALBEF_DATA_INLINE void TrainingLoop::run_validation(MetricsLog& log, Progress& p
   const auto before = Clock::now();
   const Validation validation = validate_();
   after_validation();
+  if (restore_folder(log, progress)) save(log, progress);
   const auto epoch = static_cast<int>((step_ + steps_per_epoch() - 1) / steps_per_epoch());
   progress.message(concat("epoch ", epoch, ": validation ", percent(validation.score),
                           best_.is_best(epoch, validation.score) ? ", the best so far" : ""));
@@ -525,16 +528,20 @@ ALBEF_DATA_INLINE CheckpointInfo TrainingLoop::course() const {
   return course;
 }
 
+ALBEF_DATA_INLINE bool TrainingLoop::restore_folder(MetricsLog& log, Progress& progress) {
+  if (!folder_.restore()) return false;
+  log.restore();
+  progress.message(concat("WARNING: ", folder_.path(),
+                          ": the run's files were removed while it runs; the folder is made anew, "
+                          "and what is known of the run written into it"));
+  if (const std::string problem = best_.resume(); !problem.empty())
+    progress.message("WARNING: " + problem);
+  return true;
+}
+
 ALBEF_DATA_INLINE void TrainingLoop::save(MetricsLog& log, Progress& progress) {
   count_time();
-  if (folder_.restore()) {
-    log.restore();
-    progress.message(
-        concat("WARNING: ", folder_.path(),
-               ": the run's files were removed while it runs; the folder is made anew, "
-               "and what is known of the run written into it"));
-    best_.resume();  // its weights are gone with the folder
-  }
+  restore_folder(log, progress);
   log.sync();  // a checkpoint never knows of more than the log
   CheckpointInfo info = this->info();
   info.merge(course());
