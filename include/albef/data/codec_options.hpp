@@ -35,6 +35,7 @@ struct DecodeOptions {
   /// By default what Pillow reads is read. Cut-off files are errors then, damage that the format's
   /// library can pass over (missing JPEG data before an end mark, a wrong PNG checksum) is not.
   Damaged damaged = Damaged::as_pillow;
+  bool allow_truncated = false;  ///< the same as Damaged::keep
   /// Put transparent pictures on white. Default, as Pillow: forget the transparency, which shows
   /// whatever colour the file holds under transparent pixels.
   bool over_white = false;
