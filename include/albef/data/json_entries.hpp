@@ -195,6 +195,8 @@ ALBEF_DATA_INLINE std::optional<std::string_view> JsonEntries::next() {
     }
   } else if (at_ == text_.size()) {
     return std::nullopt;
+  } else if (shape_ == Shape::objects && here() != '{') {
+    fail_here("expected '{'");
   }
   const std::size_t begin = at_;
   if (shape_ == Shape::lines)
