@@ -88,6 +88,10 @@ TEST_CASE("annotations: JSON Lines, marks before the text, packed files") {
             .captions == Strings{"p", "one", "two"});
   CHECK(open(folder.write("e.json", "\xef\xbb\xbf[" + record("\"one\"") + "]")).captions ==
         Strings{"one"});
+  const Opened stray =
+      open(folder.write("h.json", "{\"image\": \"a\",\n\"caption\": \"b\"} {\"x\": 1} } {}"));
+  REQUIRE(stray.bad.size() == 2);
+  CHECK_CONTAINS(stray.bad[1], "line 2, column 26: expected '{'");
   const std::string utf16("\xff\xfe[\0]\0", 6);
   CHECK_CONTAINS(error_of([&] { open(folder.write("f.json", utf16)); }), "UTF-16");
   CHECK_CONTAINS(error_of([&] { open(folder.write("f.json", utf16.substr(2))); }), "UTF-16");

@@ -78,14 +78,15 @@ std::string for_each_entry(const JsonText& file, Take&& take, Bad&& bad) {
   std::string cut = file.problem;
   JsonEntries entries(file);
   std::string text;
-  for (;;) {
-    std::optional<std::string_view> entry;
+  const auto next = [&]() -> std::optional<std::string_view> {
     try {
-      entry = entries.next();
+      return entries.next();
     } catch (const Error& error) {
       if (cut.empty()) cut = error.what();
+      return std::nullopt;
     }
-    if (!entry) break;
+  };
+  while (const std::optional<std::string_view> entry = next()) {
     Json value;
     bool broken = false;
     try {
@@ -195,6 +196,8 @@ ALBEF_DATA_INLINE std::optional<std::string_view> JsonEntries::next() {
     }
   } else if (at_ == text_.size()) {
     return std::nullopt;
+  } else if (shape_ == Shape::objects && here() != '{') {
+    fail_here("expected '{'");
   }
   const std::size_t begin = at_;
   if (shape_ == Shape::lines)
