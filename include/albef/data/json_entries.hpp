@@ -77,14 +77,18 @@ template <class Take, class Bad>
 std::string for_each_entry(const JsonText& file, Take&& take, Bad&& bad) {
   std::string cut = file.problem;
   JsonEntries entries(file);
-  std::string text;
-  for (;;) {
-    std::optional<std::string_view> entry;
+  // Returned and not assigned: g++ 12 takes an assignment for done where its right side throws.
+  const auto next = [&]() -> std::optional<std::string_view> {
     try {
-      entry = entries.next();
+      return entries.next();
     } catch (const Error& error) {
       if (cut.empty()) cut = error.what();
+      return std::nullopt;
     }
+  };
+  std::string text;
+  for (;;) {
+    const std::optional<std::string_view> entry = next();
     if (!entry) break;
     Json value;
     bool broken = false;
