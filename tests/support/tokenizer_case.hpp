@@ -24,25 +24,30 @@ inline void run_tokenizer_case(const GoldenCase& golden, GoldenReport& report) {
   const auto tokenizer = WordPiece::from_file(file("vocab"));
   const auto cases = nlohmann::json::parse(read_file(file("cases")));
 
+  const std::string tokens = "strings";
   // Counts the items of one part for which `matches` is false.
-  const auto run = [&](const char* part, const auto& matches) {
-    int wrong = 0, total = 0;
+  const auto run = [&](const std::string& part, const auto& matches) {
+    int wrong = 0, total = 0, left_out = 0;
     std::string note;
     for (const auto& item : cases.at(part)) {
+      if (part == tokens && has_unassigned(item.at("text").get<std::string>())) {
+        ++left_out;
+        continue;
+      }
       ++total;
       if (matches(item)) continue;
       if (wrong++ == 0)
         note = "; first mismatch: " + item.value("text", item.value("name", std::string()));
     }
+    if (left_out > 0) note += concat("; ", left_out, " with unassigned code points left out");
     report.add(part, total > 0 ? wrong : 1, 0, concat(total, " cases", note));
   };
 
-  run("strings", [&](const nlohmann::json& item) {
+  run(tokens, [&](const nlohmann::json& item) {
     const auto text = item.at("text").get<std::string>();
-    return has_unassigned(text) || (nlohmann::json(tokenizer.tokenize(text)) == item.at("tokens") &&
-                                    nlohmann::json(tokenizer.ids(text)) == item.at("ids") &&
-                                    nlohmann::json(tokenizer.encode(text, {.max_length = 0})) ==
-                                        item.at("ids_with_special"));
+    return nlohmann::json(tokenizer.tokenize(text)) == item.at("tokens") &&
+           nlohmann::json(tokenizer.ids(text)) == item.at("ids") &&
+           nlohmann::json(tokenizer.encode(text, {.max_length = 0})) == item.at("ids_with_special");
   });
   run("batches", [&](const nlohmann::json& item) {
     const auto& args = item.at("args");

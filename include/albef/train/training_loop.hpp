@@ -302,6 +302,8 @@ ALBEF_DATA_INLINE void TrainingLoop::check_course(const std::string& path,
   std::vector<std::pair<std::string, std::string>> now{{"train.epochs", course.at("train.epochs")}};
   now.insert(now.end(), course.begin(), course.end());
   now.insert(now.end(), extra_.begin(), extra_.end());
+  if (extra_.contains("vocab") && !extra_.contains("tokenizer"))  // one with BERT's options
+    require(!found.contains("tokenizer"), path, ": the run was started with another tokenizer");
   for (const auto& [name, value] : now) {
     const auto it = found.find(name);
     require(it != found.end(), path, ": not a checkpoint of this kind of run: no entry '", name,
