@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Fuzzes every reader with libFuzzer under AddressSanitizer and UndefinedBehaviorSanitizer: only
 # albef::Error may leave a reader, within its limits of memory and ten seconds.
-# Usage: bash tests/fuzz/run.sh [--seconds N | --runs N] [--jobs N] [--keep] [TARGET...]
-#   --seconds N  time of each target (default: 60); what hours find: --seconds 7200 --keep
+# Usage: bash tests/fuzz/run.sh [--seconds N | --runs N] [--seed N] [--jobs N] [--keep] [TARGET...]
+#   --seconds N  time of each target (default: 60); what hours find: --seconds 7200 --seed 0 --keep
 #   --runs N     executions of each target instead
+#   --seed N     of the random inputs (default: 1, the same each time; 0: others each time)
 #   --jobs N     targets at a time (default: one per core)
 #   --keep       go on with the inputs found earlier, in build/fuzz/corpus
 #   TARGET       e.g. shard or picture (default: all)
@@ -12,6 +13,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
 
 limit=(-max_total_time=60)
+seed=1
 jobs=$(nproc)
 keep=no
 targets=()
@@ -19,6 +21,7 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --seconds) limit=(-max_total_time="${2:?--seconds needs a number}") && shift ;;
     --runs) limit=(-runs="${2:?--runs needs a number}") && shift ;;
+    --seed) seed=${2:?--seed needs a number} && shift ;;
     --jobs) jobs=${2:?--jobs needs a number} && shift ;;
     --keep) keep=yes ;;
     -h | --help) sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 0 ;;
@@ -56,7 +59,7 @@ fuzz_one() {
   [ "$keep" = yes ] || rm -rf "$corpus"
   mkdir -p "$corpus" "$work/findings"
   cp tests/fuzz/corpus/"$target"/* "$corpus"/
-  "$work/tests/fuzz/fuzz_$target" "${limit[@]}" -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
+  "$work/tests/fuzz/fuzz_$target" "${limit[@]}" -seed="$seed" -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
     -close_fd_mask=3 -print_final_stats=1 -artifact_prefix="$work/findings/$target-" \
     "$corpus" >"$log" 2>&1 || status=$?
   local runs seconds
