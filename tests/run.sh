@@ -143,6 +143,11 @@ if [ "$full" = yes ]; then
   fi
 fi
 
+if [ "$full" = yes ]; then
+  echo "== other compilers, libraries, flags and processors"
+  if bash tests/portability.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+fi
+
 echo
 echo "golden_check: $root/build/ci/tests/golden_check"
 echo "took $((SECONDS - begin)) s"

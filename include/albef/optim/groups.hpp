@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "albef/core/error.hpp"
+#include "albef/core/number.hpp"
 #include "albef/core/param.hpp"
 
 namespace albef {
@@ -70,14 +71,6 @@ namespace detail {
 inline std::string exact_text(double value) {
   char text[32];
   return {text, std::to_chars(text, text + sizeof text, value).ptr};
-}
-
-/// The number that is the whole of `text`.
-inline std::optional<double> read_number(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return {};
-  return value;
 }
 
 /// The names that have most of the start of `pattern` in common with it, as a message lists them.
@@ -231,7 +224,7 @@ inline OptimizerGroups parse_lr_scale(std::span<const std::string> texts,
     require(equals != std::string::npos && equals > 0, option, ' ', text,
             ": expected PATTERN=FACTOR, such as visual_encoder.*=0.1");
     const auto factor = text.substr(equals + 1);
-    const auto value = detail::read_number(factor);
+    const auto value = to_number(factor);
     require(value && std::isfinite(*value) && *value > 0, option, ' ', text, ": the factor is '",
             factor, "', expected a number above 0");
     groups.add(
