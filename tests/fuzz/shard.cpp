@@ -9,7 +9,7 @@ FUZZ(bytes, (fuzz::MemoryLimit{64 << 20, 64})) {
   const std::string path = fuzz::file("a.tar", bytes);
   std::vector<std::uint8_t> picture;
   fuzz::reads([&] {
-    const albef::WebDataset set(path);
+    const albef::WebDataset set(path, {.warn = nullptr});
     for (std::size_t i = 0; i < set.size(); ++i) {
       (void)set.describe(i);
       const bool read = fuzz::reads([&] { set.read_image(i, picture); });

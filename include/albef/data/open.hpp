@@ -48,7 +48,9 @@ inline bool names_files(const std::string& text) {
   };
   if (exists(text)) return true;
   try {
-    return exists(expand_shards(text).front());
+    std::vector<std::string> first;
+    expand_braces(text, 1, first);
+    return exists(expand_shards(first.front()).front());
   } catch (const Error&) { return false; }
 }
 

@@ -23,8 +23,9 @@ namespace albef {
 /// The shards a pattern names: braces are expanded (`{000..012}`, `{train,val}`), then `*`, `?` and
 /// `[...]` are matched against existing files, in sorted order. The name of an existing file is
 /// taken as it is, before and after the braces, and a name without wildcards is returned whether or
-/// not it exists. Throws Error when a wildcard matches nothing.
-std::vector<std::string> expand_shards(const std::string& pattern);
+/// not it exists. Throws Error when a wildcard matches nothing, or the braces stand for more than
+/// `most` names.
+std::vector<std::string> expand_shards(const std::string& pattern, std::size_t most = 1'000'000);
 
 struct WebDatasetOptions {
   bool pictures_alone = false;  ///< a picture without text is a record, too, one without captions
@@ -123,8 +124,8 @@ class WebDataset : public Source {
 
 namespace detail {
 
-/// Expands the first brace group and recurses; `{a..b}` counts with the width of `a`.
-void expand_braces(const std::string& pattern, std::vector<std::string>& out);
+/// The first `most` names that braces stand for; `{a..b}` counts with the width of `a`.
+void expand_braces(const std::string& pattern, std::size_t most, std::vector<std::string>& out);
 
 /// The lines of a text that are not blank, as Python's str.splitlines cuts them. Error if it is not
 /// UTF-8.
@@ -392,11 +393,12 @@ ALBEF_DATA_INLINE std::vector<std::string> text_lines(std::string_view text) {
   return lines;
 }
 
-ALBEF_DATA_INLINE void expand_braces(const std::string& pattern, std::vector<std::string>& out) {
+ALBEF_DATA_INLINE void expand_braces(const std::string& pattern, std::size_t most,
+                                     std::vector<std::string>& out) {
   const auto open = pattern.find('{');
   const auto close = pattern.find('}', open);
+  if (out.size() == most) return;
   if (open == std::string::npos || close == std::string::npos) return out.push_back(pattern);
-  constexpr std::size_t most = 1'000'000;
   const std::string head = pattern.substr(0, open), tail = pattern.substr(close + 1);
   const std::string body = pattern.substr(open + 1, close - open - 1);
 
@@ -407,21 +409,18 @@ ALBEF_DATA_INLINE void expand_braces(const std::string& pattern, std::vector<std
       const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
       return code == std::errc{} && end == text.data() + text.size();
     };
-    require(parse(low, from) && parse(high, to) && from <= to && to - from < most,
-            "shard pattern '", pattern, "': expected {first..last} with first <= last, got {", body,
-            "}");
-    for (unsigned i = from; i <= to; ++i) {
+    require(parse(low, from) && parse(high, to) && from <= to, "shard pattern '", pattern,
+            "': expected {first..last} with first <= last, got {", body, "}");
+    for (unsigned i = from;; ++i) {
       const std::string number = std::to_string(i);
       const auto zeros = low.size() > number.size() ? low.size() - number.size() : 0;
-      expand_braces(head + std::string(zeros, '0') + number + tail, out);
-      require(out.size() <= most, "shard pattern '", pattern, "' stands for more than ", most,
-              " shards");
+      expand_braces(head + std::string(zeros, '0') + number + tail, most, out);
+      if (i == to || out.size() == most) return;  // also where `to` is the largest number
     }
-    return;
   }
-  for (std::size_t at = 0; at <= body.size();) {
+  for (std::size_t at = 0; at <= body.size() && out.size() < most;) {
     const auto comma = std::min(body.find(',', at), body.size());
-    expand_braces(head + body.substr(at, comma - at) + tail, out);
+    expand_braces(head + body.substr(at, comma - at) + tail, most, out);
     at = comma + 1;
   }
 }
@@ -430,10 +429,13 @@ ALBEF_DATA_INLINE void expand_braces(const std::string& pattern, std::vector<std
 
 namespace albef {
 
-ALBEF_DATA_INLINE std::vector<std::string> expand_shards(const std::string& pattern) {
+ALBEF_DATA_INLINE std::vector<std::string> expand_shards(const std::string& pattern,
+                                                         std::size_t most) {
   if (::access(pattern.c_str(), F_OK) == 0) return {pattern};
   std::vector<std::string> names, out;
-  detail::expand_braces(pattern, names);
+  detail::expand_braces(pattern, most + 1, names);
+  require(names.size() <= most, "shard pattern '", pattern, "' stands for more than ", most,
+          " shards");
   for (const std::string& name : names) {
     if (name.find_first_of("*?[") == std::string::npos || ::access(name.c_str(), F_OK) == 0) {
       out.push_back(name);
