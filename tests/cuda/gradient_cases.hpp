@@ -89,8 +89,9 @@ TEST_CASE("gradients of resized position embeddings agree with differences" *
                   vectors<24>(2)));
 }
 
-TEST_CASE("a label that is no column makes the loss NaN and touches no other memory" *
-          doctest::skip(no_test_device())) {
+TEST_CASE(
+    "a label that is no column makes the loss and its gradient NaN and touches no other memory" *
+    doctest::skip(no_test_device())) {
   auto& device = test_device();
   static constexpr auto none = albef::laid_out<NoParameters>();
   albef::ParamStore<Cuda, albef::Fp64> store(device, none, albef::Storage::training);
@@ -101,5 +102,5 @@ TEST_CASE("a label that is no column makes the loss NaN and touches no other mem
       ctx, x, albef::SoftTargets<double>{.labels = ctx.upload(Indices{1, 1'000'000'000})});
   CHECK(std::isnan(ctx.item(loss)));
   ctx.backward(loss);
-  CHECK(ctx.gradient(x)[1] == doctest::Approx(-1.0 / 3));
+  for (const double g : ctx.gradient(x)) CHECK(std::isnan(g));  // the step changes nothing
 }
