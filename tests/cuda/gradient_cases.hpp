@@ -89,9 +89,8 @@ TEST_CASE("gradients of resized position embeddings agree with differences" *
                   vectors<24>(2)));
 }
 
-TEST_CASE(
-    "a label that is no column makes the loss and its gradient NaN and touches no other memory" *
-    doctest::skip(no_test_device())) {
+TEST_CASE("a label that is no column makes loss and gradient NaN and touches no other memory" *
+          doctest::skip(no_test_device())) {
   auto& device = test_device();
   static constexpr auto none = albef::laid_out<NoParameters>();
   albef::ParamStore<Cuda, albef::Fp64> store(device, none, albef::Storage::training);

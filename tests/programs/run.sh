@@ -214,6 +214,7 @@ case $name in
     is_png "$work/words.png"
     ;;
   ablation)
+    rm -rf "$work/ablation"  # it would go on with the runs there
     says "\+ hard negatives" "$programs/albef_ablation" --data "$emoji/emoji-val.tar" --test \
       "$scenes/test.tar" --epochs 1 --seeds 1 --rows 1 3 6 "${small[@]}" --max-steps 2 \
       --output "$work/ablation" --json "$work/ablation.json"
