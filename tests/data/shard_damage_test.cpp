@@ -99,6 +99,18 @@ TEST_CASE("shards: what stands behind a damaged place is used, the place named a
   CHECK(shifted.bad.size() == 1);
 }
 
+TEST_CASE("shards: damage in files that are of no record is counted, too") {
+  const TemporaryFolder folder;
+  data_test::write_tar(folder / "a.tar", {{"a.cls", "3"}, {"b.cls", "4"}, {"b.png", "bp"}});
+  std::string bytes = albef::read_file(folder / "a.tar");
+  bytes[1024] = '#';  // the header of b.cls
+  const Opened found = open(folder.write("d.tar", bytes));
+  CHECK(found.usable.empty());
+  REQUIRE(found.bad.size() == 1);
+  CHECK_CONTAINS(found.bad[0], "b: cut or damaged");
+  CHECK(found.warnings.size() == 1);
+}
+
 TEST_CASE("shards: the end mark is two blocks of zeros and nothing behind it") {
   const TemporaryFolder folder;
   const std::string whole = six_records(folder), files = whole.substr(0, 6 * record_size);

@@ -209,8 +209,9 @@ ALBEF_DATA_INLINE void WebDataset::open(std::string path) {
     if (damages++ == 0) damage = sentence;
     const bool named = group.open && (!group.complete() || !group.problem.empty());
     if (named && group.problem.empty()) group.problem = sentence;
+    const std::size_t before = records_.size();
     finish(group);
-    if (!named) add_bad({}, sentence);
+    if (!named || records_.size() == before) add_bad({}, sentence);
     damaged_ = true;
   };
   const auto file = std::make_shared<detail::ShardFile>(path, options_.unpack);
