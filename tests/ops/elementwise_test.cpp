@@ -30,6 +30,17 @@ TEST_CASE("add: gradients, of a value used several times") {
   CHECK(gradcheck<Cpu>(NoParameters{}, chain, vectors<5>(3), vectors<5>(3)));
 }
 
+TEST_CASE("add_scaled: values and gradients") {
+  Bench<NoParameters> bench;
+  const auto a = bench.input<2>(Values{1, -2}, albef::batch_of(1));
+  const auto b = bench.input<2>(Values{4, 8}, albef::batch_of(1));
+  CHECK(bench.ctx.read(albef::add_scaled(bench.ctx, a, b, 0.25)) == Values{2, 0});
+  const auto f = [](auto& ctx, const auto&, const auto& x, const auto& y) {
+    return add(ctx, albef::add_scaled(ctx, x, y, 0.3), albef::add_scaled(ctx, y, y, -2));
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, f, sequences<5>(2, 3), sequences<5>(2, 3)));
+}
+
 TEST_CASE("add refuses tensors of different sizes") {
   Bench<NoParameters> bench;
   const auto a = bench.input<4>(Values(8), albef::uniform_sequences(2, 1));

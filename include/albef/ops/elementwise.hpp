@@ -20,6 +20,30 @@ Tensor<Real, D> add(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b
   return y;
 }
 
+/// y = a + factor * b, one shape: a residual that is scaled down.
+template <class Ctx, class Real, int D>
+Tensor<Real, D> add_scaled(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b,
+                           double factor) {
+  ctx.check(b);
+  require(a.size() == b.size(), "[add_scaled] got ", a.rows(), " and ", b.rows(), " rows of width ",
+          D);
+  using A = accumulator_t<Real>;
+  auto y = ctx.like(a);  // (..., D)
+  copy_on_device(ctx.device(), y.data, b.data, b.size());
+  run(ctx.device(),
+      primitive::Add<Real>{.x = a.mat(), .y = y.mat(), .beta = static_cast<A>(factor)});
+  ctx.record(y, ctx.from(a, b), [a, b, y, factor](auto& bwd) {
+    bwd.into(b, [&](Mat<Real> db, auto beta) {
+      const auto scale = bwd.template temporary<A>(1);
+      fill(bwd.device(), scale.data(), static_cast<A>(factor), 1);
+      run(bwd.device(),
+          primitive::Scale<Real>{.x = bwd.grad(y), .s = scale.data(), .y = db, .beta = beta});
+    });
+    bwd.pass(y, a, true);
+  });
+  return y;
+}
+
 /// y = a * b, element by element, one shape: gates.
 template <class Ctx, class Real, int D>
 Tensor<Real, D> multiply(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b) {
