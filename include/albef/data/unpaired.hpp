@@ -15,7 +15,7 @@
 namespace albef {
 
 /// What every record of a data set must have.
-enum class Part { pictures, texts };
+enum class RecordPart { pictures, texts };
 
 /// Opens pictures by their place; captions that there are play no part:
 ///   * a folder with pictures at any depth, in the order of their names; hidden files are not
@@ -40,7 +40,7 @@ SourcePtr open_texts(const std::string& place);
 class PartSource : public Source {
  public:
   /// Throws Error that begins with `place` where no record can be used.
-  PartSource(SourcePtr source, Part part, const std::string& place);
+  PartSource(SourcePtr source, RecordPart part, const std::string& place);
 
   std::size_t size() const override { return source_->size(); }
   std::size_t epoch_size() const override { return source_->epoch_size(); }
@@ -156,7 +156,7 @@ ALBEF_DATA_INLINE SourcePtr open_pictures(const std::string& place, const std::s
           place, AnnotationOptions{.images = detail::pictures_of(place, image_root)});
     return std::make_shared<WebDataset>(place, WebDatasetOptions{.pictures_alone = true});
   };
-  return std::make_shared<PartSource>(open(), Part::pictures, place);
+  return std::make_shared<PartSource>(open(), RecordPart::pictures, place);
 }
 
 ALBEF_DATA_INLINE SourcePtr open_texts(const std::string& place) {
@@ -169,17 +169,18 @@ ALBEF_DATA_INLINE SourcePtr open_texts(const std::string& place) {
       return std::make_shared<detail::JsonPictures>(place, AnnotationOptions{});
     return std::make_shared<WebDataset>(place, WebDatasetOptions{.texts_alone = true});
   };
-  return std::make_shared<PartSource>(open(), Part::texts, place);
+  return std::make_shared<PartSource>(open(), RecordPart::texts, place);
 }
 
-ALBEF_DATA_INLINE PartSource::PartSource(SourcePtr source, Part part, const std::string& place)
+ALBEF_DATA_INLINE PartSource::PartSource(SourcePtr source, RecordPart part,
+                                         const std::string& place)
     : source_(std::move(source)) {
-  const char* const what = part == Part::pictures ? "picture" : "text";
+  const char* const what = part == RecordPart::pictures ? "picture" : "text";
   std::size_t bad = 0;
   std::string first;
   for (std::size_t i = 0; i < source_->size(); ++i) {
     const Record& r = source_->record(i);
-    const bool there = part == Part::pictures ? !r.key.empty() : !r.captions.empty();
+    const bool there = part == RecordPart::pictures ? !r.key.empty() : !r.captions.empty();
     if (r.error.empty() && !there)
       unusable_[i] = {.key = r.key, .error = concat("there is no ", what)};
     const std::string& error = record(i).error;
