@@ -74,8 +74,8 @@ using Primitives = typename detail::Unique<
     primitive::Fill<T>, primitive::Fill<std::int32_t>, primitive::Convert<T, A>,
     primitive::Convert<A, T>, primitive::Add<T>, primitive::SetRows<T>, primitive::MultiplyRow<T>,
     primitive::Multiply<T>, primitive::ColumnSum<T>, primitive::DotRows<T>, primitive::Dot<T>,
-    primitive::Activate<T>, primitive::ActivateGrad<T>, primitive::Dropout<T>, primitive::Scale<T>,
-    primitive::ScaleGrad<T>,
+    primitive::Activate<T>, primitive::ActivateGrad<T>, primitive::Sign<T>, primitive::Dropout<T>,
+    primitive::Scale<T>, primitive::ScaleGrad<T>,
     // Products and attention.
     primitive::Gemm<T>, primitive::WeightGradient<T>, primitive::Attention<T>,
     primitive::AttentionGrad<T>, primitive::AttentionProbabilities<T>,
