@@ -109,76 +109,12 @@ std::vector<std::string> read_class_names(const std::string& path);
 #include "albef/data/json_entries.hpp"
 #include "albef/data/json_record.hpp"
 #include "albef/data/json_records.hpp"
-#include "albef/data/picture_format.hpp"
+#include "albef/data/named_pictures.hpp"
 #include "albef/data/sources.hpp"
 #include "albef/data/table.hpp"
 #include "albef/data/webdataset.hpp"
 
 namespace albef::detail {
-
-/// Records that name pictures in a store, or have none.
-class NamedPictures : public Source {
- public:
-  std::size_t size() const override { return records.size(); }
-  const Record& record(std::size_t index) const override { return records.at(index); }
-  void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override {
-    const Record& r = record(index);
-    at_place([&] { return describe(index); },
-             [&] {
-               require(r.error.empty(), r.error);
-               require(!r.key.empty(), "there is no picture");
-               images->read(r.key, bytes);
-             });
-  }
-  std::string describe(std::size_t index) const override {
-    const std::string& key = record(index).key;
-    const std::string at = lines.empty() ? place : concat(place, ": line ", lines.at(index));
-    return key.empty() ? at : concat(at, lines.empty() ? ": '" + key + "'" : " (" + key + ")");
-  }
-
-  std::string place;
-  ImageStorePtr images;
-  std::vector<Record> records{};
-  std::vector<std::size_t> lines{};  // (records) of a table
-};
-
-/// The same from JSON.
-class JsonPictures : public Source {
- public:
-  JsonPictures(const std::string& path, const AnnotationOptions& options)
-      : records_({path}, options, Parser{}) {}
-  std::size_t size() const override { return records_.size(); }
-  const Record& record(std::size_t index) const override { return records_[index]; }
-  void read_image(std::size_t index, std::vector<std::uint8_t>& bytes) const override {
-    at_place([&] { return describe(index); },
-             [&] { require(!record(index).key.empty(), "there is no picture"); });
-    records_.read_image(index, record(index).key, bytes);
-  }
-  std::string describe(std::size_t index) const override { return records_.describe(index); }
-
- private:
-  struct Parser {
-    std::unordered_map<std::string, std::int64_t> ids;
-
-    void operator()(const JsonFields& fields, Record& record);
-  };
-
-  JsonRecords<Record> records_;
-};
-
-inline constexpr std::initializer_list<const char*> text_fields{"caption", "text", "sentence"};
-
-ALBEF_DATA_INLINE void JsonPictures::Parser::operator()(const JsonFields& fields, Record& record) {
-  if (fields.has("image")) record.key = fields.text("image");
-  for (const char* const name : text_fields)
-    if (record.captions.empty() && fields.has(name)) record.captions = fields.texts(name);
-  require(!record.key.empty() || !record.captions.empty(),
-          "there is neither 'image' nor 'text' (or 'caption', 'sentence')");
-  const auto next = static_cast<std::int64_t>(ids.size());
-  const std::string id = record.key.empty() ? "text " + std::to_string(next) : "path " + record.key;
-  record.image_id = ids.try_emplace(id, next).first->second;
-  record.fields = fields.others({"image", "image_id"});
-}
 
 ALBEF_DATA_INLINE SourcePtr open_class_folders(const std::string& place,
                                                const LabelledOptions& options) {
@@ -186,32 +122,19 @@ ALBEF_DATA_INLINE SourcePtr open_class_folders(const std::string& place,
   auto out = std::make_shared<NamedPictures>();
   out->place = place;
   out->images = std::make_shared<ImageFolder>(place);
-  const auto hidden = [](const fs::path& path) {
-    return path.filename().string().starts_with('.');
-  };
-  const auto is_picture = [&](const fs::path& path) {
-    const std::string extension = path.extension().string();
-    return !hidden(path) && !extension.empty() &&
-           is_picture_extension(lower_ascii(extension.substr(1)));
-  };
   std::size_t outside = 0;
   std::vector<std::string> empty;
-  constexpr auto follow = fs::directory_options::follow_directory_symlink;
   try {
     for (const fs::directory_entry& entry : fs::directory_iterator(place)) {
       if (!entry.is_directory()) {
-        outside += is_picture(entry.path());
+        outside += is_picture_file(entry.path());
         continue;
       }
-      if (hidden(entry.path())) continue;
+      if (is_hidden(entry.path())) continue;
       const std::string label = entry.path().filename().string();
       const std::size_t before = out->records.size();
-      for (fs::recursive_directory_iterator file(entry.path(), follow), end; file != end; ++file) {
-        if (file->is_directory() && hidden(file->path())) file.disable_recursion_pending();
-        if (file->is_directory() || !is_picture(file->path())) continue;
-        out->records.push_back(
-            {.key = file->path().lexically_relative(place).string(), .fields = {{"cls", {label}}}});
-      }
+      for (std::string& name : pictures_below(entry.path(), place))
+        out->records.push_back({.key = std::move(name), .fields = {{"cls", {label}}}});
       if (out->records.size() == before) empty.push_back(label);
     }
   } catch (const fs::filesystem_error& error) {

@@ -29,6 +29,7 @@ std::vector<std::string> expand_shards(const std::string& pattern, std::size_t m
 
 struct WebDatasetOptions {
   bool pictures_alone = false;  ///< a picture without text is a record, too, one without captions
+  bool texts_alone = false;     ///< a text without picture is a record, too; no picture is kept
   /// A .cls is read as the field "cls", and it or a .json without `caption` stands for a text.
   bool labels = false;
   /// Each line of a .txt that is not blank is a caption (Python's str.splitlines; so retrieval sets
@@ -88,7 +89,8 @@ class WebDataset : public Source {
     std::string other;  // a file that is not read, to name it where something is missing
     std::string problem;
     detail::ShardBytes picture;
-    bool complete() const { return has_picture && (has_json || has_text || has_label); }
+    bool has_texts() const { return has_json || has_text; }
+    bool complete() const { return has_picture && (has_texts() || has_label); }
     bool has(std::string_view extension) const;
   };
   struct Picture {  // of an image_id
@@ -98,6 +100,11 @@ class WebDataset : public Source {
 
   void open(std::string path);
   void add(Group& group, detail::ShardMember& member);
+  /// Whether a group has all that is asked for.
+  bool suffices(const Group& group) const {
+    return group.complete() || (group.has_picture && options_.pictures_alone) ||
+           (group.has_texts() && options_.texts_alone);
+  }
 
   /// Turns a group of files into a record; groups without picture and text are not records.
   void finish(Group& group);
@@ -284,7 +291,7 @@ ALBEF_DATA_INLINE void WebDataset::add(Group& group, detail::ShardMember& member
   } else {
     group.has_picture = true;
     group.picture_extension = std::move(extension);
-    group.picture = member.kept();
+    if (!options_.texts_alone) group.picture = member.kept();
   }
   if (!member.problem.empty()) group.problem = member.problem;
 }
@@ -294,8 +301,7 @@ ALBEF_DATA_INLINE void WebDataset::finish(Group& group) {
   if (!group.has_picture && !group.has_json && !group.has_text && !group.has_label) return;
   Record record;
   try {
-    if (group.problem.empty() && group.behind_damage &&
-        !(group.complete() || (group.has_picture && options_.pictures_alone)) &&
+    if (group.problem.empty() && group.behind_damage && !suffices(group) &&
         (records_.back().key.empty() || records_.back().key == group.key)) {
       records_.back().key = std::move(group.key);  // the damaged place is that of its other file
       return;
@@ -304,10 +310,10 @@ ALBEF_DATA_INLINE void WebDataset::finish(Group& group) {
     const std::string hint =
         concat(group.repeated ? "; its name is repeated" : "",
                group.other.empty() ? "" : concat("; '", group.other, "' is not read"));
-    require(group.has_picture, "no picture (.jpg, .png, ...) next to the text", hint);
-    require(group.complete() || options_.pictures_alone, "no ",
-            options_.labels ? "label (.cls, .json)" : "text (.json, .txt)", " next to the picture",
+    require(group.has_picture || suffices(group), "no picture (.jpg, .png, ...) next to the text",
             hint);
+    require(suffices(group), "no ", options_.labels ? "label (.cls, .json)" : "text (.json, .txt)",
+            " next to the picture", hint);
     read_texts(group, record);
   } catch (const Error& error) {
     return add_bad(std::move(group.key), error.what());
