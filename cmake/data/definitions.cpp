@@ -6,16 +6,19 @@
 #include "albef/core/json.hpp"
 #include "albef/data/annotations.hpp"
 #include "albef/data/answers.hpp"
+#include "albef/data/blur.hpp"
 #include "albef/data/bmp.hpp"
 #include "albef/data/captions.hpp"
 #include "albef/data/codec.hpp"
 #include "albef/data/codec_options.hpp"
+#include "albef/data/color_jitter.hpp"
 #include "albef/data/gif.hpp"
 #include "albef/data/grounding.hpp"
 #include "albef/data/image_store.hpp"
 #include "albef/data/jpeg.hpp"
 #include "albef/data/json_record.hpp"
 #include "albef/data/loader.hpp"
+#include "albef/data/multi_crop.hpp"
 #include "albef/data/noise.hpp"
 #include "albef/data/picture_format.hpp"
 #include "albef/data/picture_reader.hpp"
@@ -55,6 +58,7 @@ ALBEF_IS_LIBRARY(albef_data_compiled)
 
 namespace albef {
 template class BatchLoader<PairBatch>;
+template class BatchLoader<CropBatch>;
 template class BatchLoader<VqaBatch>;
 template class BatchLoader<ClassBatch>;
 }  // namespace albef
