@@ -12,21 +12,24 @@ struct Tokens {
   Stamp stamp = {};  ///< where they were made, if known: see Context::check()
 };
 
-/// word[id] + position[place in its text] + type[0]: ids (B, L) -> (B, L, D). BERT, xbert.py.
+/// word[id] + position[place in its text] + type[0], the last where there is such a table: ids
+/// (B, L) -> (B, L, D). BERT, xbert.py; CLIP has no types.
 template <int D, class Ctx>
-auto embed(Ctx& ctx, const Tokens& tokens, ParamSpan word, ParamSpan position, ParamSpan type) {
+auto embed(Ctx& ctx, const Tokens& tokens, ParamSpan word, ParamSpan position,
+           ParamSpan type = {}) {
   using Real = typename Ctx::Real;
   ctx.check(tokens);
   require(position.size >= std::int64_t{tokens.seq.max_length()} * D, "[embed] a text of ",
           tokens.seq.max_length(), " tokens, but ", position.size / D, " positions");
-  require(word.size % D == 0 && type.size >= D, "[embed] word and type embeddings have ", word.size,
-          " and ", type.size, " values, expected multiples of ", D);
+  require(word.size % D == 0 && (type.size == 0 || type.size >= D),
+          "[embed] word and type embeddings have ", word.size, " and ", type.size,
+          " values, expected multiples of ", D);
   auto y = ctx.template tensor<D>(tokens.seq);  // (B, L, D)
   run(ctx.device(), primitive::Embedding<Real>{.ids = tokens.ids,
                                                .seq = tokens.seq,
                                                .word = ctx.weight(word),
                                                .position = ctx.weight(position),
-                                               .type = ctx.weight(type),
+                                               .type = type.size ? ctx.weight(type) : nullptr,
                                                .y = y.mat()});
   ctx.record(y, ctx.from(word, position, type), [y, tokens, word, position, type](auto& bwd) {
     using Grad = accumulator_t<Real>;

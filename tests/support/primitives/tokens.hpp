@@ -27,7 +27,8 @@ inline void run(Naive&, const primitive::Embedding<double>& a) {
     for (int t = 0; t < a.seq.length(s); ++t)
       for (int j = 0; j < a.y.cols; ++j) {
         const int r = a.seq.begin(s) + t;
-        a.y.row(r)[j] = a.word[a.ids[r] * a.y.cols + j] + a.position[t * a.y.cols + j] + a.type[j];
+        a.y.row(r)[j] = a.word[a.ids[r] * a.y.cols + j] + a.position[t * a.y.cols + j] +
+                        (a.type ? a.type[j] : 0);
       }
 }
 template <class T>
@@ -41,15 +42,17 @@ struct PrimitiveCase<primitive::Embedding<T>> {
            type = Matrix<T>::random(2, s.cols);
       Matrix<T> y(lengths.total, s.cols);
       y.set(undefined);
-      h.template check<T>(
-          tolerance<T>,
-          [&](auto on) {
-            primitive::Embedding<typename decltype(on)::Real> a;
-            a.ids = on(ids), a.seq = on(lengths), a.y = on(y);
-            a.word = on.data(word), a.position = on.data(position), a.type = on.data(type);
-            return a;
-          },
-          y);
+      for (const bool typed : {true, false})
+        h.template check<T>(
+            tolerance<T>,
+            [&](auto on) {
+              primitive::Embedding<typename decltype(on)::Real> a;
+              a.ids = on(ids), a.seq = on(lengths), a.y = on(y);
+              a.word = on.data(word), a.position = on.data(position);
+              if (typed) a.type = on.data(type);
+              return a;
+            },
+            y);
     }
   }
 };
@@ -317,7 +320,8 @@ struct PrimitiveCase<primitive::DropSequences<T>> {
 };
 
 inline void run(Naive&, const primitive::FirstRows& a) {
-  for (int i = 0; i < a.seq.count; ++i) a.index[i] = a.seq.begin(i);
+  for (int i = 0; i < a.seq.count; ++i)
+    a.index[i] = a.seq.begin(i) + (a.last ? a.seq.length(i) - 1 : 0);
 }
 inline const std::vector<int> sequence_lengths[] = {{3, 0, 5, 1, 40, 2}};
 template <>
@@ -326,12 +330,13 @@ struct PrimitiveCase<primitive::FirstRows> {
     for (const auto& n : h.sizes(sequence_lengths, std::vector<int>(192, 25))) {
       Lengths lengths(n);
       Array<std::int32_t> index(std::vector<std::int32_t>(n.size(), -7));
-      h.template check<float>(
-          0,
-          [&](auto on) {
-            return primitive::FirstRows{on(lengths), on(index)};
-          },
-          index);
+      for (const bool last : {false, true})
+        h.template check<float>(
+            0,
+            [&](auto on) {
+              return primitive::FirstRows{on(lengths), on(index), last};
+            },
+            index);
     }
   }
 };

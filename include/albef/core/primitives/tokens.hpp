@@ -16,7 +16,7 @@ struct Embedding {
   Sequences seq;
   const T* word = nullptr;      ///< (vocabulary, width)
   const T* position = nullptr;  ///< (positions, width)
-  const T* type = nullptr;      ///< (types, width): row 0 is added
+  const T* type = nullptr;      ///< (types, width): row 0 is added; null: nothing
   Mat<T> y;
 };
 
@@ -88,10 +88,11 @@ struct SpreadSequences {
   accumulator_t<T> beta = 0;
 };
 
-/// index[i] = first row of sequence i.
+/// index[i] = first or last row of sequence i.
 struct FirstRows {
   Sequences seq;
   std::int32_t* index = nullptr;  ///< (seq.count)
+  bool last = false;              ///< of none: the row before, -1 at the start
 };
 
 /// Sequences index[0..n) one after the other: where each begins, and their source rows (-1 behind
