@@ -15,12 +15,13 @@
 namespace albef {
 
 /// What every record of a data set must have.
-enum class Part { pictures, texts };
+enum class RecordPart { pictures, texts };
 
 /// Opens pictures by their place; captions that there are play no part:
 ///   * a folder with pictures at any depth, in the order of their names; hidden files are not
 ///     looked at;
-///   * .txt, the names of picture files, one a line, relative to `image_root` (a folder or shards;
+///   * .txt, the names of picture files (.jpg, .png, ...), one a line, relative to `image_root` (a
+///   folder or shards;
 ///     empty: the folder of the list);
 ///   * .json or .jsonl, objects with `image`, whose pictures are found in the same way;
 ///   * WebDataset shards, of which whatever has a picture is a record.
@@ -40,7 +41,7 @@ SourcePtr open_texts(const std::string& place);
 class PartSource : public Source {
  public:
   /// Throws Error that begins with `place` where no record can be used.
-  PartSource(SourcePtr source, Part part, const std::string& place);
+  PartSource(SourcePtr source, RecordPart part, const std::string& place);
 
   std::size_t size() const override { return source_->size(); }
   std::size_t epoch_size() const override { return source_->epoch_size(); }
@@ -146,8 +147,11 @@ ALBEF_DATA_INLINE SourcePtr open_pictures(const std::string& place, const std::s
     std::error_code none;
     if (std::filesystem::is_directory(place, none)) return detail::open_picture_folder(place);
     if (detail::is_text_file(place)) {
-      const auto list = detail::open_lines(
-          place, [](Record& record, std::string name) { record.key = std::move(name); });
+      const auto list = detail::open_lines(place, [](Record& record, std::string name) {
+        record.key = std::move(name);
+        if (!detail::is_picture_file(record.key))
+          record.error = "that is not the name of a picture (.jpg, .png, ...)";
+      });
       list->images = detail::pictures_of(place, image_root);
       return list;
     }
@@ -156,7 +160,7 @@ ALBEF_DATA_INLINE SourcePtr open_pictures(const std::string& place, const std::s
           place, AnnotationOptions{.images = detail::pictures_of(place, image_root)});
     return std::make_shared<WebDataset>(place, WebDatasetOptions{.pictures_alone = true});
   };
-  return std::make_shared<PartSource>(open(), Part::pictures, place);
+  return std::make_shared<PartSource>(open(), RecordPart::pictures, place);
 }
 
 ALBEF_DATA_INLINE SourcePtr open_texts(const std::string& place) {
@@ -169,17 +173,18 @@ ALBEF_DATA_INLINE SourcePtr open_texts(const std::string& place) {
       return std::make_shared<detail::JsonPictures>(place, AnnotationOptions{});
     return std::make_shared<WebDataset>(place, WebDatasetOptions{.texts_alone = true});
   };
-  return std::make_shared<PartSource>(open(), Part::texts, place);
+  return std::make_shared<PartSource>(open(), RecordPart::texts, place);
 }
 
-ALBEF_DATA_INLINE PartSource::PartSource(SourcePtr source, Part part, const std::string& place)
+ALBEF_DATA_INLINE PartSource::PartSource(SourcePtr source, RecordPart part,
+                                         const std::string& place)
     : source_(std::move(source)) {
-  const char* const what = part == Part::pictures ? "picture" : "text";
+  const char* const what = part == RecordPart::pictures ? "picture" : "text";
   std::size_t bad = 0;
   std::string first;
   for (std::size_t i = 0; i < source_->size(); ++i) {
     const Record& r = source_->record(i);
-    const bool there = part == Part::pictures ? !r.key.empty() : !r.captions.empty();
+    const bool there = part == RecordPart::pictures ? !r.key.empty() : !r.captions.empty();
     if (r.error.empty() && !there)
       unusable_[i] = {.key = r.key, .error = concat("there is no ", what)};
     const std::string& error = record(i).error;
