@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
     if (golden.kind == "dalle_encoder") return albef::find_dalle_runner<Cuda>(golden);
     if (golden.kind == "clip") return albef::find_clip_runner<Cuda>(golden);
     auto cases = albef::model_cases<albef::Nano, Cuda>();
+    cases.merge(albef::model_cases<albef::DinoNano, Cuda>());
     cases["adamw"] = albef::run_adamw_case<Cuda>;
     const auto found = cases.find(golden.kind);
     return found == cases.end() ? albef::GoldenRunner{} : found->second;
