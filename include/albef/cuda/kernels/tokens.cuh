@@ -198,6 +198,12 @@ __global__ void __launch_bounds__(token_threads)
 }
 
 template <class = void>
+__global__ void gather_ids_kernel(primitive::GatherIds a) {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < a.n) a.y[i] = a.x[a.index[i]];
+}
+
+template <class = void>
 __global__ void first_rows_kernel(Sequences seq, std::int32_t* index) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (i < seq.count) index[i] = sequence_begin(seq, i);
