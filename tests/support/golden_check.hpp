@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "support/dalle_case.hpp"
 #include "support/flava_case.hpp"
 #include "support/golden_models.hpp"
 #include "support/image_case.hpp"
@@ -30,6 +31,7 @@ template <class Device, class... Cs>
 GoldenRunner find_runner(const GoldenCase& golden) {
   const auto plain = plain_cases<Device>();
   if (const auto it = plain.find(golden.kind); it != plain.end()) return it->second;
+  if (golden.kind == "dalle_encoder") return find_dalle_runner<Device>(golden);
   // A further configuration of FLAVA is one more type here.
   if (const auto flava = find_flava_runner<Device, FlavaNano>(golden)) return flava;
   GoldenRunner found;
