@@ -4,12 +4,14 @@
 #include "albef/cuda/memory.hpp"
 #include "albef/cuda/primitives.cuh"
 #include "support/dalle_case.hpp"
+#include "support/flava_case.hpp"
 #include "support/golden_models.hpp"
 
 int main(int argc, char** argv) {
   using albef::Cuda;
   return albef::run_golden_cases(argc, argv, [](const albef::GoldenCase& golden) {
     if (golden.kind == "dalle_encoder") return albef::find_dalle_runner<Cuda>(golden);
+    if (const auto flava = albef::find_flava_runner<Cuda, albef::FlavaNano>(golden)) return flava;
     auto cases = albef::model_cases<albef::Nano, Cuda>();
     cases["adamw"] = albef::run_adamw_case<Cuda>;
     const auto found = cases.find(golden.kind);
