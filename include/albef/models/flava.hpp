@@ -31,9 +31,9 @@ struct FlavaLayer : BertLayer<D, Heads, Hidden, NormPlace::pre> {
   }
   /// Rows x (B, Lq, D) look at the states `seen` (B, L, D) of their sequences -> (B, Lq, D).
   auto operator()(auto& ctx, const auto& x, const auto& seen) const {
-    const auto& attention = this->attention;
-    const auto kv = attention.keys_values(ctx, attention.norm(ctx, seen));  // (B, L, 2 D)
-    return this->feed_forward(ctx, attention(ctx, x, kv, nullptr));         // (B, Lq, D)
+    const auto& attend = this->attention;
+    const auto kv = attend.keys_values(ctx, attend.norm(ctx, seen));  // (B, L, 2 D)
+    return this->feed_forward(ctx, attend(ctx, x, kv, nullptr));      // (B, Lq, D)
   }
 };
 
