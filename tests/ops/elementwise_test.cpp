@@ -30,6 +30,43 @@ TEST_CASE("add: gradients, of a value used several times") {
   CHECK(gradcheck<Cpu>(NoParameters{}, chain, vectors<5>(3), vectors<5>(3)));
 }
 
+TEST_CASE("add_scaled: values and gradients") {
+  Bench<NoParameters> bench;
+  const auto a = bench.input<2>(Values{1, -2}, albef::batch_of(1));
+  const auto b = bench.input<2>(Values{4, 8}, albef::batch_of(1));
+  CHECK(bench.ctx.read(albef::add_scaled(bench.ctx, a, b, 0.25)) == Values{2, 0});
+  const auto f = [](auto& ctx, const auto&, const auto& x, const auto& y) {
+    return add(ctx, albef::add_scaled(ctx, x, y, 0.3), albef::add_scaled(ctx, y, y, -2));
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, f, sequences<5>(2, 3), sequences<5>(2, 3)));
+}
+
+TEST_CASE("binarize: values, and the gradient of tanh") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const Values x{-2, -0.0, 0, 0.5}, weights{3, 4, 5, 6};
+  const auto in = bench.input<4>(x, albef::batch_of(1));
+  const auto y = albef::binarize(ctx, in);
+  CHECK(ctx.read(y) == Values{-1, 1, 1, 1});
+  ctx.backward(weighted_sum(ctx, y, ctx.upload(weights)));
+  Values want;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    want.push_back(weights[i] * (1 - std::tanh(x[i]) * std::tanh(x[i])));
+  CHECK(max_difference(ctx.gradient(in), want) < 1e-13);
+}
+
+TEST_CASE("mean_squared_error: value and gradients") {
+  Bench<NoParameters> bench;
+  const auto a = bench.input<2>(Values{1, -2, 0, 4}, albef::batch_of(2));
+  const auto b = bench.input<2>(Values{1, 0, 3, 4}, albef::batch_of(2));
+  CHECK(bench.ctx.item(albef::mean_squared_error(bench.ctx, a, b)) == doctest::Approx(13.0 / 4));
+  const auto f = [](auto& ctx, const auto&, const auto& x) {
+    const auto target = ctx.template constant<5>(ctx.upload(random_values(30)), x.seq);
+    return albef::mean_squared_error(ctx, x, target);
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, f, sequences<5>(2, 3)));
+}
+
 TEST_CASE("add refuses tensors of different sizes") {
   Bench<NoParameters> bench;
   const auto a = bench.input<4>(Values(8), albef::uniform_sequences(2, 1));
@@ -143,4 +180,35 @@ TEST_CASE("weighted_sum: value") {
   const Values w{2, 3, 5};
   const auto x = bench.input<3>(Values{1, -1, 10}, albef::batch_of(1));
   CHECK(bench.ctx.item(albef::weighted_sum(bench.ctx, x, w.data())) == 49);
+}
+
+TEST_CASE("add_drop_path: whole sequences are left out or scaled, in training alone; gradients") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  constexpr int count = 400, length = 2, width = 3;
+  const auto seq = albef::uniform_sequences(count, length);
+  const Values zeros(count * length * width), ones(zeros.size(), 1.0);
+  const auto a = bench.input<width>(zeros, seq), b = bench.input<width>(ones, seq);
+  CHECK(ctx.read(albef::add_drop_path(ctx, a, b, 0.25f)) == ones);
+  ctx.set_dropout(true);
+  const Values y = ctx.read(albef::add_drop_path(ctx, a, b, 0.25f));
+  int kept = 0;
+  for (std::size_t s = 0; s < count; ++s) {
+    const double first = y[s * length * width];
+    CHECK((first == 0 || first == doctest::Approx(4.0 / 3)));
+    for (std::size_t i = 0; i < length * width; ++i) CHECK(y[s * length * width + i] == first);
+    kept += first != 0;
+  }
+  CHECK(kept > 270);
+  CHECK(kept < 330);
+  ctx.begin_step(0);  // the same draws
+  ctx.next_stream();
+  const auto c = bench.input<width>(zeros, seq), d = bench.input<width>(ones, seq);
+  CHECK(ctx.read(albef::add_drop_path(ctx, c, d, 0.25f)) == y);
+  CHECK(gradcheck<Cpu>(
+      GradcheckOptions{.dropout = true}, NoParameters{},
+      [](auto& g, const auto&, const auto& s, const auto& t) {
+        return albef::add_drop_path(g, s, t, 0.5f);
+      },
+      ragged<4>({3, 1, 2, 2, 1}), ragged<4>({3, 1, 2, 2, 1})));
 }

@@ -17,6 +17,7 @@
 #include <type_traits>
 
 #include "albef/core/primitives/attention.hpp"
+#include "albef/core/primitives/convolution.hpp"
 #include "albef/core/primitives/elementwise.hpp"
 #include "albef/core/primitives/images.hpp"
 #include "albef/core/primitives/losses.hpp"
@@ -73,28 +74,32 @@ using Primitives = typename detail::Unique<
     primitive::Fill<T>, primitive::Fill<std::int32_t>, primitive::Convert<T, A>,
     primitive::Convert<A, T>, primitive::Add<T>, primitive::SetRows<T>, primitive::MultiplyRow<T>,
     primitive::Multiply<T>, primitive::ColumnSum<T>, primitive::DotRows<T>, primitive::Dot<T>,
-    primitive::Activate<T>, primitive::ActivateGrad<T>, primitive::Dropout<T>, primitive::Scale<T>,
-    primitive::ScaleGrad<T>,
+    primitive::Activate<T>, primitive::ActivateGrad<T>, primitive::Sign<T>, primitive::Dropout<T>,
+    primitive::DropSequences<T>, primitive::Scale<T>, primitive::ScaleGrad<T>,
     // Products and attention.
     primitive::Gemm<T>, primitive::WeightGradient<T>, primitive::Attention<T>,
     primitive::AttentionGrad<T>, primitive::AttentionProbabilities<T>,
     // Normalisation.
     primitive::LayerNorm<T>, primitive::LayerNormGrad<T>, primitive::L2Normalize<T>,
-    primitive::L2NormalizeGrad<T>,
+    primitive::L2NormalizeGrad<T>, primitive::WeightNorm<A>, primitive::WeightNormGrad<A>,
     // Tokens, rows and images.
     primitive::Embedding<T>, primitive::EmbeddingGrad<T>, primitive::GatherRows<T>,
     primitive::ScatterAddRows<T>, primitive::ScatterAddRows<T, A>, primitive::PushRows<A>,
     primitive::PushRows<std::int64_t>, primitive::AdvanceRing, primitive::SumSequences<T>,
-    primitive::SpreadSequences<T>, primitive::FirstRows, primitive::SelectSequences,
+    primitive::SpreadSequences<T>, primitive::GatherIds, primitive::FirstRows, primitive::SelectSequences,
     primitive::ConcatSequences, primitive::PairIndices, primitive::NormalizeImages<T>,
     primitive::Patchify<T>, primitive::Unpatchify<T>, primitive::ResizeGrid<T>,
     primitive::ResizeGridGrad<T>,
+    // Convolution and pooling.
+    primitive::TransposeEach<T>, primitive::Unfold<T>, primitive::Fold<T>, primitive::MaxPool<T>,
+    primitive::MaxPoolGrad<T>, primitive::ArgmaxRows<T>,
     // Losses.
     primitive::SoftCrossEntropy<T>, primitive::SoftCrossEntropyGrad<T>,
     primitive::SigmoidCrossEntropy<T>, primitive::SigmoidCrossEntropyGrad<T>,
-    primitive::SampleNegatives<T>,
+    primitive::SampleNegatives<T>, primitive::SelfDistillation<A>,
+    primitive::SelfDistillationGrad<A>,
     // Optimizer, on the master type.
     primitive::AdamW<A, T>, primitive::EmaUpdate<A>, primitive::SquaredNorm<A>,
-    primitive::Clamp<A>>::type;
+    primitive::SquaredNorms<A>, primitive::Clamp<A>>::type;
 
 }  // namespace albef

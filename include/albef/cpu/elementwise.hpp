@@ -152,6 +152,14 @@ inline std::uint64_t dropout_row(int i, int cols) {
 }  // namespace detail
 
 template <class T>
+void run(Cpu& cpu, const primitive::Sign<T>& a) {
+  for_elements<T>(cpu, a.y.rows, a.y.cols, [&](int i, std::int64_t j, int n) {
+    const auto x = Pack<T>::load_n(a.x.row(i) + j, n);
+    select(Pack<T>(T(0)) <= x, Pack<T>(T(1)), Pack<T>(T(-1))).store_n(a.y.row(i) + j, n);
+  });
+}
+
+template <class T>
 void run(Cpu& cpu, const primitive::Dropout<T>& a) {
   const auto grain = row_grain(a.y.cols);
   const std::int64_t blocks = (a.y.rows + grain - 1) / grain;
@@ -167,6 +175,25 @@ void run(Cpu& cpu, const primitive::Dropout<T>& a) {
       });
     }
   });
+}
+
+template <class T>
+void run(Cpu& cpu, const primitive::DropSequences<T>& a) {
+  const std::uint32_t threshold = dropout_threshold(a.p);
+  const T scale = static_cast<T>(1 / (1 - static_cast<double>(a.p)));
+  const auto write = [&](int r, T factor) {
+    for_packs<T>(a.y.cols, [&](std::int64_t j, int n) {
+      const auto x = factor != T(0) ? Pack<T>::load_n(a.x.row(r) + j, n) * factor : Pack<T>(T(0));
+      store_with_beta(x, a.beta, a.y.row(r) + j, n);
+    });
+  };
+  cpu.for_each(a.seq.count, [&](std::int64_t sequence) {
+    const auto s = static_cast<int>(sequence);
+    const auto word = a.philox(a.stream, static_cast<std::uint64_t>(s) / 4)[sequence % 4];
+    const int begin = a.seq.begin(s), end = begin + a.seq.length(s);
+    for (int r = begin; r < end; ++r) write(r, word < threshold ? T(0) : scale);
+  });
+  for (int r = a.seq.begin(a.seq.count); r < a.y.rows; ++r) write(r, T(0));
 }
 
 namespace detail {

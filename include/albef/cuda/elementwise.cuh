@@ -159,6 +159,15 @@ void run(Cuda& cuda, const primitive::ActivateGrad<T>& a) {
 }
 
 template <class T>
+void run(Cuda& cuda, const primitive::Sign<T>& a) {
+  using namespace detail;
+  for_elements<T>(
+      cuda, "[sign]", a.y.rows, a.y.cols,
+      [&](int n) { return rows_aligned(a.x, n) && rows_aligned(a.y, n); },
+      SignElements<T>{a.x, a.y});
+}
+
+template <class T>
 void run(Cuda& cuda, const primitive::Dropout<T>& a) {
   using namespace detail;
   for_elements<T>(
@@ -166,6 +175,20 @@ void run(Cuda& cuda, const primitive::Dropout<T>& a) {
       [&](int n) { return rows_aligned(a.x, n) && rows_aligned(a.y, n); },
       DropoutElements<const T, T>{a.x, a.y, a.beta,
                                   DropoutFactors::of<accumulator_t<T>>(a.philox, a.stream, a.p)});
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::DropSequences<T>& a) {
+  using namespace detail;
+  const dim3 grid(static_cast<unsigned>(a.seq.count + 1),
+                  static_cast<unsigned>(std::max(1, a.seq.max_length())));
+  const auto scale = static_cast<accumulator_t<T>>(1 / (1 - static_cast<double>(a.p)));
+  with_width<T>([&](int n) { return rows_aligned(a.x, n) && rows_aligned(a.y, n); },
+                [&](auto width) {
+                  constexpr int n = decltype(width)::value;
+                  launch(cuda, "[drop_sequences]", drop_sequences_kernel<T, n>, grid,
+                         dim3(drop_threads), 0, a, dropout_threshold(a.p), scale);
+                });
 }
 
 }  // namespace albef

@@ -9,6 +9,9 @@
 
 namespace albef {
 
+/// Largest logit_scale of CLIP, ln 100; the smallest is 0 (open_clip training/train.py).
+inline constexpr double max_logit_scale = 4.605170185988092;
+
 /// CLIP's loss on scaled logits (B, B) of image i and text j: the mean of the cross entropies of
 /// rows and columns with the diagonal as target.
 template <class Ctx, class Real>

@@ -32,12 +32,27 @@ Tensor<Real, D> gather(Ctx& ctx, const Tensor<Real, D>& x, RowSelection rows) {
   return y;
 }
 
+namespace detail {
+
+template <class Ctx>
+RowSelection row_of_each(Ctx& ctx, const Sequences& seq, bool last) {
+  auto* index = ctx.template allocate<std::int32_t>(seq.count);
+  run(ctx.device(), primitive::FirstRows{.seq = seq, .index = index, .last = last});
+  return {index, batch_of(seq.count), ctx.stamp()};
+}
+
+}  // namespace detail
+
 /// The first row of every sequence ([CLS]): one row per sequence.
 template <class Ctx>
 RowSelection first_rows(Ctx& ctx, const Sequences& seq) {
-  auto* index = ctx.template allocate<std::int32_t>(seq.count);
-  run(ctx.device(), primitive::FirstRows{.seq = seq, .index = index});
-  return {index, batch_of(seq.count), ctx.stamp()};
+  return detail::row_of_each(ctx, seq, false);
+}
+
+/// The last row of every sequence (the end token), none of which is empty: one row per sequence.
+template <class Ctx>
+RowSelection last_rows(Ctx& ctx, const Sequences& seq) {
+  return detail::row_of_each(ctx, seq, true);
 }
 
 /// The [CLS] states: (B, L, D) -> (B, D).

@@ -9,6 +9,7 @@
 
 #include "albef/core/matrix.hpp"
 #include "albef/core/rng.hpp"
+#include "albef/core/sequences.hpp"
 
 namespace albef {
 
@@ -130,10 +131,30 @@ struct ActivateGrad {
   accumulator_t<T> beta = 0;
 };
 
+/// y = 1 where x >= 0, else -1; y may be x.
+template <class T>
+struct Sign {
+  Mat<const T> x;
+  Mat<T> y;
+};
+
 /// y = x * mask / (1 - p) + beta y, p the probability that a value is dropped.
 template <class T>
 struct Dropout {
   Mat<const T> x;
+  Mat<T> y;
+  accumulator_t<T> beta = 0;
+  float p = 0;
+  Philox philox = {};
+  std::uint64_t stream = 0;
+};
+
+/// y = x * keep(s) / (1 - p) + beta y for the rows of sequence s, keep being 0 with probability p,
+/// else 1: 0 iff word s % 4 of Philox counter s / 4 is below dropout_threshold(p).
+template <class T>
+struct DropSequences {
+  Mat<const T> x;
+  Sequences seq;
   Mat<T> y;
   accumulator_t<T> beta = 0;
   float p = 0;
