@@ -144,7 +144,7 @@ void run_flava_text_case(const GoldenCase& golden, GoldenReport& report) {
     ctx.begin_step(0);
     run.store().clear_gradients();
     FlavaInput<float, C> in;
-    detail::upload_pair_texts<C>(ctx, batch, {.fused = true}, padding ? length : 0, in);
+    detail::upload_pair_texts<C>(ctx, batch, {.itm = true}, padding ? length : 0, in);
     const RowSelection* seen = padding ? &in.seen : nullptr;
     const auto weights = [&](const char* name) {
       return padding ? run.template upload<float>(name)
@@ -290,7 +290,7 @@ void check_clamp(const GoldenCase& golden, GoldenReport& report) {
     };
     const RowSelection counted{ctx.upload(rows), batch_of(static_cast<int>(rows.size()))};
     const auto loss =
-        contrastive_loss(ctx,
+        label_loss(ctx,
                          contrastive_logits(ctx, feature("clamp/image"), feature("clamp/text"),
                                             model.logit_scale, counted),
                          counted.index);
@@ -332,37 +332,36 @@ void run_flava_pretrain_case(const GoldenCase& golden, GoldenReport& report) {
     run.store().clear_gradients();
     auto in = upload<C>(ctx, batch, FlavaObjectives::parts, padded);
     if (batch.has_images()) in.image = images((prefix + "image").c_str());
-    const auto result =
-        FlavaObjectives{}(ctx, model, in, batch.has_images() ? ctx.upload(batch.codes) : nullptr);
-    report.check_value(prefix + "total_loss", item(result.loss));
-    for (std::size_t i = 0; i < result.count; ++i) {
-      const std::string name = result.parts[i].first;
+    if (batch.has_images()) take_codes<C>(ctx, ctx.upload(batch.codes), in);
+    auto pass = FlavaObjectives{}(ctx, model, in);
+    report.check_value(prefix + "total_loss", item(pass.loss));
+    for (std::size_t i = 0; i < pass.count; ++i) {
+      const std::string name = pass.parts[i].first;
       report.check_value(prefix + (name == "contrastive" ? "global_contrastive" : name) + "_loss",
-                         item(result.parts[i].second));
+                         item(pass.parts[i].second));
     }
-    inspect(in, result);
-    ctx.backward(result.loss);
+    ctx.no_grad([&] { inspect(pass); });
+    ctx.backward(pass.loss);
     report.check_group("grad_" + prefix.substr(0, prefix.size() - 1), run.values(Plane::grad));
     return in;
   };
-  forward(FlavaKind::images, "image/", [&](const auto&, const auto& r) {
-    report.check("image/mim_logits", ctx.read(r.code_logits));
+  forward(FlavaKind::images, "image/", [&](auto& pass) {
+    report.check("image/mim_logits", ctx.read(flava::Mim::logits(pass)));
   });
-  forward(FlavaKind::texts, "text/", [&](const auto&, const auto& r) {
-    report.check("text/mlm_logits", ctx.read(r.word_logits));
-  });
-  const auto in = forward(FlavaKind::pairs, "mm/", [&](const auto& input, const auto& r) {
-    report.check("mm/mmm_image_logits", ctx.read(r.code_logits));
-    report.check("mm/mmm_text_logits", ctx.read(r.word_logits));
-    report.check("mm/itm_logits", ctx.read(r.itm_logits));
+  forward(FlavaKind::texts, "text/",
+          [&](auto& pass) { report.check("text/mlm_logits", ctx.read(flava::Mlm::logits(pass))); });
+  const auto in = forward(FlavaKind::pairs, "mm/", [&](auto& pass) {
+    report.check("mm/mmm_image_logits", ctx.read(flava::MmmImage::logits(pass)));
+    report.check("mm/mmm_text_logits", ctx.read(flava::MmmText::logits(pass)));
+    report.check("mm/itm_logits", ctx.read(flava::Itm::logits(pass)));
     const auto one_way = [&](const std::string& name, const auto& logits) {
       report.check("mm/contrastive_" + name + "_logits", ctx.read(logits));
-      const SoftTargets<float> targets{.labels = input.counted.index};
       report.check_value("mm/contrastive_" + name + "_loss",
-                         item(cross_entropy(ctx, logits, targets)));
+                         item(label_loss(ctx, logits, pass.in.counted.index)));
     };
-    one_way("image", r.contrastive.image_to_text);
-    one_way("text", r.contrastive.text_to_image);
+    const auto contrast = flava::Contrastive::logits(pass);
+    one_way("image", contrast.image_to_text);
+    one_way("text", contrast.text_to_image);
   });
   ctx.no_grad([&] {
     report.check_value(
@@ -381,7 +380,7 @@ void run_flava_pretrain_case(const GoldenCase& golden, GoldenReport& report) {
         ctx.read(model.text_projection(
             ctx, model.text_encoder.layernorm(ctx, first(ctx, model.text_states(ctx, tokens))))));
     FlavaInput<float, C> masked;
-    detail::upload_pair_texts<C>(ctx, batch, {.fused = true},
+    detail::upload_pair_texts<C>(ctx, batch, {.itm = true},
                                  static_cast<int>(golden.input("mm/text").shape[1]), masked);
     const auto x = encoder.hidden(ctx, encoder.embeddings(ctx, images("mm/image"), &in.patches));
     const auto t = model.text_encoder.hidden(ctx, model.text_encoder.embeddings(ctx, masked.text),

@@ -47,8 +47,8 @@ ContrastiveLogits<Real> contrastive_logits(Ctx& ctx, const Tensor<Real, E>& imag
 }
 /// The mean of the cross entropies both ways; row k belongs to column labels[k] (null: k).
 template <class Ctx, class Real>
-Tensor<accumulator_t<Real>, 1> contrastive_loss(Ctx& ctx, const ContrastiveLogits<Real>& logits,
-                                                const std::int32_t* labels = nullptr) {
+Tensor<accumulator_t<Real>, 1> label_loss(Ctx& ctx, const ContrastiveLogits<Real>& logits,
+                                          const std::int32_t* labels) {
   const SoftTargets<Real> targets{.labels = labels};
   return total(ctx, cross_entropy(ctx, logits.image_to_text, targets, 0.5),
                cross_entropy(ctx, logits.text_to_image, targets, 0.5));

@@ -13,11 +13,19 @@
 
 namespace albef {
 
+struct FlavaOptions {
+  double scale_min = 0, scale_max = 4.6052;  ///< clamp of the logit scale, in place, at each use
+  /// 0: padding takes no part, as in newer versions of transformers, and the multimodal encoder
+  /// runs over the tokens that are there. Else texts of pairs are padded to so many tokens, and the
+  /// multimodal encoder attends to padding as to all others, as TorchMultimodal's does.
+  int padded_text = 0;
+};
+
 /// What a step wants of a batch of pairs.
 struct FlavaPairParts {
   bool clean = false;  ///< pictures and texts as they are, of which the class tokens are read
-  bool fused = false;  ///< the masked ones, read together
-  bool itm = false, image = false, text = false;  ///< what is read of the multimodal states
+  bool itm = false, image = false, text = false;  ///< what is read of the masked ones together
+  constexpr bool fused() const { return itm || image || text; }
 };
 
 /// A batch on the device: B examples of N patches a picture and texts of L tokens.
@@ -35,13 +43,14 @@ struct FlavaInput {
   /// What the last layers compute: the masked places of pictures or texts alone; of pairs, the
   /// class token of each that is clean, then all rows of each that is masked.
   RowSelection image_rows, text_rows;
-  Sequences masked_text;   ///< of the masked texts of pairs
-  RowSelection pair_rows;  ///< what the multimodal encoder's last layer computes
+  Sequences masked_image, masked_text;  ///< of the masked pictures and texts of pairs
+  RowSelection pair_rows;               ///< what the multimodal encoder's last layer computes
   RowSelection cls, masked_patches, masked_tokens;  ///< rows of that: (B), (M), (M)
   const std::int32_t* token_labels = nullptr;       ///< (M) the words that were masked
-  /// (M) where the codes of the masked patches stand among those of (B, N).
-  RowSelection masked_codes;
-  const std::int32_t* itm_labels = nullptr;  ///< (B)
+  RowSelection
+      masked_codes;  ///< (M) where the codes of the masked patches are among those of (B, N)
+  const std::int32_t* code_labels = nullptr;  ///< (M) the codes, once they are known
+  const std::int32_t* itm_labels = nullptr;   ///< (B)
   /// The pairs that the contrastive loss counts, as rows and as labels; no selection: all.
   RowSelection counted;
 };
@@ -134,7 +143,7 @@ void upload_pair_texts(Ctx& ctx, const FlavaBatch& batch, const FlavaPairParts& 
     add(batch.text, false);
     for (int i = 0; i < batch.size; ++i) rows.add(offsets[static_cast<std::size_t>(i)]), rows.end();
   }
-  if (parts.fused) {
+  if (parts.fused()) {
     const TextBatch& text = batch.masked.text;
     check(text, padded > 0 ? padded : C::max_position_embeddings);
     const std::size_t first = offsets.size() - 1;
@@ -145,9 +154,10 @@ void upload_pair_texts(Ctx& ctx, const FlavaBatch& batch, const FlavaPairParts& 
     }
     in.masked_text =
         padded > 0 ? uniform_sequences(batch.size, padded) : ctx.sequences(text.offsets);
+    in.masked_image = uniform_sequences(batch.size, Flava<C>::patches + 1);
   }
   in.text = {ctx.upload(ids), ctx.sequences(offsets), ctx.stamp()};
-  if (parts.fused && padded > 0) {
+  if (parts.fused() && padded > 0) {
     in.text.learned_ids = ctx.upload(learned);
     in.seen = seen.upload(ctx);
   }
@@ -199,9 +209,18 @@ void upload_pair_rows(Ctx& ctx, const FlavaBatch& batch, const FlavaPairParts& p
 
 }  // namespace detail
 
-/// Uploads a batch. Texts of pairs whose multimodal encoder attends to padding are padded to
-/// `padded` tokens; 0: there is no padding. Error if parts of the batch do not fit each other or
-/// the configuration.
+/// Takes the labels of masked patches from the codes (B N) of all patches, on the device.
+template <class C, class Ctx>
+void take_codes(Ctx& ctx, const std::int32_t* codes, FlavaInput<typename Ctx::Real, C>& in) {
+  const int n = in.masked_codes.seq.rows();
+  auto* labels = ctx.template allocate<std::int32_t>(n);
+  run(ctx.device(), primitive::GatherIds{codes, in.masked_codes.index, n, labels});
+  in.code_labels = labels;
+}
+
+/// Uploads a batch, all but its codes. Texts of pairs whose multimodal encoder attends to padding
+/// are padded to `padded` tokens; 0: there is no padding. Error if parts of the batch do not fit
+/// each other or the configuration.
 template <class C, class Ctx>
 FlavaInput<typename Ctx::Real, C> upload(Ctx& ctx, const FlavaBatch& batch,
                                          const FlavaPairParts& parts, int padded = 0) {
@@ -231,11 +250,11 @@ FlavaInput<typename Ctx::Real, C> upload(Ctx& ctx, const FlavaBatch& batch,
     in.token_labels = ctx.upload(masked.labels);
   } else {
     detail::upload_pair_texts<C>(ctx, batch, parts, padded, in);
-    if (parts.fused) detail::upload_pair_rows<C>(ctx, batch, parts, padded, in);
+    if (parts.fused()) detail::upload_pair_rows<C>(ctx, batch, parts, padded, in);
     if (parts.clean) {
       auto& rows = lists.rows.clear();
       for (int b = 0; b < batch.size; ++b) rows.add(b * (n + 1)), rows.end();
-      for (int b = 0; parts.fused && b < batch.size; ++b)
+      for (int b = 0; parts.fused() && b < batch.size; ++b)
         rows.add((batch.size + b) * (n + 1), n + 1), rows.end();
       in.image_rows = rows.upload(ctx);
       auto& counted = lists.cls.clear();
