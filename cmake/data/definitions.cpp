@@ -6,16 +6,20 @@
 #include "albef/core/json.hpp"
 #include "albef/data/annotations.hpp"
 #include "albef/data/answers.hpp"
+#include "albef/data/block_mask.hpp"
 #include "albef/data/bmp.hpp"
 #include "albef/data/captions.hpp"
 #include "albef/data/codec.hpp"
 #include "albef/data/codec_options.hpp"
+#include "albef/data/flava_loader.hpp"
 #include "albef/data/gif.hpp"
 #include "albef/data/grounding.hpp"
 #include "albef/data/image_store.hpp"
 #include "albef/data/jpeg.hpp"
 #include "albef/data/json_record.hpp"
+#include "albef/data/labelled.hpp"
 #include "albef/data/loader.hpp"
+#include "albef/data/named_pictures.hpp"
 #include "albef/data/noise.hpp"
 #include "albef/data/picture_format.hpp"
 #include "albef/data/picture_reader.hpp"
@@ -29,8 +33,10 @@
 #include "albef/data/shared_pictures.hpp"
 #include "albef/data/sources.hpp"
 #include "albef/data/statements.hpp"
+#include "albef/data/table.hpp"
 #include "albef/data/tiff.hpp"
 #include "albef/data/tone.hpp"
+#include "albef/data/unpaired.hpp"
 #include "albef/data/vqa.hpp"
 #include "albef/data/warp.hpp"
 #include "albef/data/webdataset.hpp"
@@ -57,4 +63,5 @@ namespace albef {
 template class BatchLoader<PairBatch>;
 template class BatchLoader<VqaBatch>;
 template class BatchLoader<ClassBatch>;
+template class BatchLoader<FlavaBatch>;
 }  // namespace albef

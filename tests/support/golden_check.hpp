@@ -5,6 +5,7 @@
 #include <string>
 
 #include "support/clip_case.hpp"
+#include "support/dalle_case.hpp"
 #include "support/golden_models.hpp"
 #include "support/image_case.hpp"
 #include "support/position_case.hpp"
@@ -31,6 +32,7 @@ GoldenRunner find_runner(const GoldenCase& golden) {
   const auto plain = plain_cases<Device>();
   if (const auto it = plain.find(golden.kind); it != plain.end()) return it->second;
   if (golden.kind == "clip") return find_clip_runner<Device>(golden);
+  if (golden.kind == "dalle_encoder") return find_dalle_runner<Device>(golden);
   GoldenRunner found;
   bool known = false;
   const auto look = [&]<class C>() {

@@ -6,9 +6,11 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "albef/checkpoint/safetensors.hpp"
+#include "albef/text/wordpiece.hpp"
 
 namespace masking_test {
 
@@ -18,7 +20,7 @@ using Longs = std::vector<std::int64_t>;
 
 namespace {
 
-constexpr MaskingOptions small{.vocab_size = 131, .mask_id = 4, .pad_id = 0, .cls_id = 2};
+const MaskingOptions small{.vocab_size = 131, .mask_id = 4, .pad_id = 0, .cls_id = 2};
 
 // `texts` texts: [CLS] and `words` times the id 50.
 TextBatch plain_batch(int texts, std::size_t words) {
@@ -169,6 +171,71 @@ TEST_CASE("masking: wrong numbers are errors") {
   options.vocab_size = 0;
   RandomStream random(1, 1);
   CHECK_THROWS_AS(mask_tokens(text, options, random), Error);
+}
+
+TEST_CASE("masking: whole words, as many tokens as asked for") {
+  // Words of one, two and three pieces: w, w ##c, w ##c ##c.
+  MaskingOptions words = small;
+  words.sep_id = 3;
+  words.continues.assign(131, 0);
+  words.continues[60] = 1;
+  TextBatch text;
+  Ids one{small.cls_id};
+  std::vector<std::pair<std::size_t, std::size_t>>
+      places;  // (first, pieces) of the words of a text
+  for (std::size_t w = 0; w < 12; ++w) {
+    places.emplace_back(one.size(), 1 + w % 3);
+    one.push_back(50);
+    one.insert(one.end(), w % 3, 60);
+  }
+  one.push_back(words.sep_id);
+  constexpr int texts = 3000;
+  for (int i = 0; i < texts; ++i) text.add(one);
+  RandomStream random(21, 5);
+  MaskDraws draws;
+  MaskedText masked;
+  mask_tokens(text, words, random, draws, masked);
+  const int budget = 4;  // round(0.15 * 26)
+  std::vector<int> times(places.size());
+  for (int i = 0; i < texts; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const int count = masked.offsets[at + 1] - masked.offsets[at];
+    REQUIRE(count == budget);  // single pieces fill what longer words leave
+    std::vector<int> hidden(one.size());
+    for (auto m = masked.offsets[at]; m < masked.offsets[at + 1]; ++m)
+      hidden[static_cast<std::size_t>(masked.rows[static_cast<std::size_t>(m)] -
+                                      text.offsets[at])] = 1;
+    REQUIRE(hidden.front() + hidden.back() == 0);
+    for (std::size_t w = 0; w < places.size(); ++w) {
+      const auto [first, pieces] = places[w];
+      for (std::size_t p = 1; p < pieces; ++p) REQUIRE(hidden[first + p] == hidden[first]);
+      times[w] += hidden[first];
+    }
+  }
+  // Words of one length are equally often masked.
+  for (std::size_t w = 3; w < places.size(); ++w)
+    CHECK(std::abs(times[w] - times[w % 3]) < 0.05 * texts);
+  double replaced = 0;
+  for (const std::int32_t row : masked.rows)
+    replaced += masked.text.ids[static_cast<std::size_t>(row)] == words.mask_id;
+  CHECK(replaced / masked.masked() == doctest::Approx(0.801).epsilon(0.02));
+
+  // Where nothing fits there is nothing to guess, and no piece of a word stands for it.
+  TextBatch lone;
+  lone.add(Ids{small.cls_id, 50, 60, 60});
+  CHECK(mask_tokens(lone, words, random).masked() == 0);
+  lone.add(Ids{small.cls_id, 50});
+  CHECK(mask_tokens(lone, words, random).masked() == 1);
+  words.continues.resize(10);
+  CHECK_THROWS_WITH(mask_tokens(lone, words, random), "[masking] token id 50, expected 0 to 9");
+}
+
+TEST_CASE("masking: which tokens continue words is the tokenizer's") {
+  const auto tokenizer = WordPiece::from_vocab(
+      {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "play", "##ing", "##", "a"}, "words");
+  const MaskingOptions options = whole_word_masking(tokenizer);
+  CHECK(options.continues == std::vector<std::uint8_t>{0, 0, 0, 0, 0, 0, 1, 0, 0});
+  CHECK(options.sep_id == 3);
 }
 
 }  // namespace masking_test

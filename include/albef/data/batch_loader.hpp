@@ -83,6 +83,8 @@ struct SampleBuffers {
   std::vector<std::int32_t> ids;
   TransformBuffers transform;
   MaskDraws draws;
+  std::vector<std::uint8_t> mask;
+  Image view;
 };
 
 /// TrainTransform, EvalTransform, or anything that has a `size` and is called like one of them,

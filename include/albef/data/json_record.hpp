@@ -54,7 +54,7 @@ class JsonFields {
   /// A list of at least `count` numbers, see number_list().
   std::vector<double> numbers(const char* name, std::size_t count) const;
 
-  /// Every field but the named ones.
+  /// Every field but the named ones and those that are null.
   std::vector<Field> others(std::initializer_list<std::string_view> except) const;
 
  private:
@@ -170,7 +170,7 @@ ALBEF_DATA_INLINE std::vector<Field> JsonFields::others(
     std::initializer_list<std::string_view> except) const {
   std::vector<Field> out;
   for (const auto& [name, value] : object_.items()) {
-    if (std::find(except.begin(), except.end(), name) != except.end()) continue;
+    if (value.is_null() || std::find(except.begin(), except.end(), name) != except.end()) continue;
     Field& field = out.emplace_back(Field{name, {}});
     if (value.is_array())
       for (const Json& item : value) field.values.push_back(plain(item));

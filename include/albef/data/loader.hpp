@@ -35,6 +35,12 @@ auto read_picture(const Source& source, std::size_t index, std::vector<std::uint
 Image load_picture(const Source& source, std::size_t index, std::vector<std::uint8_t>& bytes,
                    const DecodeOptions& options);
 
+/// The ids of one of the record's captions at random; if it is unusable, of the next that is not.
+/// Throws Error naming the record where none is.
+void encode_caption(const Source& source, std::size_t index, const WordPiece& tokenizer,
+                    const LoaderOptions& options, RandomStream& random,
+                    std::vector<std::int32_t>& ids);
+
 }  // namespace detail
 
 /// The records of a source as pairs: one of the record's captions at random, the picture's random
@@ -56,10 +62,6 @@ class PairFeed : public Feed<PairBatch> {
   void end(RandomStream& random, SampleBuffers& buffers, PairBatch& batch) const override;
 
  private:
-  /// One of the record's captions at random; if it is unusable, the next that is not.
-  void encode_caption(std::size_t index, RandomStream& random,
-                      std::vector<std::int32_t>& ids) const;
-
   SourcePtr source_;
   const WordPiece& tokenizer_;
   PictureTransform transform_;
@@ -99,6 +101,24 @@ ALBEF_DATA_INLINE Image load_picture(const Source& source, std::size_t index,
                       [](PictureReader& picture) { return picture.read_all(); });
 }
 
+ALBEF_DATA_INLINE void encode_caption(const Source& source, std::size_t index,
+                                      const WordPiece& tokenizer, const LoaderOptions& options,
+                                      RandomStream& random, std::vector<std::int32_t>& ids) {
+  const auto& captions = source.record(index).captions;
+  const std::size_t count = captions.size();
+  require(count > 0, source.describe(index), ": there is no caption");
+  const auto drawn = static_cast<std::size_t>(random.below(static_cast<int>(count)));
+  for (std::size_t n = 0;; ++n) {
+    try {
+      const std::string& caption = captions[(drawn + n) % count];
+      tokenizer.encode(clean_caption(caption, options.max_words), options.encode, ids);
+      return;
+    } catch (const Error& error) {
+      if (n + 1 == count) fail(source.describe(index), ": ", error.what());
+    }
+  }
+}
+
 }  // namespace albef::detail
 
 namespace albef {
@@ -132,7 +152,7 @@ ALBEF_DATA_INLINE void PairFeed::add(std::size_t index, int row, RandomStream& r
                                      SampleBuffers& buffers, PairBatch& batch) const {
   const Record& record = source_->record(index);
   if (!record.error.empty()) fail(source_->describe(index), ": ", record.error);
-  encode_caption(index, random, buffers.ids);
+  detail::encode_caption(*source_, index, tokenizer_, options_, random, buffers.ids);
   detail::read_picture(
       *source_, index, buffers.bytes, options_.decode, [&](PictureReader& picture) {
         transform_(picture, random, batch.images, static_cast<std::size_t>(row), buffers.transform);
@@ -147,23 +167,6 @@ ALBEF_DATA_INLINE void PairFeed::end(RandomStream& random, SampleBuffers& buffer
   batch.masked.clear();
   if (masking_.probability > 0)
     mask_tokens(batch.text, masking_, random, buffers.draws, batch.masked);
-}
-
-ALBEF_DATA_INLINE void PairFeed::encode_caption(std::size_t index, RandomStream& random,
-                                                std::vector<std::int32_t>& ids) const {
-  const auto& captions = source_->record(index).captions;
-  const std::size_t count = captions.size();
-  require(count > 0, source_->describe(index), ": there is no caption");
-  const auto drawn = static_cast<std::size_t>(random.below(static_cast<int>(count)));
-  for (std::size_t n = 0;; ++n) {
-    try {
-      const std::string& caption = captions[(drawn + n) % count];
-      tokenizer_.encode(clean_caption(caption, options_.max_words), options_.encode, ids);
-      return;
-    } catch (const Error& error) {
-      if (n + 1 == count) fail(source_->describe(index), ": ", error.what());
-    }
-  }
 }
 
 }  // namespace albef

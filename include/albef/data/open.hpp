@@ -70,19 +70,24 @@ inline std::pair<std::string, double> split_weight(const std::string& text) {
 
 }  // namespace detail
 
-/// Opens several data sets as one source. Each name is `PATH` or `PATH=WEIGHT`: how often a record
-/// of it is seen, relative to one of weight 1, while an epoch keeps its length.
-inline SourcePtr open_data(const std::vector<std::string>& names,
-                           const std::string& image_root = "") {
+/// Opens several data sets as one source, each by open(path). A name is `PATH` or `PATH=WEIGHT`:
+/// how often a record of it is seen, relative to one of weight 1, while an epoch keeps its length.
+template <class Open>
+SourcePtr open_mixed(const std::vector<std::string>& names, Open&& open) {
   require(!names.empty(), "no data set given");
   std::vector<WeightedSource> parts;
   for (const auto& name : names) {
     const auto [path, weight] = detail::split_weight(name);
-    auto source = open_source(path, image_root);
+    SourcePtr source = open(path);
     parts.push_back({source, weight * static_cast<double>(source->size())});
   }
   if (parts.size() == 1) return parts.front().source;
   return std::make_shared<Mixture>(std::move(parts));
+}
+/// The same of data sets with captions, see open_source().
+inline SourcePtr open_data(const std::vector<std::string>& names,
+                           const std::string& image_root = "") {
+  return open_mixed(names, [&](const std::string& path) { return open_source(path, image_root); });
 }
 
 /// A data set and what it is called in results.

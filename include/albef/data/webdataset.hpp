@@ -29,6 +29,9 @@ std::vector<std::string> expand_shards(const std::string& pattern, std::size_t m
 
 struct WebDatasetOptions {
   bool pictures_alone = false;  ///< a picture without text is a record, too, one without captions
+  bool texts_alone = false;     ///< a text without picture is a record, too; no picture is kept
+  /// A .cls is read as the field "cls", and it or a .json without `caption` stands for a text.
+  bool labels = false;
   /// Each line of a .txt that is not blank is a caption (Python's str.splitlines; so retrieval sets
   /// are published). false: a .txt is one caption, whatever lines it has.
   bool txt_lines = true;
@@ -79,13 +82,15 @@ class WebDataset : public Source {
   };
   struct Group {  // the files of the record being read
     bool open = false, has_picture = false, has_json = false, has_text = false;
+    bool has_label = false;
     bool repeated = false;       // its files have names that were there before
     bool behind_damage = false;  // what it lacks may be what is damaged
-    std::string key, json, text, picture_extension;
+    std::string key, json, text, label, picture_extension;
     std::string other;  // a file that is not read, to name it where something is missing
     std::string problem;
     detail::ShardBytes picture;
-    bool complete() const { return has_picture && (has_json || has_text); }
+    bool has_texts() const { return has_json || has_text; }
+    bool complete() const { return has_picture && (has_texts() || has_label); }
     bool has(std::string_view extension) const;
   };
   struct Picture {  // of an image_id
@@ -95,6 +100,11 @@ class WebDataset : public Source {
 
   void open(std::string path);
   void add(Group& group, detail::ShardMember& member);
+  /// Whether a group has all that is asked for.
+  bool suffices(const Group& group) const {
+    return group.complete() || (group.has_picture && options_.pictures_alone) ||
+           (group.has_texts() && options_.texts_alone);
+  }
 
   /// Turns a group of files into a record; groups without picture and text are not records.
   void finish(Group& group);
@@ -238,6 +248,7 @@ ALBEF_DATA_INLINE void WebDataset::open(std::string path) {
 ALBEF_DATA_INLINE bool WebDataset::Group::has(std::string_view extension) const {
   if (extension == "json") return has_json;
   if (extension == "txt") return has_text;
+  if (extension == "cls" && has_label) return true;
   return has_picture && extension == picture_extension;
 }
 
@@ -264,6 +275,9 @@ ALBEF_DATA_INLINE void WebDataset::add(Group& group, detail::ShardMember& member
   } else if (extension == "txt") {
     group.has_text = true;
     group.text = member.bytes();
+  } else if (options_.labels && extension == "cls") {
+    group.has_label = true;
+    group.label = member.bytes();
   } else if (!detail::is_picture_extension(extension)) {
     if (group.other.empty()) group.other = member.name;
     const auto last = extension.rfind('.');
@@ -277,18 +291,17 @@ ALBEF_DATA_INLINE void WebDataset::add(Group& group, detail::ShardMember& member
   } else {
     group.has_picture = true;
     group.picture_extension = std::move(extension);
-    group.picture = member.kept();
+    if (!options_.texts_alone) group.picture = member.kept();
   }
   if (!member.problem.empty()) group.problem = member.problem;
 }
 
 ALBEF_DATA_INLINE void WebDataset::finish(Group& group) {
   if (!std::exchange(group.open, false)) return;
-  if (!group.has_picture && !group.has_json && !group.has_text) return;
+  if (!group.has_picture && !group.has_json && !group.has_text && !group.has_label) return;
   Record record;
   try {
-    if (group.problem.empty() && group.behind_damage &&
-        !(group.complete() || (group.has_picture && options_.pictures_alone)) &&
+    if (group.problem.empty() && group.behind_damage && !suffices(group) &&
         (records_.back().key.empty() || records_.back().key == group.key)) {
       records_.back().key = std::move(group.key);  // the damaged place is that of its other file
       return;
@@ -297,9 +310,10 @@ ALBEF_DATA_INLINE void WebDataset::finish(Group& group) {
     const std::string hint =
         concat(group.repeated ? "; its name is repeated" : "",
                group.other.empty() ? "" : concat("; '", group.other, "' is not read"));
-    require(group.has_picture, "no picture (.jpg, .png, ...) next to the text", hint);
-    require(group.has_json || group.has_text || options_.pictures_alone,
-            "no text (.json, .txt) next to the picture", hint);
+    require(group.has_picture || suffices(group), "no picture (.jpg, .png, ...) next to the text",
+            hint);
+    require(suffices(group), "no ", options_.labels ? "label (.cls, .json)" : "text (.json, .txt)",
+            " next to the picture", hint);
     read_texts(group, record);
   } catch (const Error& error) {
     return add_bad(std::move(group.key), error.what());
@@ -316,6 +330,10 @@ ALBEF_DATA_INLINE void WebDataset::read_texts(Group& group, Record& record) {
     read_json(group, record);
   else
     record.image_id = next_number_++;
+  if (group.has_label && record.values("cls").empty()) {
+    require(!detail::mark_broken_utf8(group.label), "the .cls entry is not UTF-8");
+    record.fields.push_back({"cls", {std::string(detail::without_mark(group.label))}});
+  }
   if (!record.captions.empty() || !group.has_text) return;
   require(!detail::mark_broken_utf8(group.text), "the .txt entry is not UTF-8");
   const std::string_view text = detail::without_mark(group.text);
@@ -330,7 +348,7 @@ ALBEF_DATA_INLINE void WebDataset::read_json(Group& group, Record& record) {
     value = parse_json(detail::without_mark(group.json), {.lenient = true});
   } catch (const Error& error) { fail("the .json entry is malformed: ", error.what()); }
   const detail::JsonFields fields(value, broken);
-  if (fields.has("caption") || !(group.has_text || options_.pictures_alone))
+  if (fields.has("caption") || !(group.has_text || options_.pictures_alone || options_.labels))
     record.captions = fields.texts("caption");
   if (fields.has("image_id"))
     number_picture(fields.id("image_id"), group.picture.size, record);

@@ -57,6 +57,8 @@ FinishedRun run_training(const std::string& title, Settings settings, Device& de
   if (!settings.resume && !settings.init.empty())
     std::fprintf(stderr, "%s: %s\n", settings.init.c_str(),
                  training.start_from(settings.init, settings.start_options).text().c_str());
+  if constexpr (requires { settings.start_encoders(training.store()); })
+    if (!settings.resume) settings.start_encoders(training.store());
   extra.insert({"task", title});
   extra.merge(settings.metadata(tokenizer));
   Trainer trainer(training, loader, settings.train, extra);

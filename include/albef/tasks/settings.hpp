@@ -129,10 +129,17 @@ struct RunSettings {
                    place.c_str(), extended.unknown, extended.example.c_str(), extended.added);
     return extended.tokenizer;
   }
-  /// The same where texts say less than a vocabulary that was chosen: nothing is added to it.
-  WordPiece caption_tokenizer(const Source& source, int model_vocabulary) const {
+  /// The same where texts say less than a vocabulary that was chosen: nothing is added to it. The
+  /// texts are asked for only if it is to be learned from them.
+  template <class Texts>
+  requires std::is_invocable_v<Texts> WordPiece caption_tokenizer(Texts&& texts,
+                                                                  int model_vocabulary)
+  const {
     const auto given = given_vocabulary(model_vocabulary, false);
-    return given ? *given : learned_vocabulary(clean_captions(source), model_vocabulary);
+    return given ? *given : learned_vocabulary(texts(), model_vocabulary);
+  }
+  WordPiece caption_tokenizer(const Source& source, int model_vocabulary) const {
+    return caption_tokenizer([&] { return clean_captions(source); }, model_vocabulary);
   }
   TrainTransform transform(int image_size) const {
     TrainTransform transform{.size = image_size};
