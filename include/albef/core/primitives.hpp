@@ -85,7 +85,7 @@ using Primitives = typename detail::Unique<
     primitive::Embedding<T>, primitive::EmbeddingGrad<T>, primitive::GatherRows<T>,
     primitive::ScatterAddRows<T>, primitive::ScatterAddRows<T, A>, primitive::PushRows<A>,
     primitive::PushRows<std::int64_t>, primitive::AdvanceRing, primitive::SumSequences<T>,
-    primitive::SpreadSequences<T>, primitive::FirstRows, primitive::SelectSequences,
+    primitive::SpreadSequences<T>, primitive::GatherIds, primitive::FirstRows, primitive::SelectSequences,
     primitive::ConcatSequences, primitive::PairIndices, primitive::NormalizeImages<T>,
     primitive::Patchify<T>, primitive::Unpatchify<T>, primitive::ResizeGrid<T>,
     primitive::ResizeGridGrad<T>,

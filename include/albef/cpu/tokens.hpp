@@ -40,7 +40,7 @@ void run(Cpu& cpu, const primitive::EmbeddingGrad<T>& a) {
         const auto add_to = [&](T* sum) {
           for (std::int64_t j = first; j < last; ++j) sum[j] += dy[j];
         };
-        if (a.word) add_to(a.word + a.ids[r] * cols);
+        if (a.word && a.ids[r] >= 0) add_to(a.word + a.ids[r] * cols);
         if (a.position) add_to(a.position + t * cols);
         if (a.type) add_to(a.type);
       }
@@ -117,6 +117,10 @@ void run(Cpu& cpu, const primitive::SpreadSequences<T>& a) {
     for (int r = begin; r < begin + length; ++r) write(r, a.x.row(s), factor);
   });
   for (int r = a.seq.begin(a.seq.count); r < a.y.rows; ++r) write(r, nullptr, T(1));
+}
+
+inline void run(Cpu&, const primitive::GatherIds& a) {
+  for (int i = 0; i < a.n; ++i) a.y[i] = a.x[a.index[i]];
 }
 
 inline void run(Cpu&, const primitive::FirstRows& a) {

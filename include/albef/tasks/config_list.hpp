@@ -31,6 +31,8 @@ template <>
 inline constexpr const char* config_name<Base> = "base";
 template <>
 inline constexpr const char* config_name<Base384> = "base384";
+template <>
+inline constexpr const char* config_name<FlavaBase> = "flava_base";
 
 /// "tiny, tiny96, small, base"
 template <class... C>

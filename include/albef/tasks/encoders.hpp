@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "albef/nn/block.hpp"
 #include "albef/ops/embedding.hpp"
 #include "albef/ops/gather.hpp"
 
@@ -12,6 +13,12 @@ namespace albef {
 
 template <class C>
 struct Albef;
+template <class C>
+struct Clip;
+template <class C>
+struct Dino;
+template <class C>
+struct Flava;
 
 /// What is encoded.
 enum class Domain { image, text, multimodal };
@@ -44,6 +51,49 @@ struct Encoders<Albef<C>> {
     const auto kv = bert.image_keys_values(ctx, m.visual_encoder(ctx, images));  // (B, N, 2 D) each
     const auto x = bert.text(ctx, tokens);                                       // (B, L, D)
     return bert.fusion(ctx, x, kv, nullptr, first_rows(ctx, x.seq));             // (B, D)
+  }
+};
+
+/// CLIP's features before the projection, which the paper's linear probes see (section 3.2).
+template <class C>
+struct Encoders<Clip<C>> {
+  static constexpr std::array domains{Domain::image, Domain::text};
+
+  static auto image(auto& ctx, const auto& m, const auto& images) {
+    const auto x = m.visual.embed(ctx, images);                                  // (B, N + 1, Dv)
+    const auto h = run_blocks(ctx, m.visual.blocks, x, first_rows(ctx, x.seq));  // (B, Dv)
+    return m.visual.ln_post(ctx, h);                                             // (B, Dv)
+  }
+  static auto text(auto& ctx, const auto& m, const Tokens& tokens) {
+    const auto x =
+        embed<C::hidden_size>(ctx, tokens, m.token_embedding, m.positional_embedding);  // (B, L, D)
+    return m.ln_final(ctx, run_blocks(ctx, m.blocks, x, last_rows(ctx, x.seq)));        // (B, D)
+  }
+};
+
+template <class C>
+struct Encoders<Dino<C>> {
+  static constexpr std::array domains{Domain::image};
+
+  static auto image(auto& ctx, const auto& m, const auto& images) {
+    return first(ctx, m.backbone(ctx, images));  // (B, Dv)
+  }
+};
+
+template <class C>
+struct Encoders<Flava<C>> {
+  static constexpr std::array domains{Domain::image, Domain::text, Domain::multimodal};
+
+  static auto image(auto& ctx, const auto& m, const auto& images) {
+    const auto states = m.image_states(ctx, images);            // (B, N + 1, Dv)
+    return m.image_encoder.layernorm(ctx, first(ctx, states));  // (B, Dv)
+  }
+  static auto text(auto& ctx, const auto& m, const Tokens& tokens) {
+    const auto states = m.text_states(ctx, tokens);            // (B, L, D)
+    return m.text_encoder.layernorm(ctx, first(ctx, states));  // (B, D)
+  }
+  static auto multimodal(auto& ctx, const auto& m, const auto& images, const Tokens& tokens) {
+    return m.encode_pair(ctx, images, tokens);  // (B, Dm)
   }
 };
 

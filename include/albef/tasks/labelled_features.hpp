@@ -53,6 +53,9 @@ LabelledFeatures labelled(const LabelledSource& set, std::span<const std::uint32
 inline std::vector<std::string> labelled_texts(const LabelledSource& set,
                                                std::vector<std::uint32_t>& records,
                                                BadRecords& bad) {
+  const auto silent = [&](std::uint32_t record) { return set.record(record).captions.empty(); };
+  if (std::all_of(records.begin(), records.end(), silent))
+    fail("features: no record has a text, e.g. ", set.describe(records.empty() ? 0 : records[0]));
   std::vector<std::string> texts;
   std::erase_if(records, [&](std::uint32_t record) {
     std::string problem = "there is no text";

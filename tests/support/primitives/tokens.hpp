@@ -63,7 +63,7 @@ inline void run(Naive&, const primitive::EmbeddingGrad<double>& a) {
       for (int j = 0; j < a.dy.cols; ++j) {
         const int r = a.seq.begin(s) + t;
         const double dy = a.dy.row(r)[j];
-        a.word[a.ids[r] * a.dy.cols + j] += dy;
+        if (a.ids[r] >= 0) a.word[a.ids[r] * a.dy.cols + j] += dy;
         a.position[t * a.dy.cols + j] += dy;
         a.type[j] += dy;
       }
@@ -74,7 +74,9 @@ struct PrimitiveCase<primitive::EmbeddingGrad<T>> {
     using A = accumulator_t<T>;
     for (const TextShape& s : h.sizes(text_shapes, base_text)) {
       Lengths lengths(s.lengths, s.padding);
-      Array<std::int32_t> ids(words_of(s, lengths.total));
+      auto words = words_of(s, lengths.total);
+      for (std::size_t r = 1; r < words.size(); r += 7) words[r] = -1;
+      Array<std::int32_t> ids(words);
       auto dy = Matrix<T>::random(lengths.total, s.cols);
       const int valid = lengths.total - s.padding;
       dy.set([&](int i, int j) { return i < valid ? dy.start(i, j) : 0.0; });
@@ -283,6 +285,28 @@ struct PrimitiveCase<primitive::SpreadSequences<T>> {
           using R = typename decltype(on)::Real;
           return primitive::SpreadSequences<R>{on(x), on(lengths), mean, on(y), on.sum(beta)};
         });
+  }
+};
+
+inline void run(Naive&, const primitive::GatherIds& a) {
+  for (int i = 0; i < a.n; ++i) a.y[i] = a.x[a.index[i]];
+}
+template <>
+struct PrimitiveCase<primitive::GatherIds> {
+  static void each(const auto& h) {
+    for (const int n : h.sizes({1, 3, 600}, 10000)) {
+      std::vector<std::int32_t> values, chosen;
+      for (int i = 0; i < 97; ++i) values.push_back(5 * i - 11);
+      for (int i = 0; i < n; ++i) chosen.push_back(i * 31 % 97);
+      Array<std::int32_t> x(values), index(chosen),
+          y(std::vector<std::int32_t>(static_cast<std::size_t>(n), -7));
+      h.template check<float>(
+          0,
+          [&](auto on) {
+            return primitive::GatherIds{on(x), on(index), n, on(y)};
+          },
+          y);
+    }
   }
 };
 

@@ -203,6 +203,12 @@ __global__ void __launch_bounds__(token_threads)
 }
 
 template <class = void>
+__global__ void gather_ids_kernel(primitive::GatherIds a) {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < a.n) a.y[i] = a.x[a.index[i]];
+}
+
+template <class = void>
 __global__ void first_rows_kernel(primitive::FirstRows a) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (i < a.seq.count)
