@@ -3,7 +3,9 @@
 # base).
 set(json_config_int image_res patch_size vision_width vision_depth vision_heads mlp_ratio hidden_size
                     num_hidden_layers fusion_layer num_attention_heads intermediate_size vocab_size
-                    max_position_embeddings type_vocab_size embed_dim queue_size)
+                    max_position_embeddings type_vocab_size embed_dim queue_size
+                    multimodal_hidden_size multimodal_num_hidden_layers multimodal_num_attention_heads
+                    multimodal_intermediate_size image_vocab_size)
 set(json_config_float dropout initializer_range)
 set(json_config_bool vision_final_norm)
 set(json_config_place vision_norm text_norm) # "pre" or "post"

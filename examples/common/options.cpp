@@ -146,8 +146,12 @@ void add_options(Command& app, albef::PairSettings& s, const std::string& what, 
               ", stairs of the schedule (--warmup then counts hundreds)");
 }
 
-void ModelArguments::add_to(Command& app) {
-  app.add("-m,--checkpoint", checkpoint, "a run's checkpoint.safetensors", required);
+void ModelArguments::add_to(Command& app, bool needed) {
+  const char* const help = "a run's checkpoint.safetensors";
+  if (needed)
+    app.add("-m,--checkpoint", checkpoint, help, required);
+  else
+    app.add("-m,--checkpoint", checkpoint, help);
   app.add("--config", config,
           "configuration of a checkpoint that does not name its own (official ones): " +
               config_names(configs));

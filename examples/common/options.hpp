@@ -70,8 +70,8 @@ struct ModelArguments {
   albef::EncodingOptions encoding;
   DeviceArguments compute;
 
-  /// The model and its device.
-  void add_to(Command& app);
+  /// The model and its device; `needed`: the checkpoint must be given.
+  void add_to(Command& app, bool needed = true);
   /// How data sets are read.
   void add_encoding(Command& app, bool cuts_texts = true);
   /// Data sets, see examples::add_data(), and what is done about records that cannot be used.

@@ -98,3 +98,14 @@ TEST_CASE("heads of one layer share nothing but their input") {
   const auto y = ctx.read(attention(ctx, ctx.variable<8>(x, albef::uniform_sequences(2, 3))));
   for (std::size_t i = 0; i < y.size(); ++i) CHECK((y[i] == 0) == (i % 8 >= 4));
 }
+
+TEST_CASE(
+    "VitBlock with drop path: gradients, pre- and post-norm; without, the draws are the same") {
+  albef::VitBlock<8, 2, 12> pre{weight};
+  albef::VitBlock<8, 2, 12, albef::NormPlace::post> post{weight};
+  pre.drop_path = post.drop_path = 0.4f;
+  for (const auto& options : {plain, dropped}) {
+    CHECK(gradcheck<Cpu>(options, pre, ragged<8>({3, 2, 1, 1})));
+    CHECK(gradcheck<Cpu>(options, post, ragged<8>({3, 2, 1, 1})));
+  }
+}

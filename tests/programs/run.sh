@@ -228,6 +228,33 @@ case $name in
     has "$work/clip/metrics.jsonl" val.ir1
     stopped "${clip[@]}"
     ;;
+  probe)
+    groceries=(--train examples/data/grocery/grocery-train.tar.gz
+      --test examples/data/grocery/grocery-test.tar.gz --threads 1)
+    says "knn .* mean of 81 classes" "$programs/probe" -m "$pretrained" "${groceries[@]}" --output \
+      "$work/probe.json" --pictures "$work/probe" --penalty 100
+    has "$work/probe.json" held_out_accuracy
+    is_png "$work/probe/features.png"
+    is_png "$work/probe/attention.png"
+    says "linear .* mean of 81 classes" "$programs/probe" --new clip "${groceries[@]}" --method linear \
+      --classes examples/data/grocery/classes.txt --penalty 10 --output "$work/probe.json"
+    has "$work/probe.json" "Granny Smith"
+    says "linear" "$programs/probe" --raw-pixels 4 "${groceries[@]}" --label-field coarse --penalty 10
+    statements=(--train "$scenes/ve_train.json" --test "$scenes/ve_test.json" --image-root
+      "$scenes/train.tar" --test-image-root "$scenes/test.tar" --threads 1 --penalty 10)
+    for encoder in text multimodal; do
+      says "linear .* mean of 3 classes" "$programs/probe" -m "$pretrained" "${statements[@]}" \
+        --encoder $encoder
+    done
+    printf 'a.png,x\nb.png,x\n' >"$work/probe-one.csv"
+    cp "$(picture)" "$work/a.png" && cp "$(picture)" "$work/b.png"
+    refuses "all 2 training examples are of one class, 'x'" "$programs/probe" --raw-pixels 4 --train \
+      "$work/probe-one.csv" --test "$work/probe-one.csv"
+    refuses "no record has a text" "$programs/probe" -m "$pretrained" "${groceries[@]}" --encoder text
+    refuses "Give one of --checkpoint, --new and --raw-pixels" "$programs/probe" "${groceries[@]}"
+    refuses "the model has no multimodal encoder" "$programs/probe" --new clip "${groceries[@]}" \
+      --encoder multimodal
+    ;;
   custom_layer)
     says "ScaledBranch<48>: gradients agree" "$programs/custom_layer" --threads 1
     ;;

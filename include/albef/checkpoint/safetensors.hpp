@@ -622,10 +622,14 @@ ALBEF_DATA_INLINE void write_safetensors(const std::string& path,
         sum.add(data, bytes);
         take(data, bytes);
       };
-      if (source.produce)
+      if (source.produce) {
         source.produce(put);
-      else
-        put(source.data, sizes[i]);
+      } else {  // in pieces that a cache holds while they are checked, summed and written
+        constexpr std::uint64_t piece = 1 << 17;
+        const auto* data = static_cast<const std::byte*>(source.data);
+        for (std::uint64_t at = 0; at < sizes[i]; at += piece)
+          put(data + at, static_cast<std::size_t>(std::min(piece, sizes[i] - at)));
+      }
       require(written == sizes[i], path, ": tensor '", source.name, "' got ", written,
               " bytes, expected ", sizes[i]);
       checksums[source.name] = sum.text();

@@ -67,6 +67,16 @@ bool has_twin(std::string_view name) {
     return true;
 }
 
+/// Whether weight decay spares the parameter called `name` beside those decays() spares: models say
+/// so with `static constexpr bool never_decays(std::string_view name)`.
+template <class M>
+bool never_decays(std::string_view name) {
+  if constexpr (requires { M::never_decays(name); })
+    return M::never_decays(name);
+  else
+    return false;
+}
+
 /// Values of all parameters of a model on a device. Where the precision computes in another type
 /// than it keeps parameters in, the online and ema planes have a copy in that type: the optimizer
 /// writes it; whoever changes these planes otherwise calls refresh().
@@ -82,7 +92,7 @@ class ParamStore {
   /// out, or two of its parameters have the same name.
   template <class M>
   ParamStore(Device& device, const M& description, const StoreOptions& options) : device_(device) {
-    adopt(names_of(description), has_twin<M>);
+    adopt(names_of(description), has_twin<M>, never_decays<M>);
     model_ = &model_layout<M>;
     allocate(options);
   }
@@ -246,12 +256,13 @@ class ParamStore {
     fail("a parameter of ", p.model->name, " is used with a store of ",
          model_ ? model_->name : "parameters known at run time only");
   }
-  [[gnu::noinline]] void adopt(ModelNames names, bool (*has_twin)(std::string_view)) {
+  [[gnu::noinline]] void adopt(ModelNames names, bool (*has_twin)(std::string_view),
+                               bool (*never_decays)(std::string_view)) {
     params_ = std::move(names.params);
     tied_ = std::move(names.tied);
     ranges_ = std::move(names.ranges);
     for (auto& p : params_) {
-      p.decay = decays(p.name, p.shape.size());
+      p.decay = decays(p.name, p.shape.size()) && !never_decays(p.name);
       p.twin = has_twin(p.name);
       size_ = p.offset + p.size;
     }

@@ -19,7 +19,10 @@ void run(Cpu& cpu, const primitive::Embedding<T>& a) {
       const T* word = a.word + std::int64_t{a.ids[begin + t]} * cols;
       const T* position = a.position + std::int64_t{t} * cols;
       T* y = a.y.row(begin + t);
-      for (int j = 0; j < cols; ++j) y[j] = word[j] + a.type[j] + position[j];
+      if (a.type)
+        for (int j = 0; j < cols; ++j) y[j] = word[j] + a.type[j] + position[j];
+      else
+        for (int j = 0; j < cols; ++j) y[j] = word[j] + position[j];
     }
   });
   for (int r = a.seq.begin(a.seq.count); r < a.y.rows; ++r) std::fill_n(a.y.row(r), cols, T{0});
@@ -37,7 +40,7 @@ void run(Cpu& cpu, const primitive::EmbeddingGrad<T>& a) {
         const auto add_to = [&](T* sum) {
           for (std::int64_t j = first; j < last; ++j) sum[j] += dy[j];
         };
-        if (a.word) add_to(a.word + a.ids[r] * cols);
+        if (a.word && a.ids[r] >= 0) add_to(a.word + a.ids[r] * cols);
         if (a.position) add_to(a.position + t * cols);
         if (a.type) add_to(a.type);
       }
@@ -116,8 +119,13 @@ void run(Cpu& cpu, const primitive::SpreadSequences<T>& a) {
   for (int r = a.seq.begin(a.seq.count); r < a.y.rows; ++r) write(r, nullptr, T(1));
 }
 
+inline void run(Cpu&, const primitive::GatherIds& a) {
+  for (int i = 0; i < a.n; ++i) a.y[i] = a.x[a.index[i]];
+}
+
 inline void run(Cpu&, const primitive::FirstRows& a) {
-  for (int i = 0; i < a.seq.count; ++i) a.index[i] = a.seq.begin(i);
+  for (int i = 0; i < a.seq.count; ++i)
+    a.index[i] = a.last ? a.seq.begin(i + 1) - 1 : a.seq.begin(i);
 }
 
 /// Throws Error if the sequences have more than `capacity` rows.

@@ -108,10 +108,16 @@ void run(Cuda& cuda, const primitive::SpreadSequences<T>& a) {
                 });
 }
 
+inline void run(Cuda& cuda, const primitive::GatherIds& a) {
+  using namespace detail;
+  launch(cuda, "[gather_ids]", gather_ids_kernel<>,
+         dim3(static_cast<unsigned>(blocks_for(a.n, 256))), dim3(256), 0, a);
+}
+
 inline void run(Cuda& cuda, const primitive::FirstRows& a) {
   using namespace detail;
   launch(cuda, "[first_rows]", first_rows_kernel<>,
-         dim3(static_cast<unsigned>(blocks_for(a.seq.count, 256))), dim3(256), 0, a.seq, a.index);
+         dim3(static_cast<unsigned>(blocks_for(a.seq.count, 256))), dim3(256), 0, a);
 }
 
 /// Rows past `capacity` are cut off.

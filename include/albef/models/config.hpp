@@ -13,7 +13,9 @@ namespace albef {
 /// ALBEF as published: ViT-B/16 at 256 pixels and BERT-base split into 6 text and 6 fusion layers.
 /// Derive from a configuration and replace what differs. What a configuration may say besides is
 /// listed below: image_channels, image_mean and image_std, vision_norm, vision_activation,
-/// vision_final_norm, text_activation, text_norm.
+/// vision_final_norm, position_offset, drop_path, text_activation, text_norm, and for FLAVA
+/// multimodal_hidden_size, multimodal_num_hidden_layers, multimodal_num_attention_heads,
+/// multimodal_intermediate_size, image_vocab_size.
 struct Base {
   static constexpr int image_res = 256, patch_size = 16;
   static constexpr int vision_width = 768, vision_depth = 12, vision_heads = 12, mlp_ratio = 4;
@@ -65,6 +67,13 @@ struct TinyPatch8 : Tiny {
 /// The same for pictures with several of them: 145 positions.
 struct Tiny96Patch8 : Tiny96 {
   static constexpr int patch_size = 8;
+};
+
+/// FLAVA as published: two encoders of 12 layers and one of 6 over both. (FLAVA itself reads any
+/// configuration: its text encoder has all `num_hidden_layers`.)
+struct FlavaBase : Base {
+  static constexpr int image_res = 224, embed_dim = 768;
+  static constexpr float dropout = 0.0f;
 };
 
 /// Small enough for tests that compare every number.
@@ -131,6 +140,26 @@ constexpr bool vision_final_norm() {
     return true;
 }
 
+/// Added to the size of the grid that position embeddings are resized to, see GridResize::offset:
+/// `position_offset` of configuration C (DINO, FLAVA: 0.1), or 0.
+template <class C>
+constexpr double position_offset() {
+  if constexpr (requires { C::position_offset; })
+    return C::position_offset;
+  else
+    return 0;
+}
+
+/// The rate at which the last block of the image encoder drops its sub-layers (stochastic depth):
+/// `drop_path` of configuration C, or 0.
+template <class C>
+constexpr float drop_path() {
+  if constexpr (requires { C::drop_path; })
+    return C::drop_path;
+  else
+    return 0;
+}
+
 /// The norm's place in the text encoder's layers: `text_norm` of configuration C, or BERT's.
 template <class C>
 constexpr NormPlace text_norm() {
@@ -147,6 +176,55 @@ constexpr Activation text_activation() {
     return C::text_activation;
   else
     return Activation::gelu;
+}
+
+/// The width of FLAVA's multimodal encoder: `multimodal_hidden_size` of configuration C, or the text
+/// encoder's.
+template <class C>
+constexpr int multimodal_hidden_size() {
+  if constexpr (requires { C::multimodal_hidden_size; })
+    return C::multimodal_hidden_size;
+  else
+    return C::hidden_size;
+}
+
+/// Its layers: `multimodal_num_hidden_layers` of configuration C, or half as many as the text
+/// encoder has, at least one.
+template <class C>
+constexpr int multimodal_num_hidden_layers() {
+  if constexpr (requires { C::multimodal_num_hidden_layers; })
+    return C::multimodal_num_hidden_layers;
+  else
+    return C::num_hidden_layers > 1 ? C::num_hidden_layers / 2 : 1;
+}
+
+/// Its attention heads: `multimodal_num_attention_heads` of configuration C, or the text encoder's.
+template <class C>
+constexpr int multimodal_num_attention_heads() {
+  if constexpr (requires { C::multimodal_num_attention_heads; })
+    return C::multimodal_num_attention_heads;
+  else
+    return C::num_attention_heads;
+}
+
+/// The width of its hidden layers: `multimodal_intermediate_size` of configuration C, or four times
+/// its own.
+template <class C>
+constexpr int multimodal_intermediate_size() {
+  if constexpr (requires { C::multimodal_intermediate_size; })
+    return C::multimodal_intermediate_size;
+  else
+    return 4 * multimodal_hidden_size<C>();
+}
+
+/// How many codes an image tokenizer tells patches apart by: `image_vocab_size` of configuration C,
+/// or DALL-E's 8,192.
+template <class C>
+constexpr int image_vocab_size() {
+  if constexpr (requires { C::image_vocab_size; })
+    return C::image_vocab_size;
+  else
+    return 8192;
 }
 
 /// The fields of configuration C that decide what its parameters are, by name, as far as it
@@ -175,6 +253,15 @@ std::vector<std::pair<const char*, int>> config_fields(const C&) {
   ALBEF_CONFIG_FIELD(vision_norm)
   ALBEF_CONFIG_FIELD(vision_final_norm)
   ALBEF_CONFIG_FIELD(text_norm)
+  ALBEF_CONFIG_FIELD(multimodal_hidden_size)
+  ALBEF_CONFIG_FIELD(multimodal_num_hidden_layers)
+  ALBEF_CONFIG_FIELD(multimodal_num_attention_heads)
+  ALBEF_CONFIG_FIELD(multimodal_intermediate_size)
+  ALBEF_CONFIG_FIELD(image_vocab_size)
+  ALBEF_CONFIG_FIELD(out_dim)
+  ALBEF_CONFIG_FIELD(head_nlayers)
+  ALBEF_CONFIG_FIELD(head_hidden_dim)
+  ALBEF_CONFIG_FIELD(bottleneck_dim)
 #undef ALBEF_CONFIG_FIELD
   return fields;
 }

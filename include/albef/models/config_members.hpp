@@ -1,6 +1,8 @@
 // What the encoders read from a configuration, as concepts and as one sentence per missing member.
 #pragma once
 
+#include "albef/models/config.hpp"
+
 namespace albef {
 
 /// What an image encoder reads from its configuration.
@@ -108,6 +110,23 @@ struct CheckAlbefConfig {
       requires { C::embed_dim; },
       "the configuration lacks embed_dim: the width of the features that are compared");
   static constexpr bool ok = AlbefConfig<C>;
+};
+
+/// The same for FLAVA, whose other members have defaults.
+template <class C>
+struct CheckFlavaConfig {
+  static_assert(CheckAlbefConfig<C>::ok);
+  static constexpr bool fits = [] {
+    if constexpr (AlbefConfig<C>)
+      return multimodal_num_hidden_layers<C>() >= 1 && multimodal_intermediate_size<C>() >= 1 &&
+             C::num_hidden_layers >= 1 && C::vision_depth >= 1;
+    else
+      return true;
+  }();
+  static_assert(fits, "the configuration gives one of FLAVA's encoders no layers");
+  static constexpr bool has_codes = image_vocab_size<C>() >= 2;
+  static_assert(has_codes, "the configuration's image_vocab_size is below 2");
+  static constexpr bool ok = AlbefConfig<C> && fits && has_codes;
 };
 
 }  // namespace detail

@@ -44,6 +44,34 @@ struct VitAttention {
   }
 };
 
+/// Self-attention as torch.nn.MultiheadAttention names it: in_proj_weight (3 D, D), in_proj_bias
+/// (3 D), out_proj (D, D). `Causal`: position i sees positions <= i.
+template <int D, int Heads, bool Causal = false>
+struct MultiheadAttention {
+  static_assert(detail::WidthOfHeads<D, Heads>::value,
+                "MultiheadAttention: the width is not a multiple of the heads");
+  Param<3 * D, D> in_proj_weight;
+  Param<3 * D> in_proj_bias;
+  Linear<D, D> out_proj;
+
+  constexpr MultiheadAttention(Init in, Init out) : in_proj_weight(in), out_proj(out) {}
+
+  static constexpr void fields(auto& m, auto&& f) {
+    f("in_proj_weight", m.in_proj_weight);
+    f("in_proj_bias", m.in_proj_bias);
+    f("out_proj", m.out_proj);
+  }
+
+  /// What the heads saw, before the output projection: (B, L, D) -> (B, L, D).
+  auto attend(auto& ctx, const auto& x) const {
+    const auto qkv = linear<3 * D>(ctx, x, in_proj_weight, in_proj_bias);  // (B, L, 3 D)
+    return self_attention(ctx, qkv, Heads, 0.0f, Causal);                  // (B, L, D)
+  }
+  auto operator()(auto& ctx, const auto& x) const {
+    return out_proj(ctx, attend(ctx, x));  // (B, L, D)
+  }
+};
+
 namespace detail {
 
 /// The end of BERT's attention sub-block: LayerNorm(x + dropout(output(attended))).

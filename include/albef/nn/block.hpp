@@ -19,6 +19,20 @@ constexpr std::array<Layer, N> stack(const Args&... args) {
   (std::make_index_sequence<N>{});
 }
 
+/// x (B, L, D) through the first `n` of a stack of blocks, which compute themselves again in the
+/// backward pass where the context checkpoints.
+template <class Ctx, class Blocks, class X>
+X run_blocks(Ctx& ctx, const Blocks& blocks, X x, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i)
+    x = ctx.checkpoint(x, [c = &ctx, b = &blocks[i]](const auto& h) { return (*b)(*c, h); });
+  return x;  // (B, L, D)
+}
+/// The same through all of them, for some rows of the last alone -> (selected rows, D).
+template <class Ctx, class Blocks, class X>
+X run_blocks(Ctx& ctx, const Blocks& blocks, const X& x, const RowSelection& rows) {
+  return blocks.back()(ctx, run_blocks(ctx, blocks, x, blocks.size() - 1), rows);  // (rows, D)
+}
+
 /// models/vit.py Block: x += attn(norm1(x)); x += mlp(norm2(x)). (B, L, D) -> (B, L, D). With
 /// NormPlace::post, x = norm1(x + attn(x)); x = norm2(x + mlp(x)).
 template <int D, int Heads, int Hidden, NormPlace Place = NormPlace::pre,
@@ -29,6 +43,7 @@ struct VitBlock {
   VitAttention<D, Heads> attn;
   LayerNorm<D> norm2{eps};
   Mlp<D, Hidden, F> mlp;
+  float drop_path = 0;  ///< rate at which a sequence is spared a sub-layer, in training
 
   constexpr explicit VitBlock(Init weight = init::trunc_normal(0.02f))
       : attn(weight), mlp(weight) {}
@@ -50,9 +65,50 @@ struct VitBlock {
     return attn.qkv(ctx, before_sublayer<Place>(ctx, norm1, x));
   }
   auto finish(auto& ctx, const auto& x, const auto& attended) const {
-    const auto y = after_sublayer<Place>(ctx, norm1, x, attended);  // (B, L, D)
-    return after_sublayer<Place>(ctx, norm2, y,
-                                 mlp(ctx, before_sublayer<Place>(ctx, norm2, y)));  // (B, L, D)
+    const auto y = after_dropped_sublayer<Place>(ctx, norm1, x, attended, drop_path);  // (B, L, D)
+    const auto f = mlp(ctx, before_sublayer<Place>(ctx, norm2, y));
+    return after_dropped_sublayer<Place>(ctx, norm2, y, f, drop_path);  // (B, L, D)
+  }
+};
+
+/// CLIP's block (clip/model.py ResidualAttentionBlock), pre-norm like VitBlock, of other names:
+/// x += attn(ln_1(x)); x += c_proj(F(c_fc(ln_2(x)))). (B, L, D) -> (B, L, D).
+template <int D, int Heads, int Hidden, Activation F = Activation::gelu, bool Causal = false>
+struct ResidualAttentionBlock {
+  LayerNorm<D> ln_1{1e-5};
+  MultiheadAttention<D, Heads, Causal> attn;
+  LayerNorm<D> ln_2{1e-5};
+  Linear<D, Hidden> c_fc;
+  Linear<Hidden, D> c_proj;
+
+  /// Initialised as CLIP's text encoder of `depth` blocks is.
+  constexpr explicit ResidualAttentionBlock(int depth)
+      : attn(init::normal(detail::inverse_sqrt(D)), out(depth)),
+        c_fc(init::normal(detail::inverse_sqrt(2 * D))),
+        c_proj(out(depth)) {}
+
+  static constexpr void fields(auto& m, auto&& f) {
+    f("ln_1", m.ln_1);
+    f("attn", m.attn);
+    f("ln_2", m.ln_2);
+    f("mlp.c_fc", m.c_fc);
+    f("mlp.c_proj", m.c_proj);
+  }
+
+  auto operator()(auto& ctx, const auto& x) const {
+    return finish(ctx, x, attn.attend(ctx, ln_1(ctx, x)));  // (B, L, D)
+  }
+  /// The same for some rows alone, of which there is no more to compute: -> (selected rows, D).
+  auto operator()(auto& ctx, const auto& x, const RowSelection& rows) const {
+    const auto attended = gather(ctx, attn.attend(ctx, ln_1(ctx, x)), rows);  // (rows, D)
+    return finish(ctx, gather(ctx, x, rows), attended);                       // (rows, D)
+  }
+
+ private:
+  static constexpr Init out(int depth) { return init::normal(detail::inverse_sqrt(2 * D * depth)); }
+  auto finish(auto& ctx, const auto& x, const auto& attended) const {
+    const auto y = add(ctx, x, attn.out_proj(ctx, attended));               // (..., D)
+    return add(ctx, y, c_proj(ctx, c_fc.activated(ctx, ln_2(ctx, y), F)));  // (..., D)
   }
 };
 

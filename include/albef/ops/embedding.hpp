@@ -2,6 +2,7 @@
 #pragma once
 
 #include "albef/core/context.hpp"
+#include "albef/ops/gather.hpp"
 
 namespace albef {
 
@@ -10,27 +11,35 @@ struct Tokens {
   const std::int32_t* ids = nullptr;  ///< (seq.rows())
   Sequences seq;
   Stamp stamp = {};  ///< where they were made, if known: see Context::check()
+  /// The same with a negative number for words that take no gradient (nn.Embedding's padding_idx),
+  /// or null: all do.
+  const std::int32_t* learned_ids = nullptr;
 };
 
-/// word[id] + position[place in its text] + type[0]: ids (B, L) -> (B, L, D). BERT, xbert.py.
+/// word[id] + position[place in its text] + type[0], the last where there is such a table: ids
+/// (B, L) -> (B, L, D). BERT, xbert.py; CLIP has no types.
 template <int D, class Ctx>
-auto embed(Ctx& ctx, const Tokens& tokens, ParamSpan word, ParamSpan position, ParamSpan type) {
+auto embed(Ctx& ctx, const Tokens& tokens, ParamSpan word, ParamSpan position,
+           ParamSpan type = {}) {
   using Real = typename Ctx::Real;
   ctx.check(tokens);
   require(position.size >= std::int64_t{tokens.seq.max_length()} * D, "[embed] a text of ",
           tokens.seq.max_length(), " tokens, but ", position.size / D, " positions");
-  require(word.size % D == 0 && type.size >= D, "[embed] word and type embeddings have ", word.size,
-          " and ", type.size, " values, expected multiples of ", D);
+  require(word.size % D == 0 && (type.size == 0 || type.size >= D),
+          "[embed] word and type embeddings have ", word.size, " and ", type.size,
+          " values, expected multiples of ", D);
   auto y = ctx.template tensor<D>(tokens.seq);  // (B, L, D)
   run(ctx.device(), primitive::Embedding<Real>{.ids = tokens.ids,
                                                .seq = tokens.seq,
                                                .word = ctx.weight(word),
                                                .position = ctx.weight(position),
-                                               .type = ctx.weight(type),
+                                               .type = type.size ? ctx.weight(type) : nullptr,
                                                .y = y.mat()});
   ctx.record(y, ctx.from(word, position, type), [y, tokens, word, position, type](auto& bwd) {
     using Grad = accumulator_t<Real>;
-    primitive::EmbeddingGrad<Real> args{.ids = tokens.ids, .seq = tokens.seq, .dy = bwd.grad(y)};
+    primitive::EmbeddingGrad<Real> args{.ids = tokens.learned_ids ? tokens.learned_ids : tokens.ids,
+                                        .seq = tokens.seq,
+                                        .dy = bwd.grad(y)};
     args.vocabulary = static_cast<int>(word.size / D);
     const auto prepare = [&](ParamSpan p, Grad* d, Grad beta) {  // untouched rows: zero
       if (d && beta == 0)
@@ -67,6 +76,54 @@ Tensor<Real, Values> patchify(Ctx& ctx, const Tensor<Real, Pixels>& image, Patch
     bwd.into(image, [&](Mat<Real> d, auto beta) {
       run(bwd.device(), primitive::Unpatchify<Real>{
                             .patches = bwd.grad(y), .grid = grid, .image = d, .beta = beta});
+    });
+  });
+  return y;
+}
+
+/// Which rows a token stands in for, on the device.
+struct RowMask {
+  const std::int32_t* kept = nullptr;  ///< (rows) the row's own number, or -1 where it is masked
+  RowSelection masked = {};            ///< (M) the masked rows
+};
+
+/// Replaces masked rows by a token, a parameter (D): x (B, N, D) of uniform sequences -> (B, N, D).
+/// With `Both`, (2 B, N, D): x as it is, then the masked copy.
+template <bool Both = false, class Ctx, class Real, int D>
+Tensor<Real, D> mask_rows(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan token, RowMask mask) {
+  ctx.check(x, mask.masked);
+  require(token.size == x.cols && !x.seq.offsets, "[mask_rows] got a token of ", token.size,
+          " values for rows of ", x.cols);
+  const int n = x.rows(), masked = mask.masked.seq.rows();
+  auto y = ctx.template tensor<D>(
+      uniform_sequences(Both ? 2 * x.seq.count : x.seq.count, x.seq.uniform));
+  const std::int64_t before = Both ? x.size() : 0;  // values of y in front of the masked copy
+  if constexpr (Both) copy_on_device(ctx.device(), y.data, x.data, x.size());
+  const Mat<Real> tokens = mat(ctx.allocate(std::int64_t{masked} * D), masked, D);
+  run(ctx.device(), primitive::GatherRows<Real>{
+                        .x = x.mat(), .index = mask.kept, .y = mat(y.data + before, n, D)});
+  run(ctx.device(), primitive::SetRows<Real>{.row = ctx.weight(token), .y = tokens});
+  run(ctx.device(), primitive::ScatterAddRows<Real>{
+                        .x = tokens, .index = mask.masked.index, .y = mat(y.data + before, n, D)});
+  ctx.record(y, ctx.from(x, token), [x, y, token, mask, before, n, masked](auto& bwd) {
+    const Real* dy = bwd.grad(y).data;
+    const Mat<const Real> copy = mat(dy + before, n, D);
+    bwd.into(token, [&](auto* d, auto beta) {
+      const auto rows = bwd.template temporary<Real>(std::int64_t{masked} * D);
+      run(bwd.device(),
+          primitive::GatherRows<Real>{
+              .x = copy, .index = mask.masked.index, .y = mat(rows.data(), masked, D)});
+      run(bwd.device(),
+          primitive::ColumnSum<Real>{
+              .x = mat(static_cast<const Real*>(rows.data()), masked, D), .sum = d, .beta = beta});
+    });
+    bwd.into(x, [&](Mat<Real> dx, accumulator_t<Real> beta) {
+      if constexpr (Both) {
+        run(bwd.device(), primitive::Add<Real>{.x = mat(dy, n, D), .y = dx, .beta = beta});
+        beta = 1;
+      }
+      run(bwd.device(),
+          primitive::GatherRows<Real>{.x = copy, .index = mask.kept, .y = dx, .beta = beta});
     });
   });
   return y;

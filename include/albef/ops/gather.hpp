@@ -1,4 +1,4 @@
-// Selecting rows and whole sequences; the gradient of a row is the sum over its copies.
+// Selecting rows, columns and whole sequences; the gradient of a row is the sum over its copies.
 #pragma once
 
 #include <algorithm>
@@ -32,18 +32,51 @@ Tensor<Real, D> gather(Ctx& ctx, const Tensor<Real, D>& x, RowSelection rows) {
   return y;
 }
 
+namespace detail {
+
+template <class Ctx>
+RowSelection row_of_each(Ctx& ctx, const Sequences& seq, bool last) {
+  auto* index = ctx.template allocate<std::int32_t>(seq.count);
+  run(ctx.device(), primitive::FirstRows{.seq = seq, .index = index, .last = last});
+  return {index, batch_of(seq.count), ctx.stamp()};
+}
+
+}  // namespace detail
+
 /// The first row of every sequence ([CLS]): one row per sequence.
 template <class Ctx>
 RowSelection first_rows(Ctx& ctx, const Sequences& seq) {
-  auto* index = ctx.template allocate<std::int32_t>(seq.count);
-  run(ctx.device(), primitive::FirstRows{.seq = seq, .index = index});
-  return {index, batch_of(seq.count), ctx.stamp()};
+  return detail::row_of_each(ctx, seq, false);
+}
+
+/// The last row of every sequence (the end token), none of which is empty: one row per sequence.
+template <class Ctx>
+RowSelection last_rows(Ctx& ctx, const Sequences& seq) {
+  return detail::row_of_each(ctx, seq, true);
 }
 
 /// The [CLS] states: (B, L, D) -> (B, D).
 template <class Ctx, class Real, int D>
 Tensor<Real, D> first(Ctx& ctx, const Tensor<Real, D>& x) {
   return gather(ctx, x, first_rows(ctx, x.seq));
+}
+
+/// The first n columns: (..., D) -> (..., n).
+template <class Ctx, class Real, int D>
+Tensor<Real, dynamic_width> first_columns(Ctx& ctx, const Tensor<Real, D>& x, int n) {
+  ctx.check(x);
+  require(n > 0 && n <= x.cols, "[first columns] got ", n, " of ", x.cols);
+  auto y = ctx.template tensor<dynamic_width>(x.seq, n);
+  run(ctx.device(), primitive::Add<Real>{.x = x.columns(0, n), .y = y.mat()});
+  ctx.record(y, ctx.from(x), [x, y, n](auto& bwd) {
+    bwd.into(x, [&](Mat<Real> dx, auto beta) {
+      if (beta == 0)
+        fill_zero(bwd.device(), dx.data, static_cast<std::size_t>(x.size()) * sizeof(Real));
+      run(bwd.device(), primitive::Add<Real>{
+                            .x = bwd.grad(y), .y = {dx.data, dx.rows, n, dx.stride}, .beta = beta});
+    });
+  });
+  return y;
 }
 
 /// Sequences index[0..n) of x, one after the other: (B, L, D) -> (n, L, D). `capacity` bounds their

@@ -1,4 +1,4 @@
-// Affine maps: y = x W^T + b, alone or followed by the exact GELU.
+// Affine maps: y = x W^T + b, alone or followed by the exact GELU, and y = x P.
 #pragma once
 
 #include "albef/core/context.hpp"
@@ -83,6 +83,32 @@ Tensor<Real, Out> linear_gelu(Ctx& ctx, const Tensor<Real, In>& x, ParamSpan wei
                                                     .x = z,
                                                     .dx = dz});
     detail::linear_backward(bwd, x, Mat<const Real>(dz), weight, bias);
+  });
+  return y;
+}
+
+/// y = x P: x (..., D), P (D, Out), the transposed form of CLIP's projections -> (..., Out).
+template <int Out, class Ctx, class Real, int D>
+Tensor<Real, Out> project(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan matrix) {
+  ctx.check(x);
+  require(matrix.size == std::int64_t{D} * Out, "[project] the matrix has ", matrix.size,
+          " values, expected ", std::int64_t{D} * Out);
+  auto y = ctx.template tensor<Out>(x.seq);  // (..., Out)
+  run(ctx.device(),
+      primitive::Gemm<Real>{.a = x.mat(), .b = mat(ctx.weight(matrix), D, Out), .c = y.mat()});
+  ctx.record(y, ctx.from(x, matrix), [x, y, matrix](auto& bwd) {
+    const Mat<const Real> dy = bwd.grad(y);
+    bwd.into(matrix, [&](accumulator_t<Real>* dp, accumulator_t<Real> beta) {  // dP = x^T dy
+      run(bwd.device(), primitive::WeightGradient<Real>{
+                            .dy = x.mat(), .x = dy, .dw = mat(dp, D, Out), .beta = beta});
+    });
+    bwd.into(x, [&](Mat<Real> dx, accumulator_t<Real> beta) {  // dx = dy P^T
+      run(bwd.device(), primitive::Gemm<Real>{.a = dy,
+                                              .b = mat(bwd.weight(matrix), D, Out),
+                                              .c = dx,
+                                              .transpose_b = true,
+                                              .beta = beta});
+    });
   });
   return y;
 }

@@ -202,6 +202,27 @@ Tensor<Real, N> columns(Ctx& ctx, const Tensor<Real, D>& x) {
   return y;
 }
 
+/// The rows from number `first` on, as the sequences `seq`: (rows, D) -> (seq.rows(), D).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> slice(Ctx& ctx, const Tensor<Real, D>& x, int first, const Sequences& seq) {
+  ctx.check(x);
+  const int n = seq.rows();
+  require(first >= 0 && first + n <= x.rows(), "[slice] got rows ", first, " to ", first + n,
+          " of ", x.rows());
+  const std::int64_t before = std::int64_t{first} * x.cols;
+  auto y = ctx.template tensor<D>(seq, x.cols);  // (rows, D)
+  copy_on_device(ctx.device(), y.data, x.data + before, y.size());
+  ctx.record(y, ctx.from(x), [x, y, before, n](auto& bwd) {
+    bwd.into(x, [&](Mat<Real> d, auto beta) {
+      if (beta == 0)  // the other rows have no gradient
+        fill_zero(bwd.device(), d.data, static_cast<std::size_t>(x.size()) * sizeof(Real));
+      run(bwd.device(),
+          primitive::Add<Real>{.x = bwd.grad(y), .y = mat(d.data + before, n, x.cols), .beta = 1});
+    });
+  });
+  return y;
+}
+
 /// The same rows as other sequences, for example frames (B T, N, D) as videos (B, T N, D): no copy.
 template <class Real, int D>
 Tensor<Real, D> regroup(const Tensor<Real, D>& x, const Sequences& seq) {

@@ -29,6 +29,12 @@ struct Contrastive {
     return Losses(symmetric_cross_entropy(ctx, i2t, t2i))
         .metric("logit_scale", ctx.master_weight(model.logit_scale));
   }
+  /// exp(logit_scale) stays from 1 to 100 (open_clip training/train.py).
+  void after_update(auto& store, const M& model) const {
+    using Master = std::remove_pointer_t<decltype(store.data(Plane::online))>;
+    run(store.device(), primitive::Clamp<Master>{store.data(Plane::online, model.logit_scale), 1, 0,
+                                                 static_cast<Master>(max_logit_scale)});
+  }
   std::vector<PlateauRule> plateaus(int batch_size) const {
     return {{"loss", itc_plateau(0, batch_size)}};
   }

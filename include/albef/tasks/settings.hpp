@@ -112,6 +112,12 @@ struct RunSettings {
     return val_image_root.empty() ? image_root : val_image_root;
   }
 
+  /// The pictures with captions of `val`; null without.
+  SourcePtr validation_source() const {
+    if (val.empty()) return nullptr;
+    return open_data(val, validation_root());
+  }
+
   /// What is done about unusable records of `val`.
   BadRecords validation_records() const { return evaluation_records(max_bad_share == 0); }
 

@@ -74,7 +74,7 @@ class Trainer final : public TrainingLoop {
   void update(std::int64_t step, double lr) override {
     gradient_norm(step + 1);  // of the step before, which this one builds on: it is known by now
     Norm& n = norms_[step % 2];
-    n.norm = training_.update(lr, 1.0 / this->options().accumulate);
+    n.norm = training_.update(lr, 1.0 / this->options().accumulate, this->pace(step));
     n.square.clear();
     n.square.fetch(n.norm.square);
     n.square.close();

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <type_traits>
 
@@ -19,6 +20,12 @@ struct Step {
   std::int64_t steps = 0;    ///< of the whole run; 0: not known
   double epoch = 0;          ///< epochs done, with the part of the one under way
   double alpha = 0;          ///< weight of a teacher's targets, see TrainOptions
+};
+
+/// Where an update stands in the schedules of its run.
+struct Pace {
+  std::int64_t step = 0, steps = 0;  ///< 0 steps: in no run, at the start of all schedules
+  double epoch = std::numeric_limits<double>::infinity();  ///< see AdamWStep
 };
 
 /// What an objective gives: the loss that is minimised and, by name, its parts and whatever else is
@@ -124,6 +131,8 @@ concept NamesItsParts = requires(S& s) {
 ///                                       // has changed nothing where *square_norm, a word of the
 ///                                       // device, is infinite or NaN
 ///   bool distills;                      // the model has momentum weights (Plane::ema)
+///   auto groups() const -> OptimizerGroups;    // behind the user's: what is trained otherwise
+///   auto course() const -> CheckpointInfo;     // what a resumed run must have in common
 ///   auto plateaus(int batch_size) const -> std::vector<PlateauRule>;  // no-learning levels
 template <class O, class Ctx>
 constexpr bool check_objective() {

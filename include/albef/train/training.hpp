@@ -1,7 +1,9 @@
 // Everything an objective needs to be trained on one device: weights, optimizer, context, state.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +13,7 @@
 #include "albef/core/context.hpp"
 #include "albef/optim/adamw.hpp"
 #include "albef/optim/groups.hpp"
+#include "albef/optim/schedule.hpp"
 #include "albef/train/objective.hpp"
 #include "albef/train/pass_losses.hpp"
 
@@ -23,6 +26,8 @@ struct TrainingOptions {
   AdamWOptions optimizer = {};  ///< its learning rate follows the schedule of TrainOptions
   OptimizerGroups groups = {};  ///< parameters treated in their own way; see groups_for()
   double momentum = 0.995;  ///< of the moving average; 0: the momentum model is the model itself
+  /// What weight decay and momentum go to in a half cosine over the run; nothing: they stay.
+  std::optional<double> weight_decay_end = {}, momentum_end = {};
   bool dropout = true;
   bool checkpointing = false;  ///< keep only block inputs, compute blocks again in the backward
 };
@@ -56,18 +61,21 @@ class Training {
   static constexpr bool deferred = LossReadings<Device, Master>::deferred;
 
   explicit Training(Device& device, const TrainingOptions& options = {}, O objective = {})
-      : options_(options),
+      : options_(with_groups_of(options, objective)),
         objective_(std::move(objective)),
         store_(device, model,
                {.storage = distills(objective_) ? Storage::momentum : Storage::training,
                 .seed = options.seed,
-                .frozen = options.groups.frozen()}),
+                .frozen = options_.groups.frozen()}),
         ctx_(device, store_, options.seed),
         state_(make_state(device)),
-        optimizer_(options.optimizer, options.groups, store_),
+        optimizer_(options.optimizer, options_.groups, store_),
         readings_(device) {
-    require(options.momentum >= 0 && options.momentum <= 1, "momentum is ", options.momentum,
-            ", expected 0 to 1");
+    for (const double m : {options.momentum, options.momentum_end.value_or(0)})
+      require(m >= 0 && m <= 1, "momentum is ", m, ", expected 0 to 1");
+    const double decay = options.weight_decay_end.value_or(0);
+    require(decay >= 0 && std::isfinite(decay), "weight_decay_end is ", decay,
+            ", expected a finite number of at least 0");
     ctx_.set_dropout(options.dropout);
     ctx_.set_checkpointing(options.checkpointing);
   }
@@ -102,12 +110,22 @@ class Training {
   /// Updates weights and momentum weights from the gradients, each multiplied by `grad_scale`
   /// (1/n after n passes), and clears them. Where the norm of the gradient is not finite, nothing
   /// changes, the state neither; what is `deferred` then waits for take_back().
-  GradientNorm update(double lr, double grad_scale = 1) {
-    const GradientNorm norm =
-        optimizer_.step(store_, lr, grad_scale,
-                        store_.has(Plane::ema) ? std::optional(options_.momentum) : std::nullopt);
+  GradientNorm update(double lr, double grad_scale = 1, const Pace& pace = {}) {
+    AdamWStep step{.lr = lr,
+                   .grad_scale = grad_scale,
+                   .weight_decay = weight_decay(pace),
+                   .epoch = pace.epoch};
+    if (store_.has(Plane::ema)) step.momentum = momentum(pace);
+    const GradientNorm norm = optimizer_.step(store_, step);
     if constexpr (requires { state_.commit(norm.square); }) state_.commit(norm.square);
     return norm;
+  }
+  /// What an update uses.
+  double weight_decay(const Pace& pace) const {
+    return scheduled(options_.optimizer.weight_decay, options_.weight_decay_end, pace);
+  }
+  double momentum(const Pace& pace) const {
+    return scheduled(options_.momentum, options_.momentum_end, pace);
   }
   /// The last update is known to have changed nothing: the optimizer does not count it. Where the
   /// host sees the device's memory, it knows already.
@@ -140,14 +158,20 @@ class Training {
   /// The options that decide the course of a run, beside those of fit().
   CheckpointInfo course() const {
     const AdamWOptions& o = options_.optimizer;
-    return {{"train.seed", concat(options_.seed)},
-            {"train.weight_decay", concat(o.weight_decay)},
-            {"train.betas", concat(o.beta1, ' ', o.beta2)},
-            {"train.eps", concat(o.eps)},
-            {"train.max_norm", concat(o.max_norm)},
-            {"train.groups", options_.groups.describe()},
-            {"train.momentum", concat(options_.momentum)},
-            {"train.dropout", options_.dropout ? "yes" : "no"}};
+    const auto until = [](const std::optional<double>& end) {
+      return end ? concat(" to ", *end) : std::string();
+    };
+    CheckpointInfo course{
+        {"train.seed", concat(options_.seed)},
+        {"train.weight_decay", concat(o.weight_decay, until(options_.weight_decay_end))},
+        {"train.betas", concat(o.beta1, ' ', o.beta2)},
+        {"train.eps", concat(o.eps)},
+        {"train.max_norm", concat(o.max_norm, o.clip_each ? " of each parameter" : "")},
+        {"train.groups", options_.groups.describe()},
+        {"train.momentum", concat(options_.momentum, until(options_.momentum_end))},
+        {"train.dropout", options_.dropout ? "yes" : "no"}};
+    if constexpr (requires { objective_.course(); }) course.merge(objective_.course());
+    return course;
   }
 
   // ---- what a run asks ---------------------------------------------------------------------
@@ -174,6 +198,15 @@ class Training {
   }
 
  private:
+  /// What the user says of groups, then what the objective does.
+  static TrainingOptions with_groups_of(TrainingOptions options, const O& objective) {
+    if constexpr (requires { objective.groups(); }) options.groups.add(objective.groups());
+    return options;
+  }
+  static double scheduled(double start, const std::optional<double>& end, const Pace& pace) {
+    if (!end || pace.steps == 0) return start;
+    return CosineSchedule{start, *end, pace.steps}.at(pace.step);
+  }
   State make_state(Device& device) const {
     if constexpr (detail::has_state<O, Ctx>)
       return State(device, objective_, options_.seed);

@@ -40,6 +40,7 @@ struct TrainOptions {
   int accumulate = 1;          ///< batches per optimizer step
   double lr = 1e-4, min_lr = 1e-5, warmup_lr = 1e-5;
   bool official_schedule = false;  ///< stairs of the official loop instead of per-iteration cosine
+  bool dino_schedule = false;      ///< warm-up that ends at lr, see CosineSchedule
   int warmup = 1000;               ///< iterations; units of 100 iterations with official_schedule
   double alpha = 0.4;              ///< weight of the momentum model's targets
   int alpha_epochs = 1;  ///< epochs over which alpha grows from 0 (the paper: one; 0: at once)
@@ -133,6 +134,11 @@ class TrainingLoop {
   ~TrainingLoop() = default;
 
   const TrainOptions& options() const { return options_; }
+  /// Where a step stands in the schedules, which end with the last epoch.
+  Pace pace(std::int64_t step) const {
+    return {step, options_.epochs * steps_per_epoch(),
+            static_cast<double>(step) / static_cast<double>(steps_per_epoch())};
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -270,6 +276,10 @@ ALBEF_DATA_INLINE double TrainingLoop::lr(std::int64_t step) const {
                              .epochs = options_.epochs},
                             static_cast<int>(steps_per_epoch())}
         .lr(step);
+  if (options_.dino_schedule)
+    return CosineSchedule{options_.lr, options_.min_lr, options_.epochs * steps_per_epoch(),
+                          options_.warmup, options_.warmup_lr}
+        .at(step);
   return PerIteration{options_.lr, options_.min_lr, options_.warmup_lr, options_.warmup,
                       options_.epochs * steps_per_epoch()}
       .lr(step);
@@ -515,18 +525,19 @@ ALBEF_DATA_INLINE void TrainingLoop::run_validation(MetricsLog& log, Progress& p
 
 ALBEF_DATA_INLINE CheckpointInfo TrainingLoop::course() const {
   CheckpointInfo course = training_course();
-  course.merge(
-      CheckpointInfo{{"train.batch_size", concat(data_.batch_size)},
-                     {"train.batches_per_epoch", concat(data_.batches_per_epoch)},
-                     {"train.accumulate", concat(options_.accumulate)},
-                     {"train.epochs", concat(options_.epochs)},
-                     {"train.lr", concat(options_.lr)},
-                     {"train.min_lr", concat(options_.min_lr)},
-                     {"train.warmup_lr", concat(options_.warmup_lr)},
-                     {"train.warmup", concat(options_.warmup)},
-                     {"train.schedule", options_.official_schedule ? "official" : "per iteration"},
-                     {"train.alpha", concat(options_.alpha)},
-                     {"train.alpha_epochs", concat(options_.alpha_epochs)}});
+  course.merge(CheckpointInfo{{"train.batch_size", concat(data_.batch_size)},
+                              {"train.batches_per_epoch", concat(data_.batches_per_epoch)},
+                              {"train.accumulate", concat(options_.accumulate)},
+                              {"train.epochs", concat(options_.epochs)},
+                              {"train.lr", concat(options_.lr)},
+                              {"train.min_lr", concat(options_.min_lr)},
+                              {"train.warmup_lr", concat(options_.warmup_lr)},
+                              {"train.warmup", concat(options_.warmup)},
+                              {"train.schedule", options_.official_schedule ? "official"
+                                                 : options_.dino_schedule   ? "dino"
+                                                                            : "per iteration"},
+                              {"train.alpha", concat(options_.alpha)},
+                              {"train.alpha_epochs", concat(options_.alpha_epochs)}});
   return course;
 }
 

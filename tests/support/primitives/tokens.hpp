@@ -27,7 +27,8 @@ inline void run(Naive&, const primitive::Embedding<double>& a) {
     for (int t = 0; t < a.seq.length(s); ++t)
       for (int j = 0; j < a.y.cols; ++j) {
         const int r = a.seq.begin(s) + t;
-        a.y.row(r)[j] = a.word[a.ids[r] * a.y.cols + j] + a.position[t * a.y.cols + j] + a.type[j];
+        a.y.row(r)[j] = a.word[a.ids[r] * a.y.cols + j] + a.position[t * a.y.cols + j] +
+                        (a.type ? a.type[j] : 0);
       }
 }
 template <class T>
@@ -41,15 +42,17 @@ struct PrimitiveCase<primitive::Embedding<T>> {
            type = Matrix<T>::random(2, s.cols);
       Matrix<T> y(lengths.total, s.cols);
       y.set(undefined);
-      h.template check<T>(
-          tolerance<T>,
-          [&](auto on) {
-            primitive::Embedding<typename decltype(on)::Real> a;
-            a.ids = on(ids), a.seq = on(lengths), a.y = on(y);
-            a.word = on.data(word), a.position = on.data(position), a.type = on.data(type);
-            return a;
-          },
-          y);
+      for (const bool typed : {true, false})
+        h.template check<T>(
+            tolerance<T>,
+            [&](auto on) {
+              primitive::Embedding<typename decltype(on)::Real> a;
+              a.ids = on(ids), a.seq = on(lengths), a.y = on(y);
+              a.word = on.data(word), a.position = on.data(position);
+              if (typed) a.type = on.data(type);
+              return a;
+            },
+            y);
     }
   }
 };
@@ -60,7 +63,7 @@ inline void run(Naive&, const primitive::EmbeddingGrad<double>& a) {
       for (int j = 0; j < a.dy.cols; ++j) {
         const int r = a.seq.begin(s) + t;
         const double dy = a.dy.row(r)[j];
-        a.word[a.ids[r] * a.dy.cols + j] += dy;
+        if (a.ids[r] >= 0) a.word[a.ids[r] * a.dy.cols + j] += dy;
         a.position[t * a.dy.cols + j] += dy;
         a.type[j] += dy;
       }
@@ -71,7 +74,9 @@ struct PrimitiveCase<primitive::EmbeddingGrad<T>> {
     using A = accumulator_t<T>;
     for (const TextShape& s : h.sizes(text_shapes, base_text)) {
       Lengths lengths(s.lengths, s.padding);
-      Array<std::int32_t> ids(words_of(s, lengths.total));
+      auto words = words_of(s, lengths.total);
+      for (std::size_t r = 1; r < words.size(); r += 7) words[r] = -1;
+      Array<std::int32_t> ids(words);
       auto dy = Matrix<T>::random(lengths.total, s.cols);
       const int valid = lengths.total - s.padding;
       dy.set([&](int i, int j) { return i < valid ? dy.start(i, j) : 0.0; });
@@ -283,8 +288,64 @@ struct PrimitiveCase<primitive::SpreadSequences<T>> {
   }
 };
 
+inline void run(Naive&, const primitive::GatherIds& a) {
+  for (int i = 0; i < a.n; ++i) a.y[i] = a.x[a.index[i]];
+}
+template <>
+struct PrimitiveCase<primitive::GatherIds> {
+  static void each(const auto& h) {
+    for (const int n : h.sizes({1, 3, 600}, 10000)) {
+      std::vector<std::int32_t> values, chosen;
+      for (int i = 0; i < 97; ++i) values.push_back(5 * i - 11);
+      for (int i = 0; i < n; ++i) chosen.push_back(i * 31 % 97);
+      Array<std::int32_t> x(values), index(chosen),
+          y(std::vector<std::int32_t>(static_cast<std::size_t>(n), -7));
+      h.template check<float>(
+          0,
+          [&](auto on) {
+            return primitive::GatherIds{on(x), on(index), n, on(y)};
+          },
+          y);
+    }
+  }
+};
+
+inline void run(Naive&, const primitive::DropSequences<double>& a) {
+  std::vector<double> factor(static_cast<std::size_t>(a.y.rows), 0.0);
+  for (int s = 0; s < a.seq.count; ++s) {
+    const auto word =
+        a.philox(a.stream, static_cast<std::uint64_t>(s / 4))[static_cast<std::size_t>(s % 4)];
+    for (int t = 0; t < a.seq.length(s); ++t)
+      if (word >= albef::dropout_threshold(a.p))
+        factor[static_cast<std::size_t>(a.seq.begin(s) + t)] = 1 / (1 - static_cast<double>(a.p));
+  }
+  naive_elements(a.y, a.beta,
+                 [&](int r, int j) { return factor[static_cast<std::size_t>(r)] * a.x.row(r)[j]; });
+}
+template <class T>
+struct PrimitiveCase<primitive::DropSequences<T>> {
+  static void each(const auto& h) {
+    for (const auto& shape : h.sizes(sequence_shapes, base_sequences)) {
+      Lengths lengths(shape.lengths, shape.padding);
+      auto x = Matrix<T>::random(lengths.total, shape.cols, shape.gap);
+      Matrix<T> y(lengths.total, shape.cols, shape.gap);
+      for_betas(y, [&](float beta) {
+        h.template check<T>(
+            tolerance<T>,
+            [&](auto on) {
+              using R = typename decltype(on)::Real;
+              return primitive::DropSequences<R>{on(x), on(lengths), on(y), on.sum(beta),
+                                                 0.4f,  {7},         3};
+            },
+            y);
+      });
+    }
+  }
+};
+
 inline void run(Naive&, const primitive::FirstRows& a) {
-  for (int i = 0; i < a.seq.count; ++i) a.index[i] = a.seq.begin(i);
+  for (int i = 0; i < a.seq.count; ++i)
+    a.index[i] = a.seq.begin(i) + (a.last ? a.seq.length(i) - 1 : 0);
 }
 inline const std::vector<int> sequence_lengths[] = {{3, 0, 5, 1, 40, 2}};
 template <>
@@ -293,12 +354,13 @@ struct PrimitiveCase<primitive::FirstRows> {
     for (const auto& n : h.sizes(sequence_lengths, std::vector<int>(192, 25))) {
       Lengths lengths(n);
       Array<std::int32_t> index(std::vector<std::int32_t>(n.size(), -7));
-      h.template check<float>(
-          0,
-          [&](auto on) {
-            return primitive::FirstRows{on(lengths), on(index)};
-          },
-          index);
+      for (const bool last : {false, true})
+        h.template check<float>(
+            0,
+            [&](auto on) {
+              return primitive::FirstRows{on(lengths), on(index), last};
+            },
+            index);
     }
   }
 };

@@ -16,14 +16,14 @@ struct Embedding {
   Sequences seq;
   const T* word = nullptr;      ///< (vocabulary, width)
   const T* position = nullptr;  ///< (positions, width)
-  const T* type = nullptr;      ///< (types, width): row 0 is added
+  const T* type = nullptr;      ///< (types, width): row 0 is added; null: nothing
   Mat<T> y;
 };
 
 /// Gradient of the token embeddings, added to each of the three tables.
 template <class T>
 struct EmbeddingGrad {
-  const std::int32_t* ids = nullptr;
+  const std::int32_t* ids = nullptr;  ///< (rows); negative: no gradient of word
   Sequences seq;
   Mat<const T> dy;
   /// Added to: they already hold beta times the old value. Null: not asked for.
@@ -40,6 +40,14 @@ struct GatherRows {
   const std::int32_t* index = nullptr;  ///< (rows of y)
   Mat<T> y;
   accumulator_t<T> beta = 0;
+};
+
+/// y[i] = x[index[i]] for whole numbers.
+struct GatherIds {
+  const std::int32_t* x = nullptr;
+  const std::int32_t* index = nullptr;  ///< (n)
+  int n = 0;
+  std::int32_t* y = nullptr;  ///< (n)
 };
 
 /// y[index[i]] += x[i] in the order of i; rows of a negative index are left out.
@@ -88,10 +96,11 @@ struct SpreadSequences {
   accumulator_t<T> beta = 0;
 };
 
-/// index[i] = first row of sequence i.
+/// index[i] = first or last row of sequence i.
 struct FirstRows {
   Sequences seq;
   std::int32_t* index = nullptr;  ///< (seq.count)
+  bool last = false;              ///< of none: the row before, -1 at the start
 };
 
 /// Sequences index[0..n) one after the other: where each begins, and their source rows (-1 behind

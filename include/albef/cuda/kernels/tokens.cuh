@@ -26,9 +26,14 @@ __global__ void __launch_bounds__(token_threads)
   const T* position = a.position + std::int64_t{t} * cols;
   for (int j = first; j < cols; j += token_threads * N) {
     auto v = load<N>(word + j);
-    const auto p = load<N>(position + j), y = load<N>(a.type + j);
+    const auto p = load<N>(position + j);
+    if (a.type) {
+      const auto y = load<N>(a.type + j);
 #pragma unroll
-    for (int k = 0; k < N; ++k) v[k] = v[k] + y[k] + p[k];
+      for (int k = 0; k < N; ++k) v[k] = v[k] + y[k];
+    }
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] = v[k] + p[k];
     store(row_of(a.y, r) + j, v);
   }
 }
@@ -198,9 +203,16 @@ __global__ void __launch_bounds__(token_threads)
 }
 
 template <class = void>
-__global__ void first_rows_kernel(Sequences seq, std::int32_t* index) {
+__global__ void gather_ids_kernel(primitive::GatherIds a) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-  if (i < seq.count) index[i] = sequence_begin(seq, i);
+  if (i < a.n) a.y[i] = a.x[a.index[i]];
+}
+
+template <class = void>
+__global__ void first_rows_kernel(primitive::FirstRows a) {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < a.seq.count)
+    a.index[i] = a.last ? sequence_begin(a.seq, i + 1) - 1 : sequence_begin(a.seq, i);
 }
 
 /// offsets[i] = sum of the lengths of sequences index[0..i), at most `capacity`; i = 0 ... n. One
