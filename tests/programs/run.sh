@@ -278,7 +278,7 @@ case $name in
     quietly "${again[@]}" --resume
     cmp "$work/flava/expected.jsonl" "$work/killed/metrics.jsonl" || fail "the resumed run is another one"
     refuses "the run was started with run.objective contrastive, now it is full" "${three[@]}" \
-      --epochs 6 --save-every 5 --output "$work/killed" --resume
+      --mismatch 0 --epochs 6 --save-every 5 --output "$work/killed" --resume
     # An encoder of another run; data that lack what is asked for.
     says "loaded [0-9]+ tensors" "${flava[@]}" --data "$emoji/emoji-val.tar" --init-image \
       "$work/flava/checkpoint.safetensors" --init-text "$work/flava/checkpoint.safetensors" \
