@@ -5,6 +5,7 @@
 #include "albef/cuda/primitives.cuh"
 #include "support/clip_case.hpp"
 #include "support/dalle_case.hpp"
+#include "support/flava_case.hpp"
 #include "support/golden_models.hpp"
 
 int main(int argc, char** argv) {
@@ -12,6 +13,7 @@ int main(int argc, char** argv) {
   return albef::run_golden_cases(argc, argv, [](const albef::GoldenCase& golden) {
     if (golden.kind == "dalle_encoder") return albef::find_dalle_runner<Cuda>(golden);
     if (golden.kind == "clip") return albef::find_clip_runner<Cuda>(golden);
+    if (const auto flava = albef::find_flava_runner<Cuda, albef::FlavaNano>(golden)) return flava;
     auto cases = albef::model_cases<albef::Nano, Cuda>();
     cases.merge(albef::model_cases<albef::DinoNano, Cuda>());
     cases["adamw"] = albef::run_adamw_case<Cuda>;

@@ -6,6 +6,7 @@
 
 #include "support/clip_case.hpp"
 #include "support/dalle_case.hpp"
+#include "support/flava_case.hpp"
 #include "support/golden_models.hpp"
 #include "support/image_case.hpp"
 #include "support/position_case.hpp"
@@ -43,6 +44,8 @@ GoldenRunner find_runner(const GoldenCase& golden) {
   if (const auto it = plain.find(golden.kind); it != plain.end()) return it->second;
   if (golden.kind == "dalle_encoder") return find_dalle_runner<Device>(golden);
   if (golden.kind == "clip") return find_clip_runner<Device>(golden);
+  // A further configuration of FLAVA is one more type here.
+  if (const auto flava = find_flava_runner<Device, FlavaNano>(golden)) return flava;
   GoldenRunner found;
   bool known = false;
   const auto look = [&]<class C>() {

@@ -263,6 +263,15 @@ Tensor<Real, D> scale_exp(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan s) {
   return detail::scale_by_parameter(ctx, x, s, ScaleKind::exponential);
 }
 
+/// Puts a scalar parameter into [low, high], in place and outside the tape: its gradient is that of
+/// the value it then has.
+template <class Ctx>
+void clamp_parameter(Ctx& ctx, ParamSpan p, double low, double high) {
+  using Master = typename Ctx::Master;
+  run(ctx.device(), primitive::Clamp<Master>{ctx.store().data(Plane::online, p), p.size,
+                                             static_cast<Master>(low), static_cast<Master>(high)});
+}
+
 /// sum(x * weights) for constant weights of the shape of x: turns any output into a loss.
 template <class Ctx, class Real, int D>
 Tensor<accumulator_t<Real>, 1> weighted_sum(Ctx& ctx, const Tensor<Real, D>& x,
