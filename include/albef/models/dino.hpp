@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <type_traits>
 
 #include "albef/models/vit.hpp"
 #include "albef/ops/gather.hpp"
@@ -13,16 +14,39 @@
 
 namespace albef {
 
-/// Configuration C with what DINO adds: the paper's numbers for its head, drop path, the official
-/// resizing of positions, ImageNet's statistics. Derive from it and replace what differs.
+/// The image encoder of configuration C with what DINO adds: the paper's numbers for its head
+/// (small ones for those made of Tiny), drop path, the official resizing of positions, ImageNet's
+/// statistics. Derive from it and replace what differs.
 template <class C>
-struct DinoConfig : C {
-  static constexpr int out_dim = 65536, head_nlayers = 3, head_hidden_dim = 2048;
-  static constexpr int bottleneck_dim = 256;
-  static constexpr float drop_path = 0.1f;
-  static constexpr double position_offset = 0.1;
+struct DinoConfig {
+  static constexpr bool is_tiny = std::is_base_of_v<Tiny, C>;
+  static constexpr int image_res = C::image_res, patch_size = C::patch_size;
+  static constexpr int vision_width = C::vision_width, vision_depth = C::vision_depth;
+  static constexpr int vision_heads = C::vision_heads, mlp_ratio = C::mlp_ratio;
+  static constexpr float initializer_range = C::initializer_range;
+  static constexpr NormPlace vision_norm = albef::vision_norm<C>();
+  static constexpr Activation vision_activation = albef::vision_activation<C>();
+  static constexpr bool vision_final_norm = albef::vision_final_norm<C>();
   static constexpr auto image_mean = imagenet_mean, image_std = imagenet_std;
+  static constexpr double position_offset = 0.1;
+  static constexpr float drop_path = 0.1f;
+  static constexpr int out_dim = is_tiny ? 1024 : 65536, bottleneck_dim = is_tiny ? 64 : 256;
+  static constexpr int head_nlayers = 3, head_hidden_dim = is_tiny ? 256 : 2048;
 };
+
+namespace detail {
+
+template <class C>
+struct DinoConfigOf {
+  using type = DinoConfig<C>;
+};
+template <class C>
+requires requires { C::head_nlayers; }
+struct DinoConfigOf<C> {
+  using type = C;
+};
+
+}  // namespace detail
 
 /// vision_transformer.DINOHead: head_nlayers layers with GELU in between, L2 norm, then a linear
 /// layer whose row i has length weight_g[i]: (B, In) -> (B, out_dim).
@@ -69,13 +93,13 @@ struct DinoHead {
   }
 };
 
-/// utils.MultiCropWrapper over a vision transformer and the head. Parameter names are the official
-/// ones.
+/// utils.MultiCropWrapper over a vision transformer and the head, of a DinoConfig or for the image
+/// encoder of another configuration. Parameter names are the official ones.
 template <class C>
 struct Dino {
-  using Config = C;
-  Vit<C> backbone;
-  DinoHead<C, C::vision_width> head;
+  using Config = typename detail::DinoConfigOf<C>::type;
+  Vit<Config> backbone;
+  DinoHead<Config, Config::vision_width> head;
 
   static constexpr void fields(auto& m, auto&& f) {
     f("backbone", m.backbone);

@@ -31,12 +31,13 @@ struct DinoOptions {
   }
 };
 
-/// DINO as an objective, in a configuration C made of DinoConfig. The batch's first group are the
+/// DINO as an objective, in a configuration C (see Dino). The batch's first group are the
 /// global crops, which the teacher sees; the student sees all. The teacher's moving average and its
 /// schedule are those of Training, after each update.
 template <class C>
 struct DinoTraining {
   using Model = Dino<C>;
+  using Config = typename Model::Config;
   using Batch = CropBatch;
   static constexpr bool distills = true;
   DinoOptions options = {};
@@ -47,7 +48,7 @@ struct DinoTraining {
     Mat<const typename Ctx::Master> teacher{};  ///< (global crops B, out_dim) of the pass under way
 
     State(typename Ctx::Device& device, const DinoTraining& o, std::uint64_t)
-        : center(device, C::out_dim, o.options.center_momentum) {}
+        : center(device, Config::out_dim, o.options.center_momentum) {}
     void named(auto&& f) { center.named(f); }
     void advance(Ctx&) { center.collect(teacher); }
     void commit(const double* square_norm) { center.commit(square_norm); }
@@ -59,7 +60,7 @@ struct DinoTraining {
     detail::check_batch(batch);
     const auto crops = [&](int i) {
       const CropGroup& g = batch.groups[static_cast<std::size_t>(i)];
-      return upload_images<C>(ctx, g.images, g.size, g.size);  // (crops B, 3, S, S)
+      return upload_images<Config>(ctx, g.images, g.size, g.size);  // (crops B, 3, S, S)
     };
     return loss(ctx, model, static_cast<int>(batch.groups.size()), crops, batch.size, step, state);
   }
@@ -89,7 +90,7 @@ struct DinoTraining {
   }
   /// Where every output is alike: the features have collapsed.
   std::vector<PlateauRule> plateaus(int) const {
-    return {{"loss", std::log(static_cast<double>(C::out_dim))}};
+    return {{"loss", std::log(static_cast<double>(Config::out_dim))}};
   }
 };
 
