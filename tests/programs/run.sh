@@ -228,6 +228,21 @@ case $name in
     has "$work/clip/metrics.jsonl" val.ir1
     stopped "${clip[@]}"
     ;;
+  dino)
+    grocery=examples/data/grocery
+    dino=("$programs/dino" --data "$grocery/grocery-test.tar.gz" --val "$grocery/grocery-test.tar.gz"
+      --batch-size 64 --epochs 2 --local-crops 2 --neighbours 5 --threads 1)
+    rm -rf "$work/dino"
+    quietly "${dino[@]}" --output "$work/dino"
+    has "$work/dino/metrics.jsonl" val.knn
+    is_png "$work/dino/losses.png"
+    [ -s "$work/dino/checkpoint_best.safetensors" ] || fail "no best epoch"
+    refuses "now it is 0.05 over 0" "${dino[@]}" --output "$work/dino" --resume --teacher-temp 0.05
+    refuses "--local-size 20: expected a multiple of 16" "${dino[@]}" --local-size 20
+    refuses "[MultiCrop] got blur radii" "${dino[@]}" --blur-radius 0.05
+    refuses "no-such" "${dino[@]}" --data no-such.tar --output "$work/none"
+    stopped "${dino[@]}"
+    ;;
   probe)
     groceries=(--train examples/data/grocery/grocery-train.tar.gz
       --test examples/data/grocery/grocery-test.tar.gz --threads 1)
