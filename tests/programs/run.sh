@@ -270,6 +270,50 @@ case $name in
     refuses "the model has no multimodal encoder" "$programs/probe" --new clip "${groceries[@]}" \
       --encoder multimodal
     ;;
+  fine_tune)
+    groceries=examples/data/grocery
+    trains "$programs/fine_tune" train --init "$pretrained" --data "$groceries/grocery-test.tar.gz" \
+      --classes "$groceries/classes.txt" --val "$groceries/grocery-train.tar.gz" --epochs 1 \
+      --max-steps 4 "${small[@]}"
+    has "$work/fine_tune/results.json" "Granny Smith"
+    says "mean of 81 classes" "$programs/fine_tune" evaluate -m "$work/fine_tune/checkpoint.safetensors" \
+      --data "$groceries/grocery-test.tar.gz" --threads 1 --output "$work/fine_tune/test.json"
+    has "$work/fine_tune/test.json" class_mean
+    says "^  [A-Z].* 0\.[0-9]+" "$programs/fine_tune" predict -m "$work/fine_tune/checkpoint.safetensors" \
+      --image "$(picture)" --threads 1
+    refuses "the model reads pictures" "$programs/fine_tune" predict -m \
+      "$work/fine_tune/checkpoint.safetensors" --text "a leek"
+    statements=(--data "$scenes/ve_train.json" --image-root "$scenes/train.tar")
+    for model in "--init $pretrained" "--model flava"; do
+      quietly "$programs/fine_tune" train $model --encoder multimodal "${statements[@]}" --max-steps 2 \
+        "${small[@]}" --output "$work/fine_tune-pairs" --overwrite
+      says "entailment" "$programs/fine_tune" predict -m "$work/fine_tune-pairs/checkpoint.safetensors" \
+        --image "$(picture)" --text "there is a key" "there is no key" --threads 1
+    done
+    quietly "$programs/fine_tune" train --model flava --encoder text "${statements[@]}" --max-steps 2 \
+      "${small[@]}" --output "$work/fine_tune-pairs" --overwrite
+    refuses "no entry 'classes'" "$programs/fine_tune" evaluate -m "$pretrained" "${statements[@]}"
+    refuses "clip has no multimodal encoder" "$programs/fine_tune" train --model clip --encoder \
+      multimodal "${statements[@]}"
+    printf 'a.png,x\n' >"$work/fine_tune-one.csv"
+    refuses "the data have 1 classes, expected 2 to 1024" "$programs/fine_tune" train --model flava \
+      --data "$work/fine_tune-one.csv"
+    ;;
+  flava_evaluate)
+    for run in flava dino; do runs+=("$run=$work/$run/checkpoint.safetensors"); done
+    says "dino( +-){4}( +[0-9.]+){2}" "$programs/flava_evaluate" -m "albef=$pretrained" "${runs[@]}" --data \
+      "gender=$emoji/emoji-test_gender.tar" --train examples/data/grocery/grocery-train.tar.gz --test \
+      examples/data/grocery/grocery-test.tar.gz --penalty 100 --threads 1 --output \
+      "$work/compared.json" --pictures "$work/compared"
+    for key in tr1 knn linear checkpoint; do has "$work/compared.json" $key; done
+    for model in albef flava; do
+      for file in retrieval attention features; do is_png "$work/compared/$model/$file.png"; done
+    done
+    is_png "$work/compared/dino/attention.png"
+    refuses "nothing to measure" "$programs/flava_evaluate" -m "$pretrained"
+    refuses "a checkpoint of none of the models" "$programs/flava_evaluate" -m \
+      "$work/ve/checkpoint.safetensors" --data "$emoji/emoji-test_gender.tar"
+    ;;
   flava)
     pictures=examples/data/grocery/grocery-test.tar.gz words=examples/data/texts/texts.txt.gz
     flava=("$programs/flava_pretrain" "${small[@]}")
