@@ -20,6 +20,7 @@
 #include "albef/data/jpeg.hpp"
 #include "albef/data/json_record.hpp"
 #include "albef/data/labelled.hpp"
+#include "albef/data/labelled_loader.hpp"
 #include "albef/data/loader.hpp"
 #include "albef/data/multi_crop.hpp"
 #include "albef/data/named_pictures.hpp"

@@ -3,13 +3,13 @@
 #include "albef/albef.hpp"
 #include "albef/cuda/memory.hpp"
 #include "albef/cuda/primitives.cuh"
-#include "support/clip_case.hpp"
 #include "support/golden_models.hpp"
+#include "support/relative_cases.hpp"
 
 int main(int argc, char** argv) {
   using albef::Cuda;
   return albef::run_golden_cases(argc, argv, [](const albef::GoldenCase& golden) {
-    if (golden.kind == "clip") return albef::find_clip_runner<Cuda>(golden);
+    if (const auto relative = albef::find_relative_runner<Cuda>(golden)) return relative;
     auto cases = albef::model_cases<albef::Nano, Cuda>();
     cases.merge(albef::model_cases<albef::DinoNano, Cuda>());
     cases["adamw"] = albef::run_adamw_case<Cuda>;

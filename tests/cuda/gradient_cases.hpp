@@ -7,6 +7,7 @@
 #include <cmath>
 #include <vector>
 
+#include "albef/nn/convolution.hpp"
 #include "albef/nn/layer_norm.hpp"
 #include "albef/nn/linear.hpp"
 #include "albef/nn/mlp.hpp"
@@ -37,6 +38,15 @@ struct Positions {
   static constexpr void fields(auto& m, auto&& f) {
     f("cls", m.cls);
     f("position", m.position);
+  }
+};
+
+struct Convolutions {
+  albef::Conv2d<3, 4, 3, 1, 2, 2> narrow;
+  albef::ConvTranspose2d<4, 2, 2, 2> wide;
+  static constexpr void fields(auto& m, auto&& f) {
+    f("narrow", m.narrow);
+    f("wide", m.wide);
   }
 };
 
@@ -87,6 +97,17 @@ TEST_CASE("gradients of resized position embeddings agree with differences" *
   };
   CHECK(gradcheck(test_device(), albef::GradcheckOptions{.entries = 36}, Positions{}, embed,
                   vectors<24>(2)));
+}
+
+TEST_CASE("gradients of convolution and pooling agree with differences" *
+          doctest::skip(no_test_device())) {
+  const auto layers = [](auto& ctx, const auto& m, const auto& planes) {
+    const auto x = albef::feature_maps<3>(ctx, planes, 6, 5);            // (2, 30, 3)
+    const auto y = albef::max_pool2d(ctx, m.narrow(ctx, x), {3, 2, 1});  // (2, 9, 4)
+    return m.wide(ctx, y).values;                                        // (2, 36, 2)
+  };
+  CHECK(gradcheck(test_device(), albef::GradcheckOptions{.entries = 12}, Convolutions{}, layers,
+                  vectors<90>(2)));
 }
 
 TEST_CASE("a label that is no column makes loss and gradient NaN and touches no other memory" *

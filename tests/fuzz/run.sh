@@ -55,11 +55,11 @@ trap 'rm -rf "$TMPDIR"' EXIT
 
 # One target; its last line is what is reported.
 fuzz_one() {
-  local target=$1 corpus=$work/corpus/$1 status=0 log=$work/$1.log
-  [ "$keep" = yes ] || rm -rf "$corpus"
+  local target=$1 corpus=$TMPDIR/corpus/$1 status=0 log=$work/$1.log
+  [ "$keep" = no ] || corpus=$work/corpus/$1
   mkdir -p "$corpus" "$work/findings"
   cp tests/fuzz/corpus/"$target"/* "$corpus"/
-  "$work/tests/fuzz/fuzz_$target" "${limit[@]}" -seed="$seed" -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
+  "$work/tests/fuzz/fuzz_$target" "${limit[@]}" -seed="$seed" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -reload=0 \
     -close_fd_mask=3 -print_final_stats=1 -artifact_prefix="$work/findings/$target-" \
     "$corpus" >"$log" 2>&1 || status=$?
   local runs seconds

@@ -30,6 +30,43 @@ TEST_CASE("add: gradients, of a value used several times") {
   CHECK(gradcheck<Cpu>(NoParameters{}, chain, vectors<5>(3), vectors<5>(3)));
 }
 
+TEST_CASE("add_scaled: values and gradients") {
+  Bench<NoParameters> bench;
+  const auto a = bench.input<2>(Values{1, -2}, albef::batch_of(1));
+  const auto b = bench.input<2>(Values{4, 8}, albef::batch_of(1));
+  CHECK(bench.ctx.read(albef::add_scaled(bench.ctx, a, b, 0.25)) == Values{2, 0});
+  const auto f = [](auto& ctx, const auto&, const auto& x, const auto& y) {
+    return add(ctx, albef::add_scaled(ctx, x, y, 0.3), albef::add_scaled(ctx, y, y, -2));
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, f, sequences<5>(2, 3), sequences<5>(2, 3)));
+}
+
+TEST_CASE("binarize: values, and the gradient of tanh") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const Values x{-2, -0.0, 0, 0.5}, weights{3, 4, 5, 6};
+  const auto in = bench.input<4>(x, albef::batch_of(1));
+  const auto y = albef::binarize(ctx, in);
+  CHECK(ctx.read(y) == Values{-1, 1, 1, 1});
+  ctx.backward(weighted_sum(ctx, y, ctx.upload(weights)));
+  Values want;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    want.push_back(weights[i] * (1 - std::tanh(x[i]) * std::tanh(x[i])));
+  CHECK(max_difference(ctx.gradient(in), want) < 1e-13);
+}
+
+TEST_CASE("mean_squared_error: value and gradients") {
+  Bench<NoParameters> bench;
+  const auto a = bench.input<2>(Values{1, -2, 0, 4}, albef::batch_of(2));
+  const auto b = bench.input<2>(Values{1, 0, 3, 4}, albef::batch_of(2));
+  CHECK(bench.ctx.item(albef::mean_squared_error(bench.ctx, a, b)) == doctest::Approx(13.0 / 4));
+  const auto f = [](auto& ctx, const auto&, const auto& x) {
+    const auto target = ctx.template constant<5>(ctx.upload(random_values(30)), x.seq);
+    return albef::mean_squared_error(ctx, x, target);
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, f, sequences<5>(2, 3)));
+}
+
 TEST_CASE("add refuses tensors of different sizes") {
   Bench<NoParameters> bench;
   const auto a = bench.input<4>(Values(8), albef::uniform_sequences(2, 1));

@@ -4,10 +4,10 @@
 #include <map>
 #include <string>
 
-#include "support/clip_case.hpp"
 #include "support/golden_models.hpp"
 #include "support/image_case.hpp"
 #include "support/position_case.hpp"
+#include "support/relative_cases.hpp"
 #include "support/schedule_case.hpp"
 #include "support/task_case.hpp"
 #include "support/tokenizer_case.hpp"
@@ -40,7 +40,7 @@ template <class Device, class... Cs>
 GoldenRunner find_runner(const GoldenCase& golden) {
   const auto plain = plain_cases<Device>();
   if (const auto it = plain.find(golden.kind); it != plain.end()) return it->second;
-  if (golden.kind == "clip") return find_clip_runner<Device>(golden);
+  if (const auto relative = find_relative_runner<Device>(golden)) return relative;
   GoldenRunner found;
   bool known = false;
   const auto look = [&]<class C>() {

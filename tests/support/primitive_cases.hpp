@@ -3,6 +3,7 @@
 #pragma once
 
 #include "primitives/attention.hpp"
+#include "primitives/convolution.hpp"
 #include "primitives/elementwise.hpp"
 #include "primitives/images.hpp"
 #include "primitives/losses.hpp"

@@ -17,6 +17,7 @@
 #include <type_traits>
 
 #include "albef/core/primitives/attention.hpp"
+#include "albef/core/primitives/convolution.hpp"
 #include "albef/core/primitives/elementwise.hpp"
 #include "albef/core/primitives/images.hpp"
 #include "albef/core/primitives/losses.hpp"
@@ -73,7 +74,7 @@ using Primitives = typename detail::Unique<
     primitive::Fill<T>, primitive::Fill<std::int32_t>, primitive::Convert<T, A>,
     primitive::Convert<A, T>, primitive::Add<T>, primitive::SetRows<T>, primitive::MultiplyRow<T>,
     primitive::Multiply<T>, primitive::ColumnSum<T>, primitive::DotRows<T>, primitive::Dot<T>,
-    primitive::Activate<T>, primitive::ActivateGrad<T>, primitive::Dropout<T>,
+    primitive::Activate<T>, primitive::ActivateGrad<T>, primitive::Sign<T>, primitive::Dropout<T>,
     primitive::DropSequences<T>, primitive::Scale<T>, primitive::ScaleGrad<T>,
     // Products and attention.
     primitive::Gemm<T>, primitive::WeightGradient<T>, primitive::Attention<T>,
@@ -89,6 +90,9 @@ using Primitives = typename detail::Unique<
     primitive::SelectSequences, primitive::ConcatSequences, primitive::PairIndices,
     primitive::NormalizeImages<T>, primitive::Patchify<T>, primitive::Unpatchify<T>,
     primitive::ResizeGrid<T>, primitive::ResizeGridGrad<T>,
+    // Convolution and pooling.
+    primitive::TransposeEach<T>, primitive::Unfold<T>, primitive::Fold<T>, primitive::MaxPool<T>,
+    primitive::MaxPoolGrad<T>, primitive::ArgmaxRows<T>,
     // Losses.
     primitive::SoftCrossEntropy<T>, primitive::SoftCrossEntropyGrad<T>,
     primitive::SigmoidCrossEntropy<T>, primitive::SigmoidCrossEntropyGrad<T>,

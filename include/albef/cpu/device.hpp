@@ -64,6 +64,8 @@ class Cpu {
   ~Cpu() { end_workers(); }
 
   static constexpr int most_threads = 4096;
+  /// Convolutions unfold as many values at once: what stays in the cache until it is used.
+  static constexpr std::int64_t unfold_values = std::int64_t{1} << 19;
 
   int threads() const { return static_cast<int>(scratch_.size()); }
 

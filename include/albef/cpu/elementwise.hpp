@@ -152,6 +152,14 @@ inline std::uint64_t dropout_row(int i, int cols) {
 }  // namespace detail
 
 template <class T>
+void run(Cpu& cpu, const primitive::Sign<T>& a) {
+  for_elements<T>(cpu, a.y.rows, a.y.cols, [&](int i, std::int64_t j, int n) {
+    const auto x = Pack<T>::load_n(a.x.row(i) + j, n);
+    select(Pack<T>(T(0)) <= x, Pack<T>(T(1)), Pack<T>(T(-1))).store_n(a.y.row(i) + j, n);
+  });
+}
+
+template <class T>
 void run(Cpu& cpu, const primitive::Dropout<T>& a) {
   const auto grain = row_grain(a.y.cols);
   const std::int64_t blocks = (a.y.rows + grain - 1) / grain;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "albef/cpu/attention.hpp"
+#include "albef/cpu/convolution.hpp"
 #include "albef/cpu/elementwise.hpp"
 #include "albef/cpu/gemm.hpp"
 #include "albef/cpu/images.hpp"

@@ -159,6 +159,15 @@ void run(Cuda& cuda, const primitive::ActivateGrad<T>& a) {
 }
 
 template <class T>
+void run(Cuda& cuda, const primitive::Sign<T>& a) {
+  using namespace detail;
+  for_elements<T>(
+      cuda, "[sign]", a.y.rows, a.y.cols,
+      [&](int n) { return rows_aligned(a.x, n) && rows_aligned(a.y, n); },
+      SignElements<T>{a.x, a.y});
+}
+
+template <class T>
 void run(Cuda& cuda, const primitive::Dropout<T>& a) {
   using namespace detail;
   for_elements<T>(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "albef/cuda/attention.cuh"
+#include "albef/cuda/convolution.cuh"
 #include "albef/cuda/elementwise.cuh"
 #include "albef/cuda/gemm.cuh"
 #include "albef/cuda/images.cuh"

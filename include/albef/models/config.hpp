@@ -253,15 +253,15 @@ std::vector<std::pair<const char*, int>> config_fields(const C&) {
   ALBEF_CONFIG_FIELD(vision_norm)
   ALBEF_CONFIG_FIELD(vision_final_norm)
   ALBEF_CONFIG_FIELD(text_norm)
-  ALBEF_CONFIG_FIELD(out_dim)
-  ALBEF_CONFIG_FIELD(head_nlayers)
-  ALBEF_CONFIG_FIELD(head_hidden_dim)
-  ALBEF_CONFIG_FIELD(bottleneck_dim)
   ALBEF_CONFIG_FIELD(multimodal_hidden_size)
   ALBEF_CONFIG_FIELD(multimodal_num_hidden_layers)
   ALBEF_CONFIG_FIELD(multimodal_num_attention_heads)
   ALBEF_CONFIG_FIELD(multimodal_intermediate_size)
   ALBEF_CONFIG_FIELD(image_vocab_size)
+  ALBEF_CONFIG_FIELD(out_dim)
+  ALBEF_CONFIG_FIELD(head_nlayers)
+  ALBEF_CONFIG_FIELD(head_hidden_dim)
+  ALBEF_CONFIG_FIELD(bottleneck_dim)
 #undef ALBEF_CONFIG_FIELD
   return fields;
 }

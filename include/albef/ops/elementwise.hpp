@@ -20,6 +20,30 @@ Tensor<Real, D> add(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b
   return y;
 }
 
+/// y = a + factor * b, one shape: a residual that is scaled down.
+template <class Ctx, class Real, int D>
+Tensor<Real, D> add_scaled(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b,
+                           double factor) {
+  ctx.check(b);
+  require(a.size() == b.size(), "[add_scaled] got ", a.rows(), " and ", b.rows(), " rows of width ",
+          D);
+  using A = accumulator_t<Real>;
+  auto y = ctx.like(a);  // (..., D)
+  copy_on_device(ctx.device(), y.data, b.data, b.size());
+  run(ctx.device(),
+      primitive::Add<Real>{.x = a.mat(), .y = y.mat(), .beta = static_cast<A>(factor)});
+  ctx.record(y, ctx.from(a, b), [a, b, y, factor](auto& bwd) {
+    bwd.into(b, [&](Mat<Real> db, auto beta) {
+      const auto scale = bwd.template temporary<A>(1);
+      fill(bwd.device(), scale.data(), static_cast<A>(factor), 1);
+      run(bwd.device(),
+          primitive::Scale<Real>{.x = bwd.grad(y), .s = scale.data(), .y = db, .beta = beta});
+    });
+    bwd.pass(y, a, true);
+  });
+  return y;
+}
+
 /// y = a * b, element by element, one shape: gates.
 template <class Ctx, class Real, int D>
 Tensor<Real, D> multiply(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b) {
@@ -90,6 +114,52 @@ Tensor<Real, D> tanh(Ctx& ctx, const Tensor<Real, D>& x) {
 template <class Ctx, class Real, int D>
 Tensor<Real, D> gelu(Ctx& ctx, const Tensor<Real, D>& x) {
   return activate(ctx, x, Activation::gelu);  // (..., D)
+}
+
+/// y = 1 where x >= 0, else -1: (..., D) -> (..., D). Its gradient is that of tanh(x), in whose
+/// limits it lies (a straight-through estimator: Bengio et al. 2013).
+template <class Ctx, class Real, int D>
+Tensor<Real, D> binarize(Ctx& ctx, const Tensor<Real, D>& x) {
+  auto y = ctx.like(x);  // (..., D)
+  run(ctx.device(), primitive::Sign<Real>{.x = x.mat(), .y = y.mat()});
+  ctx.record(y, ctx.from(x), [x, y](auto& bwd) {
+    bwd.into(x, [&](Mat<Real> dx, auto beta) {
+      run(bwd.device(), primitive::ActivateGrad<Real>{.function = Activation::tanh,
+                                                      .dy = bwd.grad(y),
+                                                      .x = x.mat(),
+                                                      .dx = dx,
+                                                      .beta = beta});
+    });
+  });
+  return y;
+}
+
+/// The mean of (x - target)^2 over all values; no gradient goes to the target.
+template <class Ctx, class Real, int D>
+Tensor<accumulator_t<Real>, 1> mean_squared_error(Ctx& ctx, const Tensor<Real, D>& x,
+                                                  const Tensor<Real, D>& target) {
+  using A = accumulator_t<Real>;
+  ctx.check(x, target);
+  require(x.size() == target.size() && x.size() > 0, "[mean_squared_error] got ", x.size(),
+          " values and ", target.size(), " targets");
+  auto loss = ctx.scalar();
+  const Mat<Real> difference = mat(ctx.allocate(x.size()), x.rows(), x.cols);
+  copy_on_device(ctx.device(), difference.data, target.data, target.size());
+  run(ctx.device(), primitive::Add<Real>{.x = x.mat(), .y = difference, .beta = -1});
+  const A share = A(1) / static_cast<A>(x.size());
+  run(ctx.device(),
+      primitive::Dot<Real>{.a = difference, .b = difference, .out = loss.data, .alpha = share});
+  ctx.record(loss, ctx.from(x), [x, loss, difference, share](auto& bwd) {
+    bwd.into(x, [&](Mat<Real> dx, auto beta) {  // 2 (x - target) / n * dloss
+      const auto scale = bwd.template temporary<A>(2);
+      const Mat<A> factor = mat(scale.data(), 1, 1), product = mat(scale.data() + 1, 1, 1);
+      fill(bwd.device(), factor.data, 2 * share, 1);
+      run(bwd.device(), primitive::Multiply<A>{.a = factor, .b = bwd.grad(loss), .y = product});
+      run(bwd.device(),
+          primitive::Scale<Real>{.x = difference, .s = product.data, .y = dx, .beta = beta});
+    });
+  });
+  return loss;
 }
 
 /// The sum of several losses.
@@ -191,6 +261,15 @@ Tensor<Real, D> divide(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan s) {
 template <class Ctx, class Real, int D>
 Tensor<Real, D> scale_exp(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan s) {
   return detail::scale_by_parameter(ctx, x, s, ScaleKind::exponential);
+}
+
+/// Puts a scalar parameter into [low, high], in place and outside the tape: its gradient is that of
+/// the value it then has.
+template <class Ctx>
+void clamp_parameter(Ctx& ctx, ParamSpan p, double low, double high) {
+  using Master = typename Ctx::Master;
+  run(ctx.device(), primitive::Clamp<Master>{ctx.store().data(Plane::online, p), p.size,
+                                             static_cast<Master>(low), static_cast<Master>(high)});
 }
 
 /// sum(x * weights) for constant weights of the shape of x: turns any output into a loss.

@@ -11,7 +11,7 @@
 
 #include "albef/ops/attention_map.hpp"
 #include "albef/tasks/encode.hpp"
-#include "albef/tasks/encoders.hpp"
+#include "albef/models/encoders.hpp"
 
 namespace albef {
 

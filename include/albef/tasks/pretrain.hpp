@@ -207,15 +207,12 @@ struct Pretrain {
   auto operator()(Ctx& ctx, const Albef<C>& model,
                   const PretrainBatch<typename Ctx::Real, C>& batch, const Queue& queue,
                   double alpha) const {
-    using Master = typename Ctx::Master;
     const int pairs = batch.text.seq.count;
     require(batch.image.rows() == pairs, "[pretrain] got ", batch.image.rows(), " images and ",
             pairs, " texts");
     PretrainPass<Ctx, C> pass{ctx, model, batch, options, alpha, {}, {}, {}, {}, {}, {}, {}, {}};
-    auto& store = ctx.store();
-    run(ctx.device(), primitive::Clamp<Master>{store.data(Plane::online, model.temp), 1,
-                                               static_cast<Master>(options.temp_min),
-                                               static_cast<Master>(options.temp_max)});
+    clamp_parameter(ctx, model.temp, static_cast<double>(options.temp_min),
+                    static_cast<double>(options.temp_max));
 
     pass.image = model.visual_encoder(ctx, batch.image);        // (B, N, Dv)
     pass.text = model.text_encoder.bert.text(ctx, batch.text);  // (B, L, D)

@@ -209,6 +209,30 @@ struct PrimitiveCase<primitive::ActivateGrad<T>> {
   }
 };
 
+inline void run(Naive&, const primitive::Sign<double>& a) {
+  naive_elements(a.y, 0, [&](int i, int j) { return a.x.row(i)[j] >= 0 ? 1 : -1; });
+}
+template <class T>
+struct PrimitiveCase<primitive::Sign<T>> {
+  static void each(const auto& h) {
+    for (const auto [rows, cols, gap] : h.sizes(shapes, base_shape)) {
+      auto x = Matrix<T>::random(rows, cols, gap);
+      x.set([&](int i, int j) {
+        return (i + j) % 7 == 0 ? 0.0 : (i + j) % 9 == 0 ? undefined : x.start(i, j);
+      });
+      Matrix<T> y(rows, cols, gap);
+      y.set(undefined);
+      h.template check<T>(
+          0,
+          [&](auto on) {
+            using R = typename decltype(on)::Real;
+            return primitive::Sign<R>{on(x), on(y)};
+          },
+          y);
+    }
+  }
+};
+
 /// Whether dropout keeps element (i, j) of a matrix: words of core/rng.hpp, rows at multiples of 4.
 inline bool kept(const albef::Philox& philox, std::uint64_t stream, float p, int cols, int i,
                  int j) {

@@ -131,6 +131,13 @@ struct ActivateGrad {
   accumulator_t<T> beta = 0;
 };
 
+/// y = 1 where x >= 0, else -1; y may be x.
+template <class T>
+struct Sign {
+  Mat<const T> x;
+  Mat<T> y;
+};
+
 /// y = x * mask / (1 - p) + beta y, p the probability that a value is dropped.
 template <class T>
 struct Dropout {

@@ -187,6 +187,20 @@ __device__ __forceinline__ A activation_derivative(A x) {
   }
 }
 
+template <class T>
+struct SignElements {  // y = 1 where x >= 0, else -1
+  Mat<const T> x;
+  Mat<T> y;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    using A = accumulator_t<T>;
+    auto v = load<N>(row_of(x, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] = v[k] >= 0 ? A(1) : A(-1);
+    store(row_of(y, i) + j, v);
+  }
+};
+
 template <Activation F, class T>
 struct ActivateElements {  // y = f(x)
   Mat<const T> x;

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 
+#include "albef/models/config.hpp"
 #include "albef/nn/block.hpp"
 #include "albef/ops/embedding.hpp"
 #include "albef/ops/gather.hpp"
@@ -27,8 +29,8 @@ constexpr const char* domain_name(Domain domain) {
   return domain == Domain::image ? "image" : domain == Domain::text ? "text" : "multimodal";
 }
 
-/// The encoders of a model M: the `domains` it has one of, and for each the state of the class
-/// token behind its last norm, before any projection:
+/// The encoders of a model M: the `domains` it has one of, the `widths` of these, and for each the
+/// state of the class token behind its last norm, before any projection:
 ///   image(ctx, m, images)               images (B, 3, S, S)  -> (B, D)
 ///   text(ctx, m, tokens)                tokens (B, L)        -> (B, D)
 ///   multimodal(ctx, m, images, tokens)  B of both            -> (B, D)
@@ -39,6 +41,7 @@ struct Encoders;
 template <class C>
 struct Encoders<Albef<C>> {
   static constexpr std::array domains{Domain::image, Domain::text, Domain::multimodal};
+  static constexpr std::array widths{C::vision_width, C::hidden_size, C::hidden_size};
 
   static auto image(auto& ctx, const auto& m, const auto& images) {
     return first(ctx, m.visual_encoder(ctx, images));  // (B, Dv)
@@ -58,6 +61,7 @@ struct Encoders<Albef<C>> {
 template <class C>
 struct Encoders<Clip<C>> {
   static constexpr std::array domains{Domain::image, Domain::text};
+  static constexpr std::array widths{C::vision_width, C::hidden_size};
 
   static auto image(auto& ctx, const auto& m, const auto& images) {
     const auto x = m.visual.embed(ctx, images);                                  // (B, N + 1, Dv)
@@ -74,6 +78,7 @@ struct Encoders<Clip<C>> {
 template <class C>
 struct Encoders<Dino<C>> {
   static constexpr std::array domains{Domain::image};
+  static constexpr std::array widths{C::vision_width};
 
   static auto image(auto& ctx, const auto& m, const auto& images) {
     return first(ctx, m.backbone(ctx, images));  // (B, Dv)
@@ -83,17 +88,17 @@ struct Encoders<Dino<C>> {
 template <class C>
 struct Encoders<Flava<C>> {
   static constexpr std::array domains{Domain::image, Domain::text, Domain::multimodal};
+  static constexpr std::array widths{C::vision_width, C::hidden_size, multimodal_hidden_size<C>()};
 
   static auto image(auto& ctx, const auto& m, const auto& images) {
-    const auto states = m.image_states(ctx, images);            // (B, N + 1, Dv)
-    return m.image_encoder.layernorm(ctx, first(ctx, states));  // (B, Dv)
+    return m.image_encoder.first_normed(ctx, m.image_states(ctx, images));  // (B, Dv)
   }
   static auto text(auto& ctx, const auto& m, const Tokens& tokens) {
-    const auto states = m.text_states(ctx, tokens);            // (B, L, D)
-    return m.text_encoder.layernorm(ctx, first(ctx, states));  // (B, D)
+    return m.text_encoder.first_normed(ctx, m.text_states(ctx, tokens));  // (B, D)
   }
   static auto multimodal(auto& ctx, const auto& m, const auto& images, const Tokens& tokens) {
-    return m.encode_pair(ctx, images, tokens);  // (B, Dm)
+    const auto image = m.image_for_matching(ctx, m.image_states(ctx, images));  // (B, N + 1, Dm)
+    return m.pair_states(ctx, m.text_states(ctx, tokens), image);               // (B, Dm)
   }
 };
 
@@ -102,6 +107,14 @@ template <class M>
 constexpr bool encodes(Domain domain) {
   constexpr auto& all = Encoders<M>::domains;
   return std::find(all.begin(), all.end(), domain) != all.end();
+}
+
+/// The width of the class token's state in a domain that the model encodes.
+template <class M>
+constexpr int class_width(Domain domain) {
+  constexpr auto& all = Encoders<M>::domains;
+  const auto at = std::find(all.begin(), all.end(), domain) - all.begin();
+  return Encoders<M>::widths[static_cast<std::size_t>(at)];
 }
 
 /// The class token's state (B, D) of what model m is given: images, tokens, or both.
