@@ -132,7 +132,7 @@ case $name in
     odd="$work/a [b],c=d"
     rm -rf "$odd" && mkdir "$odd" && (cd "$odd" && cp "$scenes/train.tar" "[x, y].tar" && cp -- "$scenes/val.tar" -z=1.tar
       printf '# a run\ndata=[x, y].tar\nlr = 2e-4  # peak\ncrop = 0.5 1\noutput="o [p], q"\n' >run.cfg
-      quietly "$programs/albef_pretrain" --data "[x, y].tar" -z=1.tar --output "r,[s]" "${small[@]}" --max-steps 1
+      quietly "$programs/albef_pretrain" "-d[x, y].tar" -z=1.tar --output "r,[s]" "${small[@]}" --max-steps 1
       quietly "$programs/albef_pretrain" --config-file run.cfg "${small[@]}" --max-steps 1
       [ -s "r,[s]/checkpoint.safetensors" ] && [ -s "o [p], q/checkpoint.safetensors" ]) || fail "a value was taken apart"
     # Closed streams and readers that go away; what is asked for is written, and nothing else.

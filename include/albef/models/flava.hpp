@@ -91,6 +91,7 @@ struct Flava {
   static constexpr int image_width = C::vision_width, text_width = C::hidden_size;
   static constexpr int width = multimodal_hidden_size<C>(), codes = image_vocab_size<C>();
   static constexpr int patches = FlavaPatchEmbeddings<C>::side * FlavaPatchEmbeddings<C>::side;
+  static constexpr int image_tokens = patches + 1;
 
   FlavaImageEncoder<C> image_encoder{weight, 0.0f};
   FlavaTextEncoder<C> text_encoder{weight, C::dropout};

@@ -134,8 +134,11 @@ class Training {
   // ---- checkpoints -------------------------------------------------------------------------
 
   /// Starts from a checkpoint of pre-training or of the task itself; see load_pretrained(). State
-  /// that has start_from(file) takes over what it can use.
+  /// that has start_from(file) takes over what it can use, after check_start(file), which throws
+  /// where that would fail, before anything is changed.
   LoadReport start_from(const std::string& path, const StartOptions& start = {}) {
+    if constexpr (requires(const SafeTensors& file) { state_.check_start(file); })
+      state_.check_start(SafeTensors::open(path));
     LoadReport report = load_pretrained<Model>(store_, path, start);
     if constexpr (requires(const SafeTensors& file) { state_.start_from(file); })
       report.loaded += state_.start_from(SafeTensors::open(path));
