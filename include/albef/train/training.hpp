@@ -201,9 +201,13 @@ class Training {
   }
 
  private:
-  /// What the user says of groups, then what the objective does.
+  /// What the user freezes, then what the objective says of groups, then the user's others.
   static TrainingOptions with_groups_of(TrainingOptions options, const O& objective) {
-    if constexpr (requires { objective.groups(); }) options.groups.add(objective.groups());
+    if constexpr (requires { objective.groups(); }) {
+      OptimizerGroups all, others;
+      for (const OptimizerGroup& g : options.groups) (g.frozen ? all : others).add(g);
+      options.groups = all.add(objective.groups()).add(others);
+    }
     return options;
   }
   static double scheduled(double start, const std::optional<double>& end, const Pace& pace) {
