@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "support/bpe_case.hpp"
 #include "support/clip_case.hpp"
 #include "support/dalle_case.hpp"
 #include "support/golden_models.hpp"
@@ -22,6 +23,7 @@ std::map<std::string, GoldenRunner> plain_cases() {
           {"lr_schedule", run_lr_schedule_case},
           {"interpolate_pos_embed", run_interpolate_pos_embed_case},
           {"tokenizer", run_tokenizer_case},
+          {"bpe", run_bpe_case},
           {"image", run_image_case}};
 }
 
