@@ -37,8 +37,14 @@ struct DvaeDecoder {
   DalleGroup<2 * n, 2 * n, blocks> group_3{gain};
   ConvTranspose2d<2 * n, n, 2, 2> up_3;
   DalleGroup<n, n, blocks> group_4{gain};
-  DalleConv<n, channels, 3> output;
+  DalleConv<n, channels, 3> output = grey();
 
+  /// Starts with medium pixels.
+  static constexpr DalleConv<n, channels, 3> grey() {
+    DalleConv<n, channels, 3> conv;
+    conv.b.init = init::constant(0.5f);
+    return conv;
+  }
   static constexpr void fields(auto& m, auto&& f) {
     f("input", m.input);
     f("group_1", m.group_1), f("up_1", m.up_1);

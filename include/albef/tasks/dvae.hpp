@@ -2,10 +2,12 @@
 // of DALL-E's encoder.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -59,6 +61,77 @@ inline CodeUsage code_usage(std::span<const std::int32_t> codes) {
   }
   usage.perplexity = std::exp(entropy);
   return usage;
+}
+
+/// Pictures as their codes, and as these alone say they are.
+struct RestoredPictures {
+  std::vector<std::int32_t> codes;   ///< (B, S S / 64)
+  std::vector<std::uint8_t> pixels;  ///< (B, S, S, 3)
+};
+
+/// Pictures (B, S, S, 3) of 0..255 to their codes and back, with the weights of a Training of
+/// DvaeTraining.
+template <class T>
+RestoredPictures restore_pictures(T& training, std::span<const std::uint8_t> pixels, int size) {
+  using M = typename T::Model;
+  static constexpr auto model = laid_out<M>();
+  constexpr int bits = M::bits;
+  RestoredPictures out;
+  auto& ctx = training.context();
+  ctx.begin_step(0);
+  ctx.no_grad([&] {
+    const auto images = upload_images(ctx, pixels, size, size, dalle_statistics);  // (B, 3, S, S)
+    const auto z = model.encode(ctx, feature_maps<3>(ctx, images));  // (B, S S / 64, bits)
+    const auto signs = binarize(ctx, z.values);                      // (B, S S / 64, bits)
+    const auto restored = ctx.read(model.decoder(ctx, z.with(signs)).values);  // (B, S S, 3)
+    const auto host = ctx.read(signs);
+    for (auto row = host.begin(); row != host.end(); row += bits) {
+      int code = 0;
+      for (int b = 0; b < bits; ++b) code |= (row[b] > 0) << b;
+      out.codes.push_back(code);
+    }
+    for (const auto v : restored)
+      out.pixels.push_back(static_cast<std::uint8_t>(
+          std::lround(std::clamp((static_cast<double>(v) - 0.1) / 0.8, 0.0, 1.0) * 255)));
+  });
+  return out;
+}
+
+/// What codes say of pictures.
+struct DvaeScore {
+  double squared_error = 0;  ///< mean over pixels in [0, 1]
+  CodeUsage usage;
+  /// The peak signal-to-noise ratio in decibels.
+  double psnr() const { return -10 * std::log10(squared_error); }
+};
+
+/// The numbers that metrics and results keep.
+inline nlohmann::ordered_json to_json(const DvaeScore& s) {
+  return {{"psnr", s.psnr()},
+          {"squared_error", s.squared_error},
+          {"codes_used", s.usage.used},
+          {"perplexity", s.usage.perplexity}};
+}
+
+/// The score of a training over all pictures of a loader, from its beginning.
+template <class T, class LoaderT>
+DvaeScore dvae_score(T& training, LoaderT& loader) {
+  double sum = 0, count = 0;
+  std::vector<std::int32_t> codes;
+  loader.seek({});
+  for (std::int64_t b = 0; b < loader.batches_per_epoch(); ++b) {
+    const FlavaBatch& batch = loader.next();
+    if (batch.size == 0) continue;
+    const auto restored = restore_pictures(training, std::span(batch.images), batch.image_size);
+    codes.insert(codes.end(), restored.codes.begin(), restored.codes.end());
+    for (std::size_t i = 0; i < batch.images.size(); ++i) {
+      const double d = (batch.images[i] - restored.pixels[i]) / 255.0;
+      sum += d * d;
+    }
+    count += static_cast<double>(batch.images.size());
+  }
+  require(count > 0, "dvae_score: there are no pictures");
+  return {sum / count, code_usage(codes)};
 }
 
 template <class C, class Device>
