@@ -341,9 +341,12 @@ case $name in
     # An encoder of another run; data that lack what is asked for.
     says "loaded [0-9]+ tensors" "${flava[@]}" --data "$emoji/emoji-val.tar" --init-image \
       "$work/flava/checkpoint.safetensors" --init-text "$work/flava/checkpoint.safetensors" \
+      --tokenizer "$work/flava/tokenizer.safetensors" \
       --max-steps 1 --overwrite --output "$work/started"
     refuses "no-such-file" "${flava[@]}" --data "$emoji/emoji-val.tar" --init-image no-such-file \
       --output "$work/none"
+    refuses "holds no image tokenizer" "${flava[@]}" --data "$emoji/emoji-val.tar" --tokenizer \
+      "$work/flava/checkpoint.safetensors" --output "$work/none"
     refuses "texts.txt.gz' holds no pictures" "${flava[@]}" --images "$words" --output "$work/none"
     refuses "grocery-test.tar.gz' holds no texts" "${flava[@]}" --texts "$pictures" --output "$work/none"
     refuses "--image-epochs 2: there are no --images" "${flava[@]}" --data "$emoji/emoji-val.tar" \
