@@ -41,10 +41,10 @@ texts=($data/texts/texts.txt.gz "$pairs")
 step() { printf '\n== %s\n' "$*"; }
 
 step "pictures alone: DINO, $out/dino"
-"$bin/dino" --data "${pictures[@]}" --output "$out/dino" --overwrite --epochs 8
+"$bin/dino" --data "${pictures[@]}" --output "$out/dino" --overwrite --epochs 5
 
 step "texts alone: masked words, $out/words"
-"$bin/flava_pretrain" --texts "${texts[@]}" --output "$out/words" --overwrite --epochs 3
+"$bin/flava_pretrain" --texts "${texts[@]}" --output "$out/words" --overwrite --epochs 2
 
 # Everything together, from there and from nothing.
 start=(--init-image "$out/dino/checkpoint.safetensors" --init-text "$out/words/checkpoint.safetensors")
@@ -55,16 +55,16 @@ flava() {
   "$bin/flava_pretrain" --data "$pairs" --output "$out/$name" --overwrite "$@"
 }
 all=(--images "${pictures[@]}" --texts "${texts[@]}" --pair-weight 2)
-flava full "${start[@]}" "${all[@]}" --epochs 20
-flava contrastive "${start[@]}" --objective contrastive --epochs 20
-flava new "${all[@]}" --epochs 20
+flava full "${start[@]}" "${all[@]}" --epochs 16
+flava contrastive "${start[@]}" --objective contrastive --epochs 16
+flava new "${all[@]}" --epochs 16
 
 # On the same pairs.
 step "CLIP, $out/clip"
 rm -rf "$out/clip"
-"$bin/clip" --data "$pairs" --val "$data/emoji/emoji-val.tar" --output "$out/clip" --epochs 20
+"$bin/clip" --data "$pairs" --val "$data/emoji/emoji-val.tar" --output "$out/clip" --epochs 16
 step "ALBEF, $out/albef"
-"$bin/albef_pretrain" --data "$pairs" --output "$out/albef" --overwrite --epochs 12
+"$bin/albef_pretrain" --data "$pairs" --output "$out/albef" --overwrite --epochs 9
 
 step "new combinations of known parts, and photographs of groceries"
 checkpoints=()
