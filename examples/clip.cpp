@@ -8,10 +8,6 @@
 
 using namespace albef;
 
-struct ClipConfig : Tiny {
-  static constexpr int num_hidden_layers = 2;  // of the text encoder
-};
-
 int main(int argc, char** argv) {
   examples::Program app("Trains a CLIP on pictures and their names", "clip");
   app.footer(
@@ -32,7 +28,7 @@ int main(int argc, char** argv) {
   app.add("--accumulate", run.accumulate, "batches a step, which count as one", examples::positive);
   app.add("--resume", resume, "continue the run in the folder exactly");
   return examples::run_on_device(app, argc, argv, [&](auto& device) {
-    using C = ClipConfig;
+    using C = Tiny;
     const SourcePtr source = open_source(data), val = open_source(held_out);
     const RetrievalSet pool = retrieval_set(*val, BadRecords(), 0);
     const Bpe bpe = merges.empty() ? learn_bpe(clean_captions(*source, 0), C::vocab_size)

@@ -17,26 +17,32 @@ using Pretraining = examples::Run<FlavaSettings>;
 /// The ablation that learns of pairs only which belong together.
 using ContrastiveOnly = FlavaPretrain<flava::Mim, flava::Mlm, flava::Contrastive>;
 
-/// The image tokenizer of --tokenizer or, without one, clusters of the patches of some pictures,
-/// the same in a run that goes on; null where there are no pictures.
-template <class C, class Device>
-std::unique_ptr<ImageTokenizer<Device>> image_tokenizer(const Pretraining& run,
-                                                        const FlavaSources& sources, int size,
-                                                        Device& device) {
-  constexpr int clusters = 512, pictures = 1000;
-  std::unique_ptr<ImageTokenizer<Device>> out;
-  if (!run.image_tokenizer.empty()) {
-    out = open_image_tokenizer(device, run.image_tokenizer);
-    require(out->codes() <= image_vocab_size<C>(), run.image_tokenizer, ": ", out->codes(),
-            " codes, the model has room for ", image_vocab_size<C>());
-  } else if (sources.images || sources.pairs) {
-    auto found = std::make_unique<ModelTokenizer<PixelClusters<clusters>, Device>>(device);
-    cluster_pixels(*found, run.some_pictures(sources, size, pictures), size, size,
-                   run.training.seed);
-    out = std::move(found);
+/// The tokenizer of --tokenizer or, without one, clusters of the patches of some pictures, the same
+/// in a run that goes on.
+template <class Device>
+struct PictureCodes {
+  std::unique_ptr<ImageTokenizer<Device>> given;
+  std::unique_ptr<ModelTokenizer<PixelClusters<512>, Device>> clusters;
+
+  PictureCodes(const Pretraining& run, const FlavaSources& sources, int size, int most_codes,
+               Device& device) {
+    constexpr int pictures = 1000;
+    if (!run.image_tokenizer.empty()) {
+      given = open_image_tokenizer(device, run.image_tokenizer);
+      require(given->codes() <= most_codes, run.image_tokenizer, ": ", given->codes(),
+              " codes, the model has room for ", most_codes);
+    } else if (sources.images || sources.pairs) {
+      clusters = std::make_unique<ModelTokenizer<PixelClusters<512>, Device>>(device);
+      cluster_pixels(*clusters, run.some_pictures(sources, size, pictures), size, size,
+                     run.training.seed);
+    }
   }
-  return out;
-}
+  ImageTokenizer<Device>* get() const { return given ? given.get() : clusters.get(); }
+  /// For other runs on the same codes.
+  void save(const std::string& folder) const {
+    if (clusters) Checkpoint(clusters->store()).save(folder + "/tokenizer.safetensors", {});
+  }
+};
 
 template <class C, class Precision, class Parts, class Device>
 int train(Pretraining run, Device& device) {
@@ -47,16 +53,19 @@ int train(Pretraining run, Device& device) {
   if (val) pool = retrieval_set(*val, run.validation_records()), check_pictures(*val, pool);
   const WordPiece tokenizer = run.text_tokenizer(sources, C::vocab_size);
   constexpr int code_size = ImageTokenizer<Device>::patch * (C::image_res / C::patch_size);
-  const auto codes = image_tokenizer<C>(run, sources, code_size, device);
+  const PictureCodes<Device> codes(run, sources, code_size, image_vocab_size<C>(), device);
   auto loader = run.loader(sources, tokenizer, C::image_res, C::patch_size, code_size);
   const FlavaPretraining<C, Parts, TokenizedPictures<Device>> objective{{}, {codes.get()}};
   const auto train = [&](auto&& validate) {
-    return train_with_curves<Precision>("FLAVA", run, device, objective, loader, tokenizer, {},
-                                        validate);
+    const int status = train_with_curves<Precision>("FLAVA", run, device, objective, loader,
+                                                    tokenizer, {}, validate);
+    codes.save(run.train.output);
+    return status;
   };
   if (!val) return train(nullptr);
   return train([&](auto& session) {
-    const Recall r = retrieval_recall(session, *val, pool, {run.batch_size, run.workers});
+    const Recall r =
+        retrieval_recall(session, *val, pool, EncodingOptions{run.batch_size, run.workers});
     return Validation{r.mean() / 100, to_json(r)};
   });
 }
@@ -68,7 +77,8 @@ int main(int argc, char** argv) {
       "Pre-trains FLAVA: masked modelling of pictures alone (MIM) and of texts alone (MLM); of "
       "pairs, contrast, matching (ITM) and masked modelling of both (MMM). Each step sees one of "
       "these kinds of data. Writes to the output folder: checkpoint.safetensors (complete, to "
-      "resume or evaluate), metrics.jsonl, losses.png, vocab.txt, summary.json; with --val also "
+      "resume or evaluate), tokenizer.safetensors (the codes of patches, unless given), "
+      "metrics.jsonl, losses.png, vocab.txt, summary.json; with --val also "
       "checkpoint_best.safetensors and results.json of the epoch with the best mean recall.",
       "flava_pretrain"};
   app.footer(
@@ -85,8 +95,7 @@ int main(int argc, char** argv) {
       "  flava_pretrain --data captions.json --objective contrastive --output contrastive");
   Pretraining run;
   run.start_options.by_module = true;  // an encoder alone will do, too
-  add_options(app, run,
-              std::string("Pairs: ") + examples::data_help + "; PATH=WEIGHT mixes several");
+  add_options(app, run, std::string(examples::data_help) + "; PATH=WEIGHT mixes several");
   return app.run(argc, argv, [&] {
     return examples::with_training(run, [&]<class C, class P>(auto& device) {
       return run.objective == "full" ? train<C, P, FlavaObjectives>(run, device)

@@ -337,13 +337,16 @@ case $name in
     quietly "${again[@]}" --resume
     cmp "$work/flava/expected.jsonl" "$work/killed/metrics.jsonl" || fail "the resumed run is another one"
     refuses "the run was started with run.objective contrastive, now it is full" "${three[@]}" \
-      --epochs 6 --save-every 5 --output "$work/killed" --resume
+      --mismatch 0 --epochs 6 --save-every 5 --output "$work/killed" --resume
     # An encoder of another run; data that lack what is asked for.
     says "loaded [0-9]+ tensors" "${flava[@]}" --data "$emoji/emoji-val.tar" --init-image \
       "$work/flava/checkpoint.safetensors" --init-text "$work/flava/checkpoint.safetensors" \
+      --tokenizer "$work/flava/tokenizer.safetensors" \
       --max-steps 1 --overwrite --output "$work/started"
     refuses "no-such-file" "${flava[@]}" --data "$emoji/emoji-val.tar" --init-image no-such-file \
       --output "$work/none"
+    refuses "holds no image tokenizer" "${flava[@]}" --data "$emoji/emoji-val.tar" --tokenizer \
+      "$work/flava/checkpoint.safetensors" --output "$work/none"
     refuses "texts.txt.gz' holds no pictures" "${flava[@]}" --images "$words" --output "$work/none"
     refuses "grocery-test.tar.gz' holds no texts" "${flava[@]}" --texts "$pictures" --output "$work/none"
     refuses "--image-epochs 2: there are no --images" "${flava[@]}" --data "$emoji/emoji-val.tar" \
