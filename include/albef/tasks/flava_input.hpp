@@ -14,6 +14,8 @@
 namespace albef {
 
 struct FlavaOptions {
+  /// Factors of the losses, which are given with them.
+  double mim = 1, mlm = 1, mmm_image = 1, mmm_text = 1, itm = 1, contrastive = 1;
   double scale_min = 0, scale_max = 4.6052;  ///< clamp of the logit scale, in place, at each use
   /// 0: padding takes no part, as in newer versions of transformers, and the multimodal encoder
   /// runs over the tokens that are there. Else texts of pairs are padded to so many tokens, and the

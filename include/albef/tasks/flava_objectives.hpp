@@ -32,8 +32,8 @@ struct FlavaPass {
   std::size_t count = 0;  ///< of parts
 };
 
-/// The objectives: from which kind of batch each learns, what its loss is called, its logits, and
-/// which column is right.
+/// The objectives: from which kind of batch each learns, what its loss is called and multiplied by,
+/// its logits, and which column is right.
 namespace flava {
 
 template <FlavaKind Kind>
@@ -43,18 +43,21 @@ struct From {
 /// Masked image modelling: the codes of hidden patches of pictures alone.
 struct Mim : From<FlavaKind::images> {
   static constexpr const char* name = "mim";
+  static constexpr auto weight = &FlavaOptions::mim;
   static auto logits(auto& pass) { return pass.model.mim(pass.ctx, pass.image); }  // (M, codes)
   static auto labels(auto& pass) { return pass.in.code_labels; }
 };
 /// Masked language modelling: the masked words of texts alone.
 struct Mlm : From<FlavaKind::texts> {
   static constexpr const char* name = "mlm";
+  static constexpr auto weight = &FlavaOptions::mlm;
   static auto logits(auto& pass) { return pass.model.mlm(pass.ctx, pass.text); }  // (M, V)
   static auto labels(auto& pass) { return pass.in.token_labels; }
 };
 /// Masked multimodal modelling: codes of hidden patches of pairs, with the text as context.
 struct MmmImage : From<FlavaKind::pairs> {
   static constexpr const char* name = "mmm_image";
+  static constexpr auto weight = &FlavaOptions::mmm_image;
   static auto logits(auto& pass) {
     const auto states = gather(pass.ctx, pass.pair, pass.in.masked_patches);  // (M, D)
     return pass.model.mmm_image(pass.ctx, states);                            // (M, codes)
@@ -64,6 +67,7 @@ struct MmmImage : From<FlavaKind::pairs> {
 /// The same of masked words, with the picture as context.
 struct MmmText : From<FlavaKind::pairs> {
   static constexpr const char* name = "mmm_text";
+  static constexpr auto weight = &FlavaOptions::mmm_text;
   static auto logits(auto& pass) {
     const auto states = gather(pass.ctx, pass.pair, pass.in.masked_tokens);  // (M, D)
     return pass.model.mmm_text(pass.ctx, states);                            // (M, V)
@@ -73,6 +77,7 @@ struct MmmText : From<FlavaKind::pairs> {
 /// Image-text matching: which pairs the loader has mixed up.
 struct Itm : From<FlavaKind::pairs> {
   static constexpr const char* name = "itm";
+  static constexpr auto weight = &FlavaOptions::itm;
   static auto logits(auto& pass) {
     return pass.model.itm(pass.ctx, gather(pass.ctx, pass.pair, pass.in.cls));  // (B, 2)
   }
@@ -81,6 +86,7 @@ struct Itm : From<FlavaKind::pairs> {
 /// Global contrast of pictures and texts as they are, both ways.
 struct Contrastive : From<FlavaKind::pairs> {
   static constexpr const char* name = "contrastive";
+  static constexpr auto weight = &FlavaOptions::contrastive;
   static auto logits(auto& pass) {
     return contrastive_logits(pass.ctx, pass.image_feature, pass.text_feature,
                               pass.model.logit_scale, pass.in.counted);  // (K, B) each
@@ -118,15 +124,15 @@ struct FlavaPretrain {
       pass.text = texts.normed(ctx, texts.embeddings(ctx, in.text), &in.text_rows);
     else
       encode_pairs(pass);
-    (add_loss<Objectives>(pass), ...);
+    (add_loss<Objectives>(pass, options), ...);
     return pass;
   }
 
  private:
   template <class O>
-  static void add_loss(auto& pass) {
+  static void add_loss(auto& pass, const FlavaOptions& options) {
     if (O::kind != pass.in.kind) return;
-    const auto loss = label_loss(pass.ctx, O::logits(pass), O::labels(pass));
+    const auto loss = label_loss(pass.ctx, O::logits(pass), O::labels(pass), options.*O::weight);
     pass.loss = pass.count == 0 ? loss : add(pass.ctx, pass.loss, loss);
     pass.parts[pass.count++] = {O::name, loss};
   }
