@@ -23,6 +23,13 @@ struct FlavaOptions {
   int padded_text = 0;
 };
 
+/// What a loss is called, from which kind of batch it comes, and its factor.
+struct FlavaLoss {
+  const char* name;
+  FlavaKind kind;
+  double FlavaOptions::*weight;
+};
+
 /// What a step wants of a batch of pairs.
 struct FlavaPairParts {
   bool clean = false;  ///< pictures and texts as they are, of which the class tokens are read
