@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "albef/checkpoint/pretrained.hpp"
 #include "albef/tasks/flava.hpp"
 #include "albef/tasks/retrieval_pool.hpp"
 #include "albef/testing/alloc_guard.hpp"
@@ -92,8 +93,11 @@ TEST_CASE("FLAVA: gradients of all objectives, with dropout") {
       if (!batch.codes.empty()) take_codes<MicroFlava>(ctx, ctx.upload(batch.codes), in);
       return FlavaObjectives{}(ctx, model, in).loss;
     };
-    const GradcheckOptions options{.entries = 2, .entries_twice = 1, .dropout = true};
-    CHECK(gradcheck<Cpu>(options, laid_out<Flava<MicroFlava>>(), loss));
+    for (const bool checkpointing : {false, true}) {
+      const GradcheckOptions options{
+          .entries = 2, .entries_twice = 1, .dropout = true, .checkpointing = checkpointing};
+      CHECK(gradcheck<Cpu>(options, laid_out<Flava<MicroFlava>>(), loss));
+    }
   }
 }
 
@@ -167,6 +171,12 @@ TEST_CASE("rows that are computed alone equal all rows, then choosing") {
         ctx, encoder.hidden(ctx, encoder.embeddings(ctx, images, &mask)));
     const auto text = b.model.text_states(ctx, upload_tokens<MicroFlava>(ctx, batch.masked.text));
     const auto logits = b.model.itm_logits(ctx, text, image, nullptr);
+    const auto whole = b.model.image_for_matching(ctx, b.model.image_states(ctx, images));
+    const auto pair = b.model.mm_encoder.embeddings(
+        ctx, whole, b.model.text_to_mm(ctx, b.model.text_states(ctx, tokens)));
+    const auto states = b.model.mm_encoder.normed(ctx, pair);
+    CHECK(deviation(ctx.read(b.model.encode_pair(ctx, images, tokens)),
+                    ctx.read(first(ctx, states))) < 1e-13);
     CHECK(out.losses.at("itm") ==
           doctest::Approx(ctx.item(label_loss(ctx, logits, ctx.upload(batch.itm_labels)))));
     // One pair at a time: no other's padding, no other's rows.
@@ -302,6 +312,24 @@ TEST_CASE("FLAVA learns batches of all kinds by heart; a warm step allocates not
   CHECK(guard.allocations() == 0);
   CHECK(losses.at("logit_scale") > 0);
   CHECK(training.fitting_examples(batches[2]) == 4);
+}
+
+TEST_CASE("FLAVA loads official checkpoints, whose image tokenizer is another model") {
+  struct Official : Nano {
+    static constexpr int vision_width = 48, num_hidden_layers = 3, embed_dim = 48;
+    static constexpr int multimodal_num_hidden_layers = 2, image_vocab_size = 64;
+  };
+  using Model = Flava<Official>;
+  Cpu cpu(1);
+  ParamStore<Cpu, Fp32> store(cpu, laid_out<Model>(), Storage::inference);
+  const auto report =
+      load_pretrained<Model>(store, ALBEF_TEST_DATA "/golden/flava_base_nano/weights.safetensors");
+  CHECK(report.missing.empty());
+  CHECK(report.unused.empty());
+  CHECK(report.loaded == static_cast<int>(store.params().size()));
+  CHECK(Model::checkpoint_names("image_codebook.blocks.input.w").empty());
+  CHECK(Model::checkpoint_names("model.text_encoder.embeddings.position_ids").empty());
+  CHECK(Model::checkpoint_names("model.x") == std::vector<std::string>{"model.x"});
 }
 
 TEST_CASE("FLAVA: what does not fit is said in one sentence") {

@@ -122,12 +122,13 @@ inline MemorySource picture_files(std::span<const std::string> paths) {
   return source;
 }
 
-/// The cleaned captions of a source, without those a loader will report.
-inline std::vector<std::string> clean_captions(const Source& source) {
+/// The cleaned captions of a source, without those a loader will report; see clean_caption().
+inline std::vector<std::string> clean_captions(const Source& source, int max_words = 30) {
   std::vector<std::string> captions;
   for (std::size_t i = 0; i < source.size(); ++i)
     for (const auto& caption : source.record(i).captions) try {
-        captions.push_back(pre_caption(caption));
+        captions.push_back(max_words == 0 ? clean_caption(caption, 0)
+                                          : pre_caption(caption, max_words));
       } catch (const Error&) {}
   return captions;
 }

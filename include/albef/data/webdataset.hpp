@@ -23,8 +23,8 @@ namespace albef {
 /// The shards a pattern names: braces are expanded (`{000..012}`, `{train,val}`), then `*`, `?` and
 /// `[...]` are matched against existing files, in sorted order. The name of an existing file is
 /// taken as it is, before and after the braces, and a name without wildcards is returned whether or
-/// not it exists. Throws Error when a wildcard matches nothing, or the braces stand for more than
-/// `most` names.
+/// not it exists. Throws Error when a wildcard matches nothing, stands in a name of more than 256
+/// folders, or the braces stand for more than `most` names.
 std::vector<std::string> expand_shards(const std::string& pattern, std::size_t most = 1'000'000);
 
 struct WebDatasetOptions {
@@ -449,6 +449,7 @@ ALBEF_DATA_INLINE std::vector<std::string> expand_shards(const std::string& patt
   if (::access(pattern.c_str(), F_OK) == 0) return {pattern};
   std::vector<std::string> names, out;
   detail::expand_braces(pattern, most + 1, names);
+  constexpr int most_folders = 256;  // one in another: glob() recurses into each
   require(names.size() <= most, "shard pattern '", pattern, "' stands for more than ", most,
           " shards");
   for (const std::string& name : names) {
@@ -456,6 +457,8 @@ ALBEF_DATA_INLINE std::vector<std::string> expand_shards(const std::string& patt
       out.push_back(name);
       continue;
     }
+    require(std::count(name.begin(), name.end(), '/') <= most_folders, "shard pattern '",
+            name.substr(0, 80), "...' names more than ", most_folders, " folders one in another");
     glob_t found{};
     const int status = ::glob(name.c_str(), 0, nullptr, &found);
     const std::unique_ptr<glob_t, decltype(&::globfree)> cleanup(&found, &::globfree);

@@ -158,6 +158,11 @@ struct Flava {
     const auto cls = first_rows(ctx, pair.seq);
     return mm_encoder.normed(ctx, pair, &cls);  // (P, D)
   }
+  /// The same from the start: images (B, C, S, S) and texts (B, L) -> (B, D).
+  auto encode_pair(auto& ctx, const auto& images, const Tokens& texts) const {
+    const auto image = image_for_matching(ctx, image_states(ctx, images));
+    return pair_states(ctx, text_states(ctx, texts), image);
+  }
   /// Matching logits (no match, match) of such states (P, D), or of the pairs -> (P, 2).
   auto itm(auto& ctx, const auto& cls) const {
     return itm_head(ctx, tanh(ctx, itm_pooler(ctx, cls)));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "albef/core/compiled.hpp"
 #include "albef/core/json.hpp"
 #include "albef/core/number.hpp"
+#include "albef/text/bpe.hpp"
 #include "albef/text/tokenizer_json.hpp"
 #include "albef/text/wordpiece.hpp"
 
@@ -19,6 +21,9 @@ namespace albef {
 /// The entries vocab (one token a line), tokenizer (options, where they are not BERT uncased's) and
 /// max_text_length.
 CheckpointInfo tokenizer_info(const WordPiece& tokenizer, int max_text_length);
+
+/// The entries bpe (its list of merges) and max_text_length.
+CheckpointInfo tokenizer_info(const Bpe& tokenizer, int max_text_length);
 
 /// The whole number that entry `name` says, or `otherwise`.
 int info_number(const std::string& path, const CheckpointInfo& info, const char* name,
@@ -40,6 +45,12 @@ void require_same_tokenizer(const std::string& path, const WordPiece& tokenizer,
 /// token or option that differs.
 WordPiece tokenizer_for(const std::string& path, const CheckpointInfo& info,
                         const std::string& given);
+
+/// The same of either kind: a list of merges, plain or packed, and a tokenizer.json of such make a
+/// Bpe, everything else a WordPiece.
+std::shared_ptr<const Tokenizer> any_tokenizer_for(const std::string& path,
+                                                   const CheckpointInfo& info,
+                                                   const std::string& given);
 
 }  // namespace albef
 
@@ -170,6 +181,25 @@ ALBEF_DATA_INLINE WordPiece tokenizer_for(const std::string& path, const Checkpo
   const WordPiece own = detail::own_tokenizer(path, info);
   detail::require_same_tokenizer(given, tokenizer, path, own);
   return tokenizer;
+}
+
+ALBEF_DATA_INLINE CheckpointInfo tokenizer_info(const Bpe& tokenizer, int max_text_length) {
+  return {{"bpe", tokenizer.text()}, {"max_text_length", concat(max_text_length)}};
+}
+
+ALBEF_DATA_INLINE std::shared_ptr<const Tokenizer> any_tokenizer_for(const std::string& path,
+                                                                     const CheckpointInfo& info,
+                                                                     const std::string& given) {
+  const auto own = info.find("bpe");
+  const bool merges = own != info.end() ||
+                      (!given.empty() && !info.contains("vocab") && detail::is_bpe_file(given));
+  if (!merges) return std::make_shared<const WordPiece>(tokenizer_for(path, info, given));
+  if (given.empty())
+    return std::make_shared<const Bpe>(Bpe::from_text(own->second, path + " (bpe)"));
+  auto out = std::make_shared<const Bpe>(Bpe::from_file(given));
+  require(own == info.end() || out->text() == own->second, given, ": the merges are not those of ",
+          path);
+  return out;
 }
 
 }  // namespace albef
