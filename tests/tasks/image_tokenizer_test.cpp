@@ -25,6 +25,9 @@ namespace {
 struct Micro {
   static constexpr int n_hid = 8, n_blk_per_group = 2, vocab_size = 16;
 };
+struct MicroShallow : Micro {
+  static constexpr int n_hid = 4, n_blk_per_group = 1;
+};
 struct MicroWide : Micro {
   static constexpr int n_hid = 12;
 };
@@ -168,15 +171,15 @@ TEST_CASE("clusters of pixels: the same for a seed, all in use, near what they s
 TEST_CASE("the autoencoder's gradients agree with differences, but for the signs") {
   // What the signs pass on is no derivative, so each side on its own. Steps are short, because
   // maxima and ReLUs have kinks.
-  const GradcheckOptions options{.tolerance = 1e-5, .step = 1e-6, .entries = 3, .entries_twice = 1};
+  const GradcheckOptions options{.tolerance = 1e-5, .step = 1e-6, .entries = 2, .entries_twice = 1};
   const auto decode = [](auto& ctx, const auto& m, const auto& bits) {
     using Real = typename std::remove_cvref_t<decltype(bits)>::Scalar;
     return m(ctx, FeatureMaps<Real, 4>{bits, 1, 2}).values;
   };
-  CHECK(gradcheck<Cpu>(options, DvaeDecoder<Micro>{}, decode, sequences<4>(1, 2)));
+  CHECK(gradcheck<Cpu>(options, DvaeDecoder<MicroShallow>{}, decode, sequences<4>(1, 2)));
   const auto encode = [](auto& ctx, const auto& m, const auto& pixels) {
     using Real = typename std::remove_cvref_t<decltype(pixels)>::Scalar;
     return m(ctx, FeatureMaps<Real, 3>{pixels, 8, 16}).values;
   };
-  CHECK(gradcheck<Cpu>(options, DalleTrunk<Micro>{}, encode, sequences<3>(1, 128)));
+  CHECK(gradcheck<Cpu>(options, DalleTrunk<MicroShallow>{}, encode, sequences<3>(1, 128)));
 }
