@@ -354,6 +354,18 @@ case $name in
     refuses "there is nothing to learn from" "${flava[@]}" --output "$work/none"
     [ -e "$work/none/checkpoint.safetensors" ] && fail "a run that was refused left a checkpoint"
     ;;
+  dvae)
+    dvae=("$programs/dvae" --data "$emoji/emoji-test_comp.tar" --val "$emoji/emoji-test_gender.tar"
+      --epochs 2 --image-size 16 --threads 1)
+    says "perplexity [0-9.]+" "${dvae[@]}" --output "$work/dvae" --overwrite
+    has "$work/dvae/metrics.jsonl" val.perplexity
+    [ -s "$work/dvae/tokenizer.safetensors" ] || fail "no tokenizer"
+    is_png "$work/dvae/restored.png"
+    refuses "there is a run already" "${dvae[@]}" --output "$work/dvae"
+    refuses "--image-size 20: expected a multiple of 8" "${dvae[@]}" --image-size 20
+    refuses "no-such-place" "${dvae[@]}" --data no-such-place --output "$work/dvae" --overwrite
+    stopped "${dvae[@]}"
+    ;;
   custom_layer)
     says "ScaledBranch<48>: gradients agree" "$programs/custom_layer" --threads 1
     ;;
