@@ -4,6 +4,7 @@
 
 #include "albef/data/flava_loader.hpp"
 #include "albef/data/unpaired.hpp"
+#include "albef/tasks/pixel_clusters.hpp"
 #include "albef/viz/restored_sheet.hpp"
 #include "common/run.hpp"
 
@@ -17,7 +18,8 @@ int main(int argc, char** argv) {
   LoaderOptions loading{.batch_size = 16, .mask_probability = 0};
   int size = 32;
   std::uint64_t seed = 42;
-  bool resume = false, overwrite = false;
+  constexpr int codes = DvaeTiny::vocab_size;
+  bool clusters = false, resume = false, overwrite = false;
   app.add("-d,--data", data, "pictures: a folder, a list, annotations or shards");
   app.add("--val", held_out, "pictures to judge it by after each epoch");
   app.add("-o,--output", run.output,
@@ -27,6 +29,8 @@ int main(int argc, char** argv) {
   app.add("--epochs", run.epochs, "passes over the data", examples::positive);
   app.add("--batch-size", loading.batch_size, "pictures a step", examples::positive);
   app.add("--lr", run.lr, "highest learning rate", examples::positive);
+  app.add("--clusters", clusters,
+          "no training: codes are clusters of patches of pixels, found by k-means");
   app.add("--seed", seed, "of weights and order of the data");
   app.add("--resume", resume, "continue the run in the folder exactly");
   app.add("--overwrite", overwrite, "begin anew where the folder has a run");
@@ -43,27 +47,47 @@ int main(int argc, char** argv) {
     auto loader = pictures(data, views, loading);
     auto val = pictures(held_out, EvalTransform{size}, evaluation_options(loading));
 
+    const CheckpointInfo info{{"task", "dvae"}, {"image_size", concat(size)}};
+    const std::string tokenizer = run.output + "/tokenizer.safetensors";
+    const auto report = [&](auto& model) {
+      const RestorationScore score = restoration_score(model, val);
+      val.seek({});
+      const FlavaBatch& shown = val.next();
+      const auto restored = restore_pictures(model, std::span(shown.images), size);
+      write_restored_sheet(run.output + "/restored.png", "Pictures, and what their codes say",
+                           shown.images, restored.pixels, size);
+      std::printf(
+          "%s: %.1f %% of the variance explained, PSNR %.2f dB, %d of %d codes used, "
+          "perplexity %.1f\n",
+          tokenizer.c_str(), 100 * score.explained(), score.psnr(), score.usage.used, codes,
+          score.usage.perplexity);
+    };
+
     using Device = std::remove_reference_t<decltype(device)>;
+    if (clusters) {
+      RunFolder folder(run.output);
+      folder.open(run.existing);
+      ModelTokenizer<PixelClusters<codes>, Device> model(device);
+      std::vector<std::uint8_t> pixels;
+      for (std::int64_t b = 0; b < loader.batches_per_epoch(); ++b) {
+        const auto& images = loader.next().images;
+        pixels.insert(pixels.end(), images.begin(), images.end());
+      }
+      cluster_pixels(model, std::span(pixels), size, size, seed);
+      save_pixel_clusters(model, tokenizer, info);
+      report(model);
+      return 0;
+    }
     Training<DvaeTraining<DvaeTiny>, Device> training(
         device, {.seed = seed, .optimizer = {.weight_decay = 0, .max_norm = 1}});
-    DvaeScore score;
     const auto validate = [&] {
-      score = dvae_score(training, val);
-      return Validation{score.psnr(), to_json(score)};
+      const RestorationScore score = restoration_score(training, val);
+      return Validation{score.explained(), to_json(score)};
     };
-    const CheckpointInfo info{{"task", "dvae"}, {"image_size", concat(size)}};
     const auto ended = fit(training, loader, run, {info, validate});
     if (ended.signal) return 128 + ended.signal;
-
-    const std::string tokenizer = run.output + "/tokenizer.safetensors";
     save_image_tokenizer<DvaeTiny>(training.store(), tokenizer, info);
-    val.seek({});
-    const FlavaBatch& shown = val.next();
-    const auto restored = restore_pictures(training, std::span(shown.images), size);
-    write_restored_sheet(run.output + "/restored.png", "Pictures, and what their codes say",
-                         shown.images, restored.pixels, size);
-    std::printf("%s: PSNR %.2f dB, %d of %d codes used, perplexity %.1f\n", tokenizer.c_str(),
-                score.psnr(), score.usage.used, DvaeTiny::vocab_size, score.usage.perplexity);
+    report(training);
     return 0;
   });
 }

@@ -36,8 +36,8 @@ int with_encoder(const std::string& checkpoint, const std::string& name, Domain 
     if (domain == Domain::text) return in.template operator()<Domain::text>();
     return in.template operator()<Domain::multimodal>();
   };
-  return checkpoint.empty() ? with_model_called(name, examples::models, of_model)
-                            : with_model_of(checkpoint, examples::models, of_model);
+  return checkpoint.empty() ? with_model_called(name, examples::text_models, of_model)
+                            : with_model_of(checkpoint, examples::text_models, of_model);
 }
 
 template <class M, Domain D, class Precision>
@@ -127,7 +127,7 @@ int main(int argc, char** argv) {
   training.add("--encoder", run.encoder, "what the head stands on: image, text or multimodal",
                examples::one_of({"image", "text", "multimodal"}));
   training.add("--model", run.model,
-               "which model a new one is (without --init): " + model_names(examples::models));
+               "which model a new one is (without --init): " + model_names(examples::text_models));
   training.add("--classes", run.class_names, examples::classes_help);
   training.add("--label-field", run.field, examples::label_field_help);
   test.add_to(evaluating);

@@ -12,6 +12,9 @@ namespace examples {
 
 inline constexpr albef::ModelList<albef::Albef, albef::Clip, albef::Dino, albef::Flava> models;
 
+/// Those of them that read texts, too, and have a vocabulary.
+inline constexpr albef::ModelList<albef::Albef, albef::Clip, albef::Flava> text_models;
+
 /// Returns f(session) for the checkpoint of the options, of whichever model it is.
 template <class F>
 int with_any_model(const ModelArguments& args, F&& f) {

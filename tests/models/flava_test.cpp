@@ -77,6 +77,12 @@ Outcome pass_of(FlavaBench& b, const FlavaBatch& batch, int padded = 0) {
   return out;
 }
 
+/// The configuration of the golden weights.
+struct Official : Nano {
+  static constexpr int vision_width = 48, num_hidden_layers = 3, embed_dim = 48;
+  static constexpr int multimodal_num_hidden_layers = 2, image_vocab_size = 64;
+};
+
 struct Token {
   Param<1, 1, 6> token{init::normal(1)};
   static constexpr void fields(auto& m, auto&& f) { f("token", m.token); }
@@ -315,10 +321,6 @@ TEST_CASE("FLAVA learns batches of all kinds by heart; a warm step allocates not
 }
 
 TEST_CASE("FLAVA loads official checkpoints, whose image tokenizer is another model") {
-  struct Official : Nano {
-    static constexpr int vision_width = 48, num_hidden_layers = 3, embed_dim = 48;
-    static constexpr int multimodal_num_hidden_layers = 2, image_vocab_size = 64;
-  };
   using Model = Flava<Official>;
   Cpu cpu(1);
   ParamStore<Cpu, Fp32> store(cpu, laid_out<Model>(), Storage::inference);

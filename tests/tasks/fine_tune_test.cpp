@@ -6,6 +6,7 @@
 
 #include "../models/micro.hpp"
 #include "../train/nano_training.hpp"
+#include "albef/tasks/fine_tune_settings.hpp"
 #include "albef/train/training.hpp"
 
 namespace fine_tune_test {
@@ -139,6 +140,42 @@ TEST_CASE("fine-tuning: learns classes from pictures and from texts") {
     CHECK(score.skipped.skipped == 1);
     CHECK(score.classes == std::vector<std::string>{"x", "y"});
   }
+}
+
+TEST_CASE("fine-tuning: what a user asks of pictures, of texts, of both") {
+  const train_test::TemporaryFolder folder;
+  table(folder);
+  const std::vector<std::string> classes{"x", "y", "z"}, dark{folder / "0.png"},
+      two{folder / "0.png", folder / "1.png"}, words{"a a", "b"};
+  Cpu cpu(1);
+  albef::Training<FineTuning<albef::Albef<Nano>, Domain::multimodal, 4>> training(cpu, {.seed = 3},
+                                                                                  {.classes = 3});
+  albef::Session session(training, train_test::tokenizer());
+  const auto ask = [&](const auto& pictures, const auto& texts) {
+    return albef::classify_given(session, pictures, texts, classes, Domain::multimodal, 2);
+  };
+  const auto both = ask(two, words), shared = ask(dark, words);
+  REQUIRE(both.size() == 2);
+  REQUIRE(both[0].size() == 2);
+  CHECK(both[0][0].probability >= both[0][1].probability);
+  CHECK(both[0][0].answer == shared[0][0].answer);
+  CHECK(both[0][0].probability == doctest::Approx(shared[0][0].probability));
+  CHECK_THROWS_WITH_AS(ask(dark, std::vector<std::string>{}),
+                       "got 1 pictures and 0 texts, but the model reads pictures with texts",
+                       albef::Error);
+  CHECK_THROWS_WITH_AS(ask(two, std::vector<std::string>{"a"}), "got 2 pictures for 1 texts",
+                       albef::Error);
+}
+
+TEST_CASE("fine-tuning: checkpoints say the classes") {
+  const std::vector<std::string> classes{"a, b", "\"c\""};
+  const auto info = albef::class_info(classes, Domain::text);
+  CHECK(albef::classes_of("f", info) == classes);
+  CHECK(albef::domain_called(info.at("domain")) == Domain::text);
+  CHECK_THROWS_AS(albef::domain_called("sound"), albef::Error);
+  CHECK_THROWS_WITH_AS(albef::classes_of("f", {{"classes", "[1, 2]"}}),
+                       "f: entry 'classes' is no list of names", albef::Error);
+  CHECK_THROWS_WITH_AS(albef::classes_of("f", {}), "f: no entry 'classes'", albef::Error);
 }
 
 TEST_CASE("labelled loader: what is not asked for stays empty") {

@@ -9,6 +9,7 @@
 #include "../train/nano_training.hpp"
 #include "albef/viz/attention_sheet.hpp"
 #include "albef/viz/feature_map.hpp"
+#include "albef/viz/model_comparison.hpp"
 
 namespace features_test {
 
@@ -86,6 +87,17 @@ TEST_CASE("feature map: colours of classes, pictures where there is room") {
   CHECK_THROWS_AS(albef::draw_feature_map({}), albef::Error);
   FeatureMap one{.points = {{3, 3}, {3, 3}}};  // no range to speak of
   CHECK(albef::draw_feature_map(one).height() == 800);
+}
+
+TEST_CASE("comparison: a line for each model, a dash for what it cannot do") {
+  const auto models = nlohmann::ordered_json::parse(R"({
+    "flava": {"retrieval": {"a/b": {"tr1": 50.25, "tr5": 75, "ir1": 25, "ir5": 100}},
+              "linear": {"accuracy": 0.5}, "knn": {"accuracy": 0.125}},
+    "dino": {"linear": {"accuracy": 1}}})");
+  CHECK(albef::comparison_table(models) ==
+        "model  a/b TR@1  a/b TR@5  a/b IR@1  a/b IR@5  linear   knn\n"
+        "flava      50.2      75.0      25.0     100.0    50.0  12.5\n"
+        "dino          -         -         -         -   100.0     -\n");
 }
 
 TEST_CASE("attention of the class token: rows of the softmax of the last block") {

@@ -12,7 +12,7 @@ namespace albef {
 namespace detail {
 
 template <class T>
-T largest(const T* x, int cols) {
+T row_maximum(const T* x, int cols) {
   using P = Pack<T>;
   T high = x[0];
   for_packs<T>(cols, [&](std::int64_t j, int n) {
@@ -28,7 +28,7 @@ T largest(const T* x, int cols) {
 template <class T>
 T log_sum_exp(const T* x, int cols) {
   using P = Pack<T>;
-  const T high = largest(x, cols);
+  const T high = row_maximum(x, cols);
   P total(T{0});
   for_packs<T>(cols, [&](std::int64_t j, int n) {
     total += first_lanes(exp(P::load_n(x + j, n) - high), n);
@@ -202,7 +202,7 @@ void run(Cpu& cpu, const primitive::SelfDistillation<T>& a) {
   });
   const double total = detail::sum_rows<T>(cpu, a.student.rows, cols, [&](int i) {
     const T* s = a.student.row(i);
-    const T high = detail::largest(s, cols) * a.student_scale;
+    const T high = detail::row_maximum(s, cols) * a.student_scale;
     P sums(T{0});
     for_packs<T>(cols, [&](std::int64_t j, int n) {
       sums += first_lanes(exp(P::load_n(s + j, n) * a.student_scale - high), n);

@@ -414,6 +414,10 @@ ALBEF_DATA_INLINE std::vector<std::string> text_lines(std::string_view text) {
 
 ALBEF_DATA_INLINE void expand_braces(const std::string& pattern, std::size_t most,
                                      std::vector<std::string>& out) {
+  constexpr std::ptrdiff_t most_braces = 100;  // each is a level of calls
+  const auto braces = std::count(pattern.begin(), pattern.end(), '{');
+  require(braces <= most_braces, "a shard pattern has ", braces, " braces, at most ", most_braces,
+          " are possible");
   const auto open = pattern.find('{');
   const auto close = pattern.find('}', open);
   if (out.size() == most) return;
@@ -449,7 +453,6 @@ ALBEF_DATA_INLINE std::vector<std::string> expand_shards(const std::string& patt
   if (::access(pattern.c_str(), F_OK) == 0) return {pattern};
   std::vector<std::string> names, out;
   detail::expand_braces(pattern, most + 1, names);
-  constexpr int most_folders = 256;  // one in another: glob() recurses into each
   require(names.size() <= most, "shard pattern '", pattern, "' stands for more than ", most,
           " shards");
   for (const std::string& name : names) {
@@ -457,8 +460,10 @@ ALBEF_DATA_INLINE std::vector<std::string> expand_shards(const std::string& patt
       out.push_back(name);
       continue;
     }
-    require(std::count(name.begin(), name.end(), '/') <= most_folders, "shard pattern '",
-            name.substr(0, 80), "...' names more than ", most_folders, " folders one in another");
+    constexpr std::ptrdiff_t most_folders = 256;  // the C library's stack grows with them
+    const auto folders = std::count(name.begin(), name.end(), '/');
+    require(folders <= most_folders, "shard pattern '", name, "' has ", folders,
+            " folders, at most ", most_folders, " are possible");
     glob_t found{};
     const int status = ::glob(name.c_str(), 0, nullptr, &found);
     const std::unique_ptr<glob_t, decltype(&::globfree)> cleanup(&found, &::globfree);

@@ -45,13 +45,13 @@ ContrastiveLogits<Real> contrastive_logits(Ctx& ctx, const Tensor<Real, E>& imag
   return {scale_exp(ctx, matmul_nt(ctx, chosen(image), text), logit_scale),
           scale_exp(ctx, matmul_nt(ctx, chosen(text), image), logit_scale)};
 }
-/// The mean of the cross entropies both ways; row k belongs to column labels[k] (null: k).
+/// `weight` times the mean of the cross entropies both ways; row k belongs to column labels[k]
+/// (null: k).
 template <class Ctx, class Real>
 Tensor<accumulator_t<Real>, 1> label_loss(Ctx& ctx, const ContrastiveLogits<Real>& logits,
-                                          const std::int32_t* labels) {
-  const SoftTargets<Real> targets{.labels = labels};
-  return total(ctx, cross_entropy(ctx, logits.image_to_text, targets, 0.5),
-               cross_entropy(ctx, logits.text_to_image, targets, 0.5));
+                                          const std::int32_t* labels, double weight = 1) {
+  return total(ctx, label_loss(ctx, logits.image_to_text, labels, 0.5 * weight),
+               label_loss(ctx, logits.text_to_image, labels, 0.5 * weight));
 }
 
 /// The scaled similarities of one ITC pass, (B, B + Q) each; column b is the momentum feature of

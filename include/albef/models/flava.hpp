@@ -18,10 +18,11 @@ template <class C>
 struct FlavaPatchEmbeddings {
   static constexpr const char* name = "embeddings";
   static constexpr int width = C::vision_width, side = C::image_res / C::patch_size;
+  static constexpr int patches = side * side;
   static_assert(C::image_res % C::patch_size == 0,
                 "Flava: the image size is not a multiple of the patch size");
   Param<1, 1, width> cls_token{bert_init<C>}, mask_token{bert_init<C>};
-  Param<1, side * side + 1, width> position{bert_init<C>};
+  Param<1, patches + 1, width> position{bert_init<C>};
   PatchEmbedding<C::patch_size, width, image_channels<C>()> patch;
 
   static constexpr void fields(auto& m, auto&& f) {
@@ -90,8 +91,7 @@ struct Flava {
   static constexpr Init weight = bert_init<C>;
   static constexpr int image_width = C::vision_width, text_width = C::hidden_size;
   static constexpr int width = multimodal_hidden_size<C>(), codes = image_vocab_size<C>();
-  static constexpr int patches = FlavaPatchEmbeddings<C>::side * FlavaPatchEmbeddings<C>::side;
-  static constexpr int image_tokens = patches + 1;
+  static constexpr int patches = FlavaPatchEmbeddings<C>::patches, image_tokens = patches + 1;
 
   FlavaImageEncoder<C> image_encoder{weight, 0.0f};
   FlavaTextEncoder<C> text_encoder{weight, C::dropout};
@@ -113,8 +113,7 @@ struct Flava {
     f("model.mm_encoder", m.mm_encoder);
     f("model.image_to_mm_projection", m.image_to_mm);
     f("model.text_to_mm_projection", m.text_to_mm);
-    f("model.image_projection", m.image_projection);
-    f("model.text_projection", m.text_projection);
+    f("model.image_projection", m.image_projection), f("model.text_projection", m.text_projection);
     f("loss.mim_loss.cls", m.mim), f("loss.mlm_loss.cls", m.mlm);
     f("loss.mmm_loss.mim.cls", m.mmm_image), f("loss.mmm_loss.mlm.cls", m.mmm_text);
     f("loss.itm_loss.pooler.dense", m.itm_pooler);

@@ -64,7 +64,7 @@ struct Beams {
       std::span<const double> known(scores);
       if (options.vocabulary > 0)
         known = known.first(std::min(known.size(), static_cast<std::size_t>(options.vocabulary)));
-      for (const int id : largest(known, 2 * options.beams))
+      for (const int id : albef::largest(known, 2 * options.beams))
         choices.push_back(
             {i, id, open[i].text.log_probability + scores[static_cast<std::size_t>(id)]});
     }

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "albef/models/encoders.hpp"
 #include "albef/ops/attention_map.hpp"
 #include "albef/tasks/encode.hpp"
-#include "albef/models/encoders.hpp"
 
 namespace albef {
 

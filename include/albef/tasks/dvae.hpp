@@ -6,8 +6,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +14,7 @@
 #include "albef/data/flava_batch.hpp"
 #include "albef/models/dvae.hpp"
 #include "albef/models/inputs.hpp"
+#include "albef/tasks/restored_pictures.hpp"
 #include "albef/train/objective.hpp"
 
 namespace albef {
@@ -43,32 +42,6 @@ template <class C, class Device>
 void save_image_tokenizer(const ParamStore<Device, Fp32>& trained, const std::string& path,
                           const CheckpointInfo& info = {});
 
-/// How often codes occur.
-struct CodeUsage {
-  std::int64_t codes = 0;  ///< counted
-  int used = 0;            ///< different ones
-  double perplexity = 0;   ///< exp of the entropy: how many codes of equal frequency say as much
-};
-
-inline CodeUsage code_usage(std::span<const std::int32_t> codes) {
-  std::map<std::int32_t, std::int64_t> counts;
-  for (const auto code : codes) ++counts[code];
-  CodeUsage usage{static_cast<std::int64_t>(codes.size()), static_cast<int>(counts.size()), 0};
-  double entropy = 0;
-  for (const auto& [code, count] : counts) {
-    const double share = static_cast<double>(count) / static_cast<double>(codes.size());
-    entropy -= share * std::log(share);
-  }
-  usage.perplexity = std::exp(entropy);
-  return usage;
-}
-
-/// Pictures as their codes, and as these alone say they are.
-struct RestoredPictures {
-  std::vector<std::int32_t> codes;   ///< (B, S S / 64)
-  std::vector<std::uint8_t> pixels;  ///< (B, S, S, 3)
-};
-
 /// Pictures (B, S, S, 3) of 0..255 to their codes and back, with the weights of a Training of
 /// DvaeTraining.
 template <class T>
@@ -95,43 +68,6 @@ RestoredPictures restore_pictures(T& training, std::span<const std::uint8_t> pix
           std::lround(std::clamp((static_cast<double>(v) - 0.1) / 0.8, 0.0, 1.0) * 255)));
   });
   return out;
-}
-
-/// What codes say of pictures.
-struct DvaeScore {
-  double squared_error = 0;  ///< mean over pixels in [0, 1]
-  CodeUsage usage;
-  /// The peak signal-to-noise ratio in decibels.
-  double psnr() const { return -10 * std::log10(squared_error); }
-};
-
-/// The numbers that metrics and results keep.
-inline nlohmann::ordered_json to_json(const DvaeScore& s) {
-  return {{"psnr", s.psnr()},
-          {"squared_error", s.squared_error},
-          {"codes_used", s.usage.used},
-          {"perplexity", s.usage.perplexity}};
-}
-
-/// The score of a training over all pictures of a loader, from its beginning.
-template <class T, class LoaderT>
-DvaeScore dvae_score(T& training, LoaderT& loader) {
-  double sum = 0, count = 0;
-  std::vector<std::int32_t> codes;
-  loader.seek({});
-  for (std::int64_t b = 0; b < loader.batches_per_epoch(); ++b) {
-    const FlavaBatch& batch = loader.next();
-    if (batch.size == 0) continue;
-    const auto restored = restore_pictures(training, std::span(batch.images), batch.image_size);
-    codes.insert(codes.end(), restored.codes.begin(), restored.codes.end());
-    for (std::size_t i = 0; i < batch.images.size(); ++i) {
-      const double d = (batch.images[i] - restored.pixels[i]) / 255.0;
-      sum += d * d;
-    }
-    count += static_cast<double>(batch.images.size());
-  }
-  require(count > 0, "dvae_score: there are no pictures");
-  return {sum / count, code_usage(codes)};
 }
 
 template <class C, class Device>

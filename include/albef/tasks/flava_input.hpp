@@ -14,11 +14,20 @@
 namespace albef {
 
 struct FlavaOptions {
+  /// Factors of the losses, which are given with them.
+  double mim = 1, mlm = 1, mmm_image = 1, mmm_text = 1, itm = 1, contrastive = 1;
   double scale_min = 0, scale_max = 4.6052;  ///< clamp of the logit scale, in place, at each use
   /// 0: padding takes no part, as in newer versions of transformers, and the multimodal encoder
   /// runs over the tokens that are there. Else texts of pairs are padded to so many tokens, and the
   /// multimodal encoder attends to padding as to all others, as TorchMultimodal's does.
   int padded_text = 0;
+};
+
+/// What a loss is called, from which kind of batch it comes, and its factor.
+struct FlavaLoss {
+  const char* name;
+  FlavaKind kind;
+  double FlavaOptions::*weight;
 };
 
 /// What a step wants of a batch of pairs.

@@ -32,29 +32,25 @@ struct FlavaPass {
   std::size_t count = 0;  ///< of parts
 };
 
-/// The objectives: from which kind of batch each learns, what its loss is called, its logits, and
-/// which column is right.
+/// The objectives: from which kind of batch each learns, what its loss is called and multiplied by,
+/// its logits, and which column is right.
 namespace flava {
 
-template <FlavaKind Kind>
-struct From {
-  static constexpr FlavaKind kind = Kind;
-};
 /// Masked image modelling: the codes of hidden patches of pictures alone.
-struct Mim : From<FlavaKind::images> {
-  static constexpr const char* name = "mim";
+struct Mim {
+  static constexpr FlavaLoss loss{"mim", FlavaKind::images, &FlavaOptions::mim};
   static auto logits(auto& pass) { return pass.model.mim(pass.ctx, pass.image); }  // (M, codes)
   static auto labels(auto& pass) { return pass.in.code_labels; }
 };
 /// Masked language modelling: the masked words of texts alone.
-struct Mlm : From<FlavaKind::texts> {
-  static constexpr const char* name = "mlm";
+struct Mlm {
+  static constexpr FlavaLoss loss{"mlm", FlavaKind::texts, &FlavaOptions::mlm};
   static auto logits(auto& pass) { return pass.model.mlm(pass.ctx, pass.text); }  // (M, V)
   static auto labels(auto& pass) { return pass.in.token_labels; }
 };
 /// Masked multimodal modelling: codes of hidden patches of pairs, with the text as context.
-struct MmmImage : From<FlavaKind::pairs> {
-  static constexpr const char* name = "mmm_image";
+struct MmmImage {
+  static constexpr FlavaLoss loss{"mmm_image", FlavaKind::pairs, &FlavaOptions::mmm_image};
   static auto logits(auto& pass) {
     const auto states = gather(pass.ctx, pass.pair, pass.in.masked_patches);  // (M, D)
     return pass.model.mmm_image(pass.ctx, states);                            // (M, codes)
@@ -62,8 +58,8 @@ struct MmmImage : From<FlavaKind::pairs> {
   static auto labels(auto& pass) { return pass.in.code_labels; }
 };
 /// The same of masked words, with the picture as context.
-struct MmmText : From<FlavaKind::pairs> {
-  static constexpr const char* name = "mmm_text";
+struct MmmText {
+  static constexpr FlavaLoss loss{"mmm_text", FlavaKind::pairs, &FlavaOptions::mmm_text};
   static auto logits(auto& pass) {
     const auto states = gather(pass.ctx, pass.pair, pass.in.masked_tokens);  // (M, D)
     return pass.model.mmm_text(pass.ctx, states);                            // (M, V)
@@ -71,16 +67,16 @@ struct MmmText : From<FlavaKind::pairs> {
   static auto labels(auto& pass) { return pass.in.token_labels; }
 };
 /// Image-text matching: which pairs the loader has mixed up.
-struct Itm : From<FlavaKind::pairs> {
-  static constexpr const char* name = "itm";
+struct Itm {
+  static constexpr FlavaLoss loss{"itm", FlavaKind::pairs, &FlavaOptions::itm};
   static auto logits(auto& pass) {
     return pass.model.itm(pass.ctx, gather(pass.ctx, pass.pair, pass.in.cls));  // (B, 2)
   }
   static auto labels(auto& pass) { return pass.in.itm_labels; }
 };
 /// Global contrast of pictures and texts as they are, both ways.
-struct Contrastive : From<FlavaKind::pairs> {
-  static constexpr const char* name = "contrastive";
+struct Contrastive {
+  static constexpr FlavaLoss loss{"contrastive", FlavaKind::pairs, &FlavaOptions::contrastive};
   static auto logits(auto& pass) {
     return contrastive_logits(pass.ctx, pass.image_feature, pass.text_feature,
                               pass.model.logit_scale, pass.in.counted);  // (K, B) each
@@ -105,8 +101,8 @@ struct FlavaPretrain {
   template <class Ctx, class C>
   auto operator()(Ctx& ctx, const Flava<C>& model,
                   const FlavaInput<typename Ctx::Real, C>& in) const {
-    require((... || (Objectives::kind == in.kind)), "[flava] no objective learns from batches of ",
-            name_of(in.kind));
+    require((... || (Objectives::loss.kind == in.kind)),
+            "[flava] no objective learns from batches of ", name_of(in.kind));
     clamp_parameter(ctx, model.logit_scale, options.scale_min, options.scale_max);
     FlavaPass<Ctx, C> pass{ctx, model, in};
     const auto& images = model.image_encoder;
@@ -117,29 +113,25 @@ struct FlavaPretrain {
     else if (in.kind == FlavaKind::texts)
       pass.text = texts.normed(ctx, texts.embeddings(ctx, in.text), &in.text_rows);
     else
-      encode_pairs(pass);
-    (add_loss<Objectives>(pass), ...);
+      encode_pairs(ctx, model, in, pass);
+    (add_loss<Objectives>(pass, options), ...);
     return pass;
   }
 
  private:
   template <class O>
-  static void add_loss(auto& pass) {
-    if (O::kind != pass.in.kind) return;
-    const auto loss = label_loss(pass.ctx, O::logits(pass), O::labels(pass));
+  static void add_loss(auto& pass, const FlavaOptions& options) {
+    if (O::loss.kind != pass.in.kind) return;
+    const auto loss =
+        label_loss(pass.ctx, O::logits(pass), O::labels(pass), options.*O::loss.weight);
     pass.loss = pass.count == 0 ? loss : add(pass.ctx, pass.loss, loss);
-    pass.parts[pass.count++] = {O::name, loss};
+    pass.parts[pass.count++] = {O::loss.name, loss};
   }
-  template <class Ctx, class C>
-  static void encode_pairs(FlavaPass<Ctx, C>& pass) {
-    auto& ctx = pass.ctx;
-    const auto& model = pass.model;
-    const auto& in = pass.in;
-    const auto x =
-        model.image_encoder.embeddings.template operator() < parts.clean &&
-        parts.fused() >
-            (ctx, in.image, parts.fused() ? &in.patches : nullptr);  // (B or 2 B, N + 1, Dv)
-    const auto y = model.text_encoder.embeddings(ctx, in.text);      // (B or 2 B, L, Dt)
+  static void encode_pairs(auto& ctx, const auto& model, const auto& in, auto& pass) {
+    constexpr bool both = parts.clean && parts.fused();
+    const auto x = model.image_encoder.embeddings.template operator()<both>(
+        ctx, in.image, parts.fused() ? &in.patches : nullptr);   // (B or 2 B, N + 1, Dv)
+    const auto y = model.text_encoder.embeddings(ctx, in.text);  // (B or 2 B, L, Dt)
     const auto image = model.image_encoder.hidden(ctx, x, parts.clean ? &in.image_rows : nullptr);
     const auto text = model.text_encoder.hidden(ctx, y, parts.clean ? &in.text_rows : nullptr,
                                                 in.seen.index ? &in.seen : nullptr);

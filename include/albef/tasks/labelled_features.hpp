@@ -11,8 +11,8 @@
 
 #include "albef/core/matrix.hpp"
 #include "albef/data/labelled.hpp"
-#include "albef/tasks/encode.hpp"
 #include "albef/models/encoders.hpp"
+#include "albef/tasks/encode.hpp"
 #include "albef/tasks/skipped.hpp"
 
 namespace albef {

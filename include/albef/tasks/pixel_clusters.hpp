@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -12,6 +13,7 @@
 
 #include "albef/core/rng.hpp"
 #include "albef/tasks/image_tokenizer.hpp"
+#include "albef/tasks/restored_pictures.hpp"
 
 namespace albef {
 
@@ -23,6 +25,18 @@ template <int Codes, class Device>
 void cluster_pixels(ModelTokenizer<PixelClusters<Codes>, Device>& tokenizer,
                     std::span<const std::uint8_t> pixels, int height, int width, std::uint64_t seed,
                     int rounds = 10);
+
+/// Writes them for open_image_tokenizer().
+template <int Codes, class Device>
+void save_pixel_clusters(ModelTokenizer<PixelClusters<Codes>, Device>& tokenizer,
+                         const std::string& path, const CheckpointInfo& info = {}) {
+  Checkpoint(tokenizer.store()).save(path, info);
+}
+
+/// Pictures (B, size, size, 3) of 0..255 to their codes and back: every patch becomes the centroid.
+template <int Codes, class Device>
+RestoredPictures restore_pictures(ModelTokenizer<PixelClusters<Codes>, Device>& tokenizer,
+                                  std::span<const std::uint8_t> pixels, int size);
 
 namespace detail {
 
@@ -157,6 +171,27 @@ class PatchClusters {
 };
 
 }  // namespace detail
+
+template <int Codes, class Device>
+RestoredPictures restore_pictures(ModelTokenizer<PixelClusters<Codes>, Device>& tokenizer,
+                                  std::span<const std::uint8_t> pixels, int size) {
+  constexpr auto side = static_cast<std::size_t>(PixelClusters<Codes>::patch);
+  constexpr auto values = static_cast<std::size_t>(PixelClusters<Codes>::values);
+  RestoredPictures out{read_codes(tokenizer, pixels, size, size), {}};
+  const ParamSpan weight = tokenizer.model().weight;
+  std::vector<float> centroids(static_cast<std::size_t>(weight.size));
+  copy_to_host(tokenizer.device(), centroids.data(),
+               tokenizer.store().data(Plane::online) + weight.offset, weight.size);
+  const auto line = static_cast<std::size_t>(size), columns = line / side;
+  for (std::size_t i = 0; i < pixels.size(); ++i) {
+    const std::size_t c = i % 3, x = i / 3 % line, y = i / 3 / line;  // y: through all pictures
+    const auto code = static_cast<std::size_t>(out.codes[y / side * columns + x / side]);
+    const float v = centroids[code * values + (c * side + y % side) * side + x % side];
+    out.pixels.push_back(static_cast<std::uint8_t>(
+        std::lround(std::clamp((static_cast<double>(v) + 1) * 127.5, 0.0, 255.0))));
+  }
+  return out;
+}
 
 template <int Codes, class Device>
 void cluster_pixels(ModelTokenizer<PixelClusters<Codes>, Device>& tokenizer,
