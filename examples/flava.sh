@@ -26,7 +26,7 @@ if ! {
   cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
     -DALBEF_BUILD_TESTS=OFF -DALBEF_BUILD_BENCHMARKS=OFF -DALBEF_EXAMPLE_CONFIGS=tiny &&
     cmake --build "$build" --parallel "$(bash cmake/jobs.sh)" --target dino flava_pretrain \
-      flava_evaluate probe clip albef_pretrain
+      flava_evaluate clip albef_pretrain
 } >"$build/build.log" 2>&1; then
   tail -n 40 "$build/build.log" >&2
   echo "The build failed; see $build/build.log" >&2
