@@ -1,66 +1,58 @@
-// A CLIP composed from the library's parts: trained by fit() on emoji and their names, to be
-// stopped and resumed, with the recall of held-out pictures after each epoch.
+// CLIP with a tokenizer of its own: trained by fit() on emoji and their names, to be stopped and
+// resumed, with the recall of held-out pictures after each epoch.
+#include "albef/models/clip.hpp"
 #include "albef/tasks/contrastive.hpp"
 #include "albef/tasks/retrieval.hpp"
+#include "albef/text/learn_bpe.hpp"
 #include "common/run.hpp"
 
 using namespace albef;
 
 struct ClipConfig : Tiny {
-  static constexpr int num_hidden_layers = fusion_layer;  // BERT without its fusion layers
-};
-
-template <class C>
-struct Clip {
-  using Config = C;
-  Vit<C> vision;
-  Bert<C> text;
-  Linear<C::vision_width, C::embed_dim> image_proj;
-  Linear<C::hidden_size, C::embed_dim> text_proj;
-  Param<> logit_scale{init::constant(2.66f)};  // exp(2.66) = 1 / 0.07
-
-  static constexpr void fields(auto& m, auto&& f) {
-    f("vision", m.vision), f("text", m.text);
-    f("image_proj", m.image_proj), f("text_proj", m.text_proj);
-    f("logit_scale", m.logit_scale);
-  }
-  auto encode_image(auto& ctx, const auto& images) const {
-    return l2_normalize(ctx, image_proj(ctx, first(ctx, vision(ctx, images))));  // (B, E)
-  }
-  auto encode_text(auto& ctx, const Tokens& texts) const {
-    return l2_normalize(ctx, text_proj(ctx, first(ctx, text.text(ctx, texts))));  // (B, E)
-  }
+  static constexpr int num_hidden_layers = 2;  // of the text encoder
 };
 
 int main(int argc, char** argv) {
   examples::Program app("Trains a CLIP on pictures and their names", "clip");
+  app.footer(
+      "Examples:\n"
+      "  clip --output clip                             # learns merges of its own from the names\n"
+      "  clip --output clip --resume                    # after Ctrl-C or a crash\n"
+      "  clip --accumulate 4 --output large             # the loss of one batch of 4 x 64 pairs\n"
+      "  zero_shot -m clip/checkpoint_best.safetensors --classes 'cat,dog,horse' picture.png");
   std::string data = "examples/data/emoji/emoji-train.tar";
-  std::string held_out = "examples/data/emoji/emoji-val.tar";
+  std::string held_out = "examples/data/emoji/emoji-val.tar", merges;
   TrainOptions run{.output = "clip", .epochs = 10, .lr = 5e-4, .warmup = 50};
   bool resume = false;
   app.add("-d,--data", data, examples::data_help);
   app.add("--val", held_out, "what is searched after each epoch");
+  app.add("--bpe", merges, "list of merges of another BPE; else learnt from the captions");
   app.add("-o,--output", run.output, "folder of the run");
   app.add("--epochs", run.epochs, "passes over the data", examples::positive);
+  app.add("--accumulate", run.accumulate, "batches a step, which count as one", examples::positive);
   app.add("--resume", resume, "continue the run in the folder exactly");
   return examples::run_on_device(app, argc, argv, [&](auto& device) {
+    using C = ClipConfig;
     const SourcePtr source = open_source(data), val = open_source(held_out);
-    const RetrievalSet pool = retrieval_set(*val);
-    const auto tokenizer = WordPiece::from_vocab(
-        learn_vocabulary(clean_captions(*source), ClipConfig::vocab_size), "captions");
-    const TrainTransform transform{64, true, {.scale_low = 0.6f}, 0, {.count = 0}};
-    Loader loader(source, tokenizer, transform, {.batch_size = 64, .mask_probability = 0});
+    const RetrievalSet pool = retrieval_set(*val, BadRecords(), 0);
+    const Bpe bpe = merges.empty() ? learn_bpe(clean_captions(*source, 0), C::vocab_size)
+                                   : Bpe::from_file(merges);
+    const TrainTransform transform{C::image_res, true, {.scale_low = 0.6f}, 0, {.count = 0}};
+    const EncodeOptions cut{.max_length = C::max_position_embeddings};
+    Loader loader(source, bpe, transform,
+                  {.batch_size = 64, .max_words = 0, .encode = cut, .mask_probability = 0});
 
     using Device = std::remove_reference_t<decltype(device)>;
-    Training<Contrastive<Clip<ClipConfig>>, Device> training(
+    Training<Contrastive<Clip<C>>, Device> training(
         device, {.optimizer = {.weight_decay = 0.1, .max_norm = 1}});
-    Session session(training, tokenizer);
+    Session session(training, bpe, cut);
     const auto validate = [&] {
       const Recall r = retrieval_recall(session, *val, pool);
       return Validation{r.mean() / 100, to_json(r)};
     };
     run.existing = resume ? Existing::resume : Existing::refuse;
-    const auto ended = fit(training, loader, run, {tokenizer_info(tokenizer, 25), validate});
+    const auto info = tokenizer_info(bpe, cut.max_length);
+    const auto ended = fit(training, loader, run, {info, validate});
     return ended.signal ? 128 + ended.signal : 0;
   });
 }

@@ -3,12 +3,14 @@
 
 #include "albef/models/albef.hpp"
 #include "albef/models/clip.hpp"
+#include "albef/models/dino.hpp"
+#include "albef/models/flava.hpp"
 #include "albef/tasks/model_kinds.hpp"
 #include "common/run.hpp"
 
 namespace examples {
 
-inline constexpr albef::ModelList<albef::Albef, albef::Clip> models;
+inline constexpr albef::ModelList<albef::Albef, albef::Clip, albef::Dino, albef::Flava> models;
 
 /// Returns f(session) for the checkpoint of the options, of whichever model it is.
 template <class F>

@@ -12,6 +12,11 @@ inline constexpr const char* labelled_help =
     "labelled pictures: a folder of a folder per class, .csv or .tsv (picture, label), .json or "
     ".jsonl (objects with image, text or both, and label), or WebDataset shards with .cls entries";
 
+inline constexpr const char* classes_help =
+    "file with the names of the classes, one a line; a label that is a number is then the line, "
+    "from 0; default: the labels of the training set, sorted";
+inline constexpr const char* label_field_help = "field of JSON objects, or column, with the label";
+
 struct ProbeOptions : albef::ProbeRequest {
   std::string domain_option = "image";
   std::vector<int> neighbours;
@@ -25,12 +30,10 @@ struct ProbeOptions : albef::ProbeRequest {
     };
     set("--train", train, "what the probes are fitted to; ");
     set("--test", test, "what they are tried on; ");
-    app.add("--classes", class_names,
-            "file with the names of the classes, one a line; a label that is a number is then the "
-            "line, from 0; default: the labels of --train, sorted");
+    app.add("--classes", class_names, classes_help);
     app.add("--image-root", image_root, "where the pictures of JSON files and tables are");
     app.add("--test-image-root", test_image_root, "those of --test, if elsewhere");
-    app.add("--label-field", field, "field of JSON objects, or column, with the label");
+    app.add("--label-field", field, label_field_help);
     app.add("--method", methods, "linear (logistic regression) and knn (vote of the neighbours)",
             one_of({"linear", "knn"}));
     app.add("--penalty", penalties,

@@ -192,6 +192,8 @@ TEST_CASE("webdataset: shard patterns") {
   CHECK(expand_shards(folder / "odd{1}.tar") == Strings{folder / "odd{1}.tar"});
   CHECK_CONTAINS(error_of([&] { expand_shards(folder / "z*.tar"); }), "z*.tar");
   CHECK_CONTAINS(error_of([] { expand_shards("s{3..1}.tar"); }), "first <= last");
+  CHECK_CONTAINS(error_of([] { expand_shards("*" + std::string(4000, '/') + "b*"); }),
+                 "names more than 256 folders");
   for (const char* many : {"{0..4294967295}", "{a,b}{a,b}{a,b}{a,b}", "{0..3}{0..3}"})
     CHECK_CONTAINS(error_of([&] { expand_shards(many, 15); }), "more than 15 shards");
   CHECK_CONTAINS(error_of([] { expand_shards("s{a..c}.tar"); }), "{a..c}");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "albef/tasks/dino.hpp"
+#include "albef/train/training.hpp"
 #include "support/albef_case.hpp"
 
 namespace albef {

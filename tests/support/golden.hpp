@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -50,7 +51,8 @@ struct GoldenCase {
   static GoldenCase open(const std::string& folder) {
     GoldenCase c;
     c.folder = folder;
-    const std::string path = folder + "/case.json";
+    const std::string list = folder + "/cases.json";  // where there is nothing but cases
+    const std::string path = std::filesystem::exists(list) ? list : folder + "/case.json";
     try {
       c.json = nlohmann::json::parse(read_file(path));
       c.kind = c.json.at("kind").get<std::string>();

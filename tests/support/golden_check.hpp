@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "support/bpe_case.hpp"
 #include "support/golden_models.hpp"
 #include "support/image_case.hpp"
 #include "support/position_case.hpp"
@@ -22,6 +23,7 @@ std::map<std::string, GoldenRunner> plain_cases() {
           {"dino_schedule", run_dino_schedule_case},
           {"interpolate_pos_embed", run_interpolate_pos_embed_case},
           {"tokenizer", run_tokenizer_case},
+          {"bpe", run_bpe_case},
           {"image", run_image_case}};
 }
 

@@ -38,7 +38,7 @@ struct LoaderOptions {
   /// for all of them: a step then costs a fraction where questions or statements share pictures.
   bool by_picture = false;
   bool drop_last = true;           ///< false: an epoch ends with a smaller batch
-  int max_words = 30;              ///< text clean-up; see pre_caption and pre_question
+  int max_words = 30;              ///< text clean-up; see clean_caption and pre_question
   EncodeOptions encode{};          ///< at most 25 tokens by default
   float mask_probability = 0.15f;  ///< captions only; 0: PairBatch::masked stays empty
   DecodeOptions decode = default_decoding();

@@ -15,7 +15,8 @@ namespace albef {
 /// True if the text has anything but white space, punctuation and control characters.
 bool says_something(std::string_view text);
 
-/// pre_caption. Throws Error if the caption is not UTF-8, empty or only punctuation.
+/// pre_caption; with `max_words` 0 the caption as it is, for a tokenizer that cleans texts itself
+/// (Bpe). Throws Error if it is not UTF-8, empty or only punctuation.
 std::string clean_caption(std::string_view caption, int max_words = 30);
 
 }  // namespace albef
@@ -34,7 +35,7 @@ ALBEF_DATA_INLINE bool says_something(std::string_view text) {
 }
 
 ALBEF_DATA_INLINE std::string clean_caption(std::string_view caption, int max_words) {
-  std::string clean = pre_caption(caption, max_words);
+  std::string clean = max_words == 0 ? std::string(caption) : pre_caption(caption, max_words);
   require(says_something(clean), "the caption is ",
           caption.empty() ? "empty" : "empty after clean-up", ", expected words");
   return clean;

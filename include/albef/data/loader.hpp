@@ -37,7 +37,7 @@ Image load_picture(const Source& source, std::size_t index, std::vector<std::uin
 
 /// The ids of one of the record's captions at random; if it is unusable, of the next that is not.
 /// Throws Error naming the record where none is.
-void encode_caption(const Source& source, std::size_t index, const WordPiece& tokenizer,
+void encode_caption(const Source& source, std::size_t index, const Tokenizer& tokenizer,
                     const LoaderOptions& options, RandomStream& random,
                     std::vector<std::int32_t>& ids);
 
@@ -47,7 +47,7 @@ void encode_caption(const Source& source, std::size_t index, const WordPiece& to
 /// transform, and token masks drawn for the batch. The tokenizer must outlive the feed.
 class PairFeed : public Feed<PairBatch> {
  public:
-  PairFeed(SourcePtr source, const WordPiece& tokenizer, PictureTransform transform,
+  PairFeed(SourcePtr source, const Tokenizer& tokenizer, PictureTransform transform,
            const LoaderOptions& options);
 
   std::size_t size() const override { return source_->size(); }
@@ -63,7 +63,7 @@ class PairFeed : public Feed<PairBatch> {
 
  private:
   SourcePtr source_;
-  const WordPiece& tokenizer_;
+  const Tokenizer& tokenizer_;
   PictureTransform transform_;
   LoaderOptions options_;
   MaskingOptions masking_;
@@ -75,7 +75,7 @@ class Loader : public BatchLoader<PairBatch> {
  public:
   /// `transform`: see PictureTransform. Throws Error for options out of range, or a batch larger
   /// than the epoch.
-  Loader(SourcePtr source, const WordPiece& tokenizer, PictureTransform transform,
+  Loader(SourcePtr source, const Tokenizer& tokenizer, PictureTransform transform,
          const LoaderOptions& options)
       : BatchLoader(
             std::make_unique<PairFeed>(std::move(source), tokenizer, std::move(transform), options),
@@ -102,7 +102,7 @@ ALBEF_DATA_INLINE Image load_picture(const Source& source, std::size_t index,
 }
 
 ALBEF_DATA_INLINE void encode_caption(const Source& source, std::size_t index,
-                                      const WordPiece& tokenizer, const LoaderOptions& options,
+                                      const Tokenizer& tokenizer, const LoaderOptions& options,
                                       RandomStream& random, std::vector<std::int32_t>& ids) {
   const auto& captions = source.record(index).captions;
   const std::size_t count = captions.size();
@@ -123,13 +123,17 @@ ALBEF_DATA_INLINE void encode_caption(const Source& source, std::size_t index,
 
 namespace albef {
 
-ALBEF_DATA_INLINE PairFeed::PairFeed(SourcePtr source, const WordPiece& tokenizer,
+ALBEF_DATA_INLINE PairFeed::PairFeed(SourcePtr source, const Tokenizer& tokenizer,
                                      PictureTransform transform, const LoaderOptions& options)
     : source_(std::move(source)),
       tokenizer_(tokenizer),
       transform_(std::move(transform)),
-      options_(options),
-      masking_(masking_options(tokenizer)) {
+      options_(options) {
+  if (const auto* words = dynamic_cast<const WordPiece*>(&tokenizer))
+    masking_ = masking_options(*words);
+  else
+    require(options.mask_probability == 0, "mask_probability is ", options.mask_probability,
+            ", but the tokenizer has no token for what is masked");
   masking_.probability = options.mask_probability;
   require(source_ != nullptr, "loader: no source given");
   require(masking_.probability >= 0 && masking_.probability <= 1, "mask_probability is ",

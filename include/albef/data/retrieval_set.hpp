@@ -57,7 +57,7 @@ inline std::vector<std::string> first_texts(const RetrievalSet& set) {
 }
 
 /// Token ids of texts. The default length is that of the official retrieval evaluation.
-TextBatch encode_texts(const WordPiece& tokenizer, std::span<const std::string> texts,
+TextBatch encode_texts(const Tokenizer& tokenizer, std::span<const std::string> texts,
                        const EncodeOptions& options = {.max_length = 30, .add_sep = false});
 
 /// Some pictures of a list of records, in its order.
@@ -217,7 +217,7 @@ ALBEF_DATA_INLINE void check_pictures(const Source& source, RetrievalSet& set,
   drop_bad_pictures(set);
 }
 
-ALBEF_DATA_INLINE TextBatch encode_texts(const WordPiece& tokenizer,
+ALBEF_DATA_INLINE TextBatch encode_texts(const Tokenizer& tokenizer,
                                          std::span<const std::string> texts,
                                          const EncodeOptions& options) {
   TextBatch out;

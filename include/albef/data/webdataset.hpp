@@ -23,8 +23,8 @@ namespace albef {
 /// The shards a pattern names: braces are expanded (`{000..012}`, `{train,val}`), then `*`, `?` and
 /// `[...]` are matched against existing files, in sorted order. The name of an existing file is
 /// taken as it is, before and after the braces, and a name without wildcards is returned whether or
-/// not it exists. Throws Error when a wildcard matches nothing, or the braces stand for more than
-/// `most` names.
+/// not it exists. Throws Error when a wildcard matches nothing, stands in a name of more than 256
+/// folders, or the braces stand for more than `most` names.
 std::vector<std::string> expand_shards(const std::string& pattern, std::size_t most = 1'000'000);
 
 struct WebDatasetOptions {
@@ -160,9 +160,9 @@ inline std::string lower_ascii(std::string text) {
 #include <glob.h>
 #include <unistd.h>
 #include <algorithm>
-#include <charconv>
 #include <new>
 #include "albef/core/json.hpp"
+#include "albef/core/number.hpp"
 #include "albef/data/json_record.hpp"
 #include "albef/data/picture_format.hpp"
 
@@ -423,18 +423,14 @@ ALBEF_DATA_INLINE void expand_braces(const std::string& pattern, std::size_t mos
 
   if (const auto dots = body.find(".."); dots != std::string::npos) {
     const std::string low = body.substr(0, dots), high = body.substr(dots + 2);
-    unsigned from = 0, to = 0;
-    const auto parse = [](const std::string& text, unsigned& value) {
-      const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-      return code == std::errc{} && end == text.data() + text.size();
-    };
-    require(parse(low, from) && parse(high, to) && from <= to, "shard pattern '", pattern,
+    const auto from = to_whole<unsigned>(low), to = to_whole<unsigned>(high);
+    require(from && to && *from <= *to, "shard pattern '", pattern,
             "': expected {first..last} with first <= last, got {", body, "}");
-    for (unsigned i = from;; ++i) {
+    for (unsigned i = *from;; ++i) {
       const std::string number = std::to_string(i);
       const auto zeros = low.size() > number.size() ? low.size() - number.size() : 0;
       expand_braces(head + std::string(zeros, '0') + number + tail, most, out);
-      if (i == to || out.size() == most) return;  // also where `to` is the largest number
+      if (i == *to || out.size() == most) return;  // also where `to` is the largest number
     }
   }
   for (std::size_t at = 0; at <= body.size() && out.size() < most;) {
@@ -453,6 +449,7 @@ ALBEF_DATA_INLINE std::vector<std::string> expand_shards(const std::string& patt
   if (::access(pattern.c_str(), F_OK) == 0) return {pattern};
   std::vector<std::string> names, out;
   detail::expand_braces(pattern, most + 1, names);
+  constexpr int most_folders = 256;  // one in another: glob() recurses into each
   require(names.size() <= most, "shard pattern '", pattern, "' stands for more than ", most,
           " shards");
   for (const std::string& name : names) {
@@ -460,6 +457,8 @@ ALBEF_DATA_INLINE std::vector<std::string> expand_shards(const std::string& patt
       out.push_back(name);
       continue;
     }
+    require(std::count(name.begin(), name.end(), '/') <= most_folders, "shard pattern '",
+            name.substr(0, 80), "...' names more than ", most_folders, " folders one in another");
     glob_t found{};
     const int status = ::glob(name.c_str(), 0, nullptr, &found);
     const std::unique_ptr<glob_t, decltype(&::globfree)> cleanup(&found, &::globfree);

@@ -178,8 +178,8 @@ constexpr Activation text_activation() {
     return Activation::gelu;
 }
 
-/// The width of FLAVA's multimodal encoder: `multimodal_hidden_size` of configuration C, or the text
-/// encoder's.
+/// The width of FLAVA's multimodal encoder: `multimodal_hidden_size` of configuration C, or the
+/// text encoder's.
 template <class C>
 constexpr int multimodal_hidden_size() {
   if constexpr (requires { C::multimodal_hidden_size; })

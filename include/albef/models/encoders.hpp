@@ -91,15 +91,14 @@ struct Encoders<Flava<C>> {
   static constexpr std::array widths{C::vision_width, C::hidden_size, multimodal_hidden_size<C>()};
 
   static auto image(auto& ctx, const auto& m, const auto& images) {
-    const auto states = m.image_states(ctx, images);            // (B, N + 1, Dv)
-    return m.image_encoder.layernorm(ctx, first(ctx, states));  // (B, Dv)
+    return m.image_encoder.first_normed(ctx, m.image_states(ctx, images));  // (B, Dv)
   }
   static auto text(auto& ctx, const auto& m, const Tokens& tokens) {
-    const auto states = m.text_states(ctx, tokens);            // (B, L, D)
-    return m.text_encoder.layernorm(ctx, first(ctx, states));  // (B, D)
+    return m.text_encoder.first_normed(ctx, m.text_states(ctx, tokens));  // (B, D)
   }
   static auto multimodal(auto& ctx, const auto& m, const auto& images, const Tokens& tokens) {
-    return m.encode_pair(ctx, images, tokens);  // (B, Dm)
+    const auto image = m.image_for_matching(ctx, m.image_states(ctx, images));  // (B, N + 1, Dm)
+    return m.pair_states(ctx, m.text_states(ctx, tokens), image);               // (B, Dm)
   }
 };
 

@@ -91,6 +91,7 @@ struct Flava {
   static constexpr int image_width = C::vision_width, text_width = C::hidden_size;
   static constexpr int width = multimodal_hidden_size<C>(), codes = image_vocab_size<C>();
   static constexpr int patches = FlavaPatchEmbeddings<C>::side * FlavaPatchEmbeddings<C>::side;
+  static constexpr int image_tokens = patches + 1;
 
   FlavaImageEncoder<C> image_encoder{weight, 0.0f};
   FlavaTextEncoder<C> text_encoder{weight, C::dropout};
@@ -156,6 +157,11 @@ struct Flava {
     const auto pair = mm_encoder.embeddings(ctx, image, text_to_mm(ctx, x));  // (P, N + 2 + L, D)
     const auto cls = first_rows(ctx, pair.seq);
     return mm_encoder.normed(ctx, pair, &cls);  // (P, D)
+  }
+  /// The same from the start: images (B, C, S, S) and texts (B, L) -> (B, D).
+  auto encode_pair(auto& ctx, const auto& images, const Tokens& texts) const {
+    const auto image = image_for_matching(ctx, image_states(ctx, images));
+    return pair_states(ctx, text_states(ctx, texts), image);
   }
   /// Matching logits (no match, match) of such states (P, D), or of the pairs -> (P, 2).
   auto itm(auto& ctx, const auto& cls) const {

@@ -11,25 +11,10 @@
 #include "albef/models/dino.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/ops/self_distillation.hpp"
-#include "albef/optim/schedule.hpp"
-#include "albef/train/training.hpp"
+#include "albef/tasks/dino_options.hpp"
+#include "albef/train/objective.hpp"
 
 namespace albef {
-
-/// Numbers of main_dino.py by their names there.
-struct DinoOptions {
-  double student_temp = 0.1, center_momentum = 0.9;
-  /// Of the teacher: in equal steps from the first to the second over so many epochs.
-  double warmup_teacher_temp = 0.04, teacher_temp = 0.04;
-  int warmup_teacher_temp_epochs = 0;
-  bool norm_last_layer = true;  ///< the last layer's rows keep length 1: weight_g is not trained
-  int freeze_last_layer = 1;    ///< epochs in which the last layer is not trained
-
-  double teacher_temp_at(double epoch) const {
-    return LinearRamp{warmup_teacher_temp, teacher_temp, warmup_teacher_temp_epochs}.at(
-        static_cast<std::int64_t>(epoch));
-  }
-};
 
 /// DINO as an objective, in a configuration C (see Dino). The batch's first group are the
 /// global crops, which the teacher sees; the student sees all. The teacher's moving average and its
@@ -76,18 +61,8 @@ struct DinoTraining {
                              options.student_temp, options.teacher_temp_at(step.epoch));
   }
 
-  OptimizerGroups groups() const {
-    OptimizerGroups groups;
-    if (options.norm_last_layer) groups.add({.name = "head.last_layer.weight_g", .frozen = true});
-    return groups.add({.name = "head.last_layer.*", .first_epoch = options.freeze_last_layer});
-  }
-  CheckpointInfo course() const {
-    const DinoOptions& o = options;
-    return {{"dino.student_temp", concat(o.student_temp)},
-            {"dino.teacher_temp", concat(o.warmup_teacher_temp, " to ", o.teacher_temp, " over ",
-                                         o.warmup_teacher_temp_epochs)},
-            {"dino.center_momentum", concat(o.center_momentum)}};
-  }
+  OptimizerGroups groups() const { return options.groups(); }
+  CheckpointInfo course() const { return options.course(); }
   /// Where every output is alike: the features have collapsed.
   std::vector<PlateauRule> plateaus(int) const {
     return {{"loss", std::log(static_cast<double>(Config::out_dim))}};

@@ -97,8 +97,7 @@ struct DinoSettings : RunSettings {
   }
 
   using RunSettings::metadata;
-  template <class NoTokenizer>
-  CheckpointInfo metadata(const NoTokenizer&) const {
+  CheckpointInfo metadata(const NoTexts&) const {
     std::string sizes;
     for (const LocalCrops& g : crops.groups()) sizes += concat(g.crops, " of ", g.size, ", ");
     const auto both = [](const RandomResizedCrop& c) {

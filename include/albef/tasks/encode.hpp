@@ -61,7 +61,7 @@ void for_each_token_batch(S& session, std::span<const std::string> texts,
   auto& ctx = session.context();
   for (std::size_t at = 0; at < texts.size(); at += batch) {
     const TextBatch host =
-        encode_texts(session.tokenizer(), texts.subspan(at, std::min(batch, texts.size() - at)),
+        encode_texts(session.text_tokenizer(), texts.subspan(at, std::min(batch, texts.size() - at)),
                      session.encoding());
     ctx.begin_step(0);
     f(upload_tokens<C>(ctx, host), std::span<const std::int32_t>(host.offsets));
@@ -117,7 +117,7 @@ auto text_features(S& session, std::span<const std::string> texts,
 /// An empty pool of a model.
 template <class S>
 auto retrieval_pool(S& session) {
-  return RetrievalPool<typename S::Ctx, typename S::Config>(session.context(), S::model);
+  return RetrievalPool<typename S::Ctx, typename S::Model>(session.context(), S::model);
 }
 
 /// Encodes the pictures of the given records into the pool, without those that enter `bad`; see

@@ -11,14 +11,17 @@
 #include <vector>
 
 #include "albef/core/scores.hpp"
+#include "albef/data/captions.hpp"
 #include "albef/data/labelled_loader.hpp"
+#include "albef/data/open.hpp"
+#include "albef/data/retrieval_set.hpp"
 #include "albef/models/fine_tuned.hpp"
 #include "albef/models/inputs.hpp"
 #include "albef/ops/cross_entropy.hpp"
 #include "albef/tasks/class_score.hpp"
+#include "albef/tasks/given_answers.hpp"
 #include "albef/train/objective.hpp"
 #include "albef/train/session.hpp"
-#include "albef/train/validation.hpp"
 
 namespace albef {
 
@@ -73,7 +76,6 @@ std::vector<double> labelled_probabilities(S& session, const FineTuned<M, D, Cap
                                            const ClassBatch& batch, int classes) {
   auto& ctx = session.context();
   ctx.begin_step(0);
-  ClassBatch asked;  // without labels
   const auto logits = ctx.no_grad([&] {
     const auto in = upload_labelled<D, typename M::Config>(ctx, batch, classes);
     return ctx.read(first_columns(ctx, model.logits(ctx, in), classes));
@@ -83,6 +85,49 @@ std::vector<double> labelled_probabilities(S& session, const FineTuned<M, D, Cap
   for (std::size_t at = 0; at < logits.size(); at += width)
     for (const double v : log_softmax(std::span(logits).subspan(at, width)))
       out.push_back(std::exp(v));
+  return out;
+}
+
+/// The most probable classes of a user's own pictures, texts, or pairs of them, one list for each,
+/// best first. One picture may stand for all texts. Error if they do not fit together.
+template <class S>
+std::vector<std::vector<GivenAnswer>> classify_given(S& session,
+                                                     const std::vector<std::string>& pictures,
+                                                     const std::vector<std::string>& texts,
+                                                     const std::vector<std::string>& classes,
+                                                     Domain domain, int most = 5) {
+  using C = typename S::Config;
+  const LabelledParts parts{domain != Domain::text, domain != Domain::image};
+  require(parts.pictures != pictures.empty() && parts.texts != texts.empty(), "got ",
+          pictures.size(), " pictures and ", texts.size(), " texts, but the model reads ",
+          domain == Domain::image  ? "pictures"
+          : domain == Domain::text ? "texts"
+                                   : "pictures with texts");
+  const std::size_t rows = parts.texts ? texts.size() : pictures.size();
+  require(!parts.pictures || pictures.size() == rows || pictures.size() == 1, "got ",
+          pictures.size(), " pictures for ", rows, " texts");
+  ClassBatch batch;
+  batch.size = static_cast<int>(rows);
+  if (parts.pictures) {
+    std::vector<std::uint32_t> records(rows);
+    for (std::size_t i = 0; i < rows && pictures.size() > 1; ++i)
+      records[i] = static_cast<std::uint32_t>(i);
+    for_each_image_batch(picture_files(pictures), records, EvalTransform{C::image_res}, batch.size,
+                         0, [&](const ImageBatch& found) {
+                           batch.image_size = found.image_size;
+                           batch.images = found.images;
+                         });
+  }
+  for (const std::string& text : texts)
+    batch.text.add(session.tokenizer().encode(clean_caption(text), session.encoding()));
+  const auto count = static_cast<int>(classes.size());
+  const auto p = labelled_probabilities(session, S::model, batch, count);
+  std::vector<std::vector<GivenAnswer>> out(rows);
+  for (std::size_t i = 0; i < rows; ++i) {
+    const auto row = std::span(p).subspan(i * classes.size(), classes.size());
+    for (const int c : largest(row, most))
+      out[i].push_back({classes[static_cast<std::size_t>(c)], row[static_cast<std::size_t>(c)]});
+  }
   return out;
 }
 

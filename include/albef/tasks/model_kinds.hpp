@@ -68,22 +68,38 @@ auto first_model(ModelList<First, Rest...>, const std::string& error, const Matc
 
 }  // namespace detail
 
+/// Returns f.operator()<M>() for the model of the list that is called `name`.
+template <class Models, class F>
+auto with_model_called(const std::string& name, Models models, F&& f) {
+  const std::string error =
+      concat("unknown model '", name, "', expected one of ", model_names(models));
+  return detail::first_model(
+      models, error, [&](const ModelKind& kind) { return name == kind.name; }, f);
+}
+
+/// The same for the model that the checkpoint `path` is of.
+template <class Models, class F>
+auto with_model_of(const std::string& path, Models models, F&& f) {
+  const SafeTensors file = SafeTensors::open(path);
+  const auto& all = file.entries();
+  const std::string error = concat(
+      path, ": a checkpoint of none of the models that are known here: ", model_names(models));
+  return detail::first_model(
+      models, error,
+      [&](const ModelKind& kind) {
+        return std::any_of(all.begin(), all.end(),
+                           [&](const TensorEntry& entry) { return entry.name == kind.parameter; });
+      },
+      f);
+}
+
 /// with_session() for whichever model of the list the checkpoint is of: returns f(session).
 template <class Device, class Models, class List, class F>
 auto with_any_session(Device& device, const std::string& path, const std::string& config,
                       const SessionOptions& options, Models models, List configs, F&& f) {
-  const SafeTensors file = SafeTensors::open(path);
-  const std::string error = concat(
-      path, ": a checkpoint of none of the models that are known here: ", model_names(models));
-  return detail::first_model(
-      models, error, [&](const ModelKind& kind) {
-        const auto& all = file.entries();
-        return std::any_of(all.begin(), all.end(),
-                           [&](const TensorEntry& entry) { return entry.name == kind.parameter; });
-      },
-      [&]<template <class> class M>() {
-        return with_session<M>(device, path, config, options, configs, f);
-      });
+  return with_model_of(path, models, [&]<template <class> class M>() {
+    return with_session<M>(device, path, config, options, configs, f);
+  });
 }
 
 /// Returns f(session) for a new model of the list called `model`, in the configuration called
@@ -91,19 +107,15 @@ auto with_any_session(Device& device, const std::string& path, const std::string
 template <class Device, class Models, class List, class F>
 auto with_new_session(Device& device, const std::string& model, const std::string& config,
                       std::uint64_t seed, Models models, List configs, F&& f) {
-  const std::string error =
-      concat("unknown model '", model, "', expected one of ", model_names(models));
-  return detail::first_model(
-      models, error, [&](const ModelKind& kind) { return model == kind.name; },
-      [&]<template <class> class M>() {
-        return with_config(
-            config,
-            [&]<class C>() {
-              Session<M<C>, Device> session(device, NewModel{seed});
-              return f(session);
-            },
-            configs);
-      });
+  return with_model_called(model, models, [&]<template <class> class M>() {
+    return with_config(
+        config,
+        [&]<class C>() {
+          Session<M<C>, Device> session(device, NewModel{seed});
+          return f(session);
+        },
+        configs);
+  });
 }
 
 /// The name of the model that a session is of, and of its configuration.

@@ -282,6 +282,7 @@ struct AlbefPretraining {
     State(typename Ctx::Device& device, const AlbefPretraining& o, std::uint64_t seed)
         : queue(device, Parts::momentum_features ? o.queue_size : 0, C::embed_dim, seed) {}
     void named(auto&& f) { queue.named(f); }
+    void check_start(const auto& file) const { (void)queue.can_start_from(file); }
     int start_from(const auto& file) { return queue.start_from(file) ? 2 : 0; }
     void advance(Ctx&) {
       if constexpr (Parts::momentum_features)

@@ -37,9 +37,6 @@ struct FinishedRun {
   int status() const { return summary.signal ? 128 + summary.signal : 0; }
 };
 
-/// In place of a tokenizer, for tasks without texts.
-struct NoTexts {};
-
 /// Trains an objective over a loader by fit(), told on stderr, and writes the tokenizer, unless it
 /// is NoTexts, (vocab.txt or, where that does not say everything, tokenizer.json) beside the
 /// checkpoint. `title` is what

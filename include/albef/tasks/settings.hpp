@@ -36,6 +36,9 @@ struct Recipe {
   float crop_low = 0.5f;     // smallest share of the picture that a crop keeps
 };
 
+/// In place of a tokenizer, for tasks without texts.
+struct NoTexts {};
+
 /// What a checkpoint says of itself.
 inline CheckpointInfo checkpoint_info(const std::string& path) {
   return SafeTensors::open(path).metadata();

@@ -51,6 +51,7 @@ std::vector<std::string> learn_vocabulary(std::span<const std::string> captions,
 
 #if ALBEF_DATA_DEFINITIONS
 #include <map>
+#include <optional>
 #include <queue>
 #include <tuple>
 #include <unordered_map>
@@ -106,19 +107,41 @@ ALBEF_DATA_INLINE std::vector<std::string> alphabet(const std::vector<CountedWor
   return starts;
 }
 
-// Byte-pair merging of word pieces: words start as characters, and the most frequent pair of
+// Byte-pair merging: words start as their smallest pieces, and the most frequent pair of
 // neighbouring pieces becomes a piece, again and again. Among equals the earlier pieces win.
 class PairMerger {
  public:
-  PairMerger(const std::vector<CountedWord>& words, const std::vector<std::string>& alphabet) {
-    for (const std::string& piece : alphabet) add_piece(piece);
-    for (const CountedWord& word : words) add_word(word);
+  /// `prefix`: how many bytes a piece loses that is joined to the one before.
+  PairMerger(const std::vector<std::string>& pieces, std::size_t prefix) : prefix_(prefix) {
+    for (const std::string& piece : pieces) add_piece(piece);
+  }
+
+  /// Adds a word that is seen `count` times; one with other pieces than those there are is left
+  /// out.
+  void add_word(std::span<const std::string> pieces, std::int64_t count) {
+    Word out{{}, count};
+    for (const std::string& piece : pieces) {
+      const auto found = ids_.find(piece);
+      if (found == ids_.end()) return;
+      out.pieces.push_back(found->second);
+    }
+    words_.push_back(std::move(out));
+    for_each_pair(words_.back(), [&](Pair pair) {
+      uses_[pair].count += count;
+      uses_[pair].words.push_back(words_.size() - 1);
+    });
+  }
+  /// After the last word.
+  void start() {
     for (const auto& [pair, use] : uses_) queue_.push({use.count, -pair.first, -pair.second});
   }
 
-  /// Merges the most frequent pair everywhere and returns the new piece; "" if no pair occurs
-  /// `min_frequency` times.
-  std::string merge_best(std::int64_t min_frequency) {
+  /// Two neighbours and what they become.
+  struct Merge {
+    std::string first, second, merged;
+  };
+  /// Merges the most frequent pair everywhere; nothing if none occurs `min_frequency` times.
+  std::optional<Merge> merge_best(std::int64_t min_frequency) {
     while (!queue_.empty()) {
       const auto [count, a, b] = queue_.top();
       queue_.pop();
@@ -128,10 +151,11 @@ class PairMerger {
         if (current > 0) queue_.push({current, a, b});
         continue;
       }
-      if (count < min_frequency) return "";
-      return merge(pair);
+      if (count < min_frequency) return {};
+      const auto text = [&](int piece) { return pieces_[static_cast<std::size_t>(piece)]; };
+      return Merge{text(pair.first), text(pair.second), merge(pair)};
     }
-    return "";
+    return {};
   }
 
  private:
@@ -151,22 +175,6 @@ class PairMerger {
     return at->second;
   }
 
-  void add_word(const CountedWord& word) {
-    Word out{{}, word.count};
-    for (std::size_t i = 0; i < word.text.size();) {
-      const std::size_t begin = i;
-      next_code_point(word.text, i);
-      const auto piece = ids_.find((begin > 0 ? "##" : "") + word.text.substr(begin, i - begin));
-      if (piece == ids_.end()) return;  // a character for which the alphabet had no room
-      out.pieces.push_back(piece->second);
-    }
-    words_.push_back(std::move(out));
-    for_each_pair(words_.back(), [&](Pair pair) {
-      uses_[pair].count += word.count;
-      uses_[pair].words.push_back(words_.size() - 1);
-    });
-  }
-
   template <class F>
   static void for_each_pair(const Word& word, F&& f) {
     for (std::size_t i = 0; i + 1 < word.pieces.size(); ++i)
@@ -175,7 +183,7 @@ class PairMerger {
 
   std::string merge(Pair pair) {
     const std::string text = pieces_[static_cast<std::size_t>(pair.first)] +
-                             pieces_[static_cast<std::size_t>(pair.second)].substr(2);
+                             pieces_[static_cast<std::size_t>(pair.second)].substr(prefix_);
     const int merged = add_piece(text);
     auto where = std::move(uses_.at(pair).words);
     uses_.at(pair).words.clear();
@@ -211,6 +219,7 @@ class PairMerger {
     pieces.resize(to);
   }
 
+  std::size_t prefix_;
   std::vector<std::string> pieces_;
   std::unordered_map<std::string, int> ids_;
   std::vector<Word> words_;
@@ -242,11 +251,22 @@ ALBEF_DATA_INLINE std::vector<std::string> learn_vocabulary(std::span<const std:
   if (tokens.size() <= limit) return tokens;
 
   for (; tokens.size() > before; tokens.pop_back()) known.erase(tokens.back());
-  detail::PairMerger merger(words, alphabet);
+  detail::PairMerger merger(alphabet, 2);  // without ##
+  std::vector<std::string> pieces;
+  for (const auto& word : words) {
+    pieces.clear();
+    for (std::size_t at = 0; at < word.text.size();) {
+      const std::size_t begin = at;
+      detail::next_code_point(word.text, at);
+      pieces.push_back((begin > 0 ? "##" : "") + word.text.substr(begin, at - begin));
+    }
+    merger.add_word(pieces, word.count);
+  }
+  merger.start();
   while (tokens.size() < limit) {
-    const std::string piece = merger.merge_best(options.min_frequency);
-    if (piece.empty()) break;
-    if (known.insert(piece).second) tokens.push_back(piece);
+    const auto merge = merger.merge_best(options.min_frequency);
+    if (!merge) break;
+    if (known.insert(merge->merged).second) tokens.push_back(merge->merged);
   }
   return tokens;
 }

@@ -16,6 +16,7 @@
 #include "albef/core/error.hpp"
 #include "albef/core/file.hpp"
 #include "albef/text/token_trie.hpp"
+#include "albef/text/tokenizer.hpp"
 #include "albef/text/word_splitter.hpp"
 
 namespace albef {
@@ -45,19 +46,13 @@ struct WordPieceOptions {
   bool operator==(const WordPieceOptions&) const = default;
 };
 
-/// What encode adds and cuts.
-struct EncodeOptions {
-  int max_length = 25;   ///< longest result, [CLS] (and [SEP]) included; 0 = no limit
-  bool add_sep = false;  ///< true: end with [SEP], as other BERT models do; ALBEF does not
-};
-
 /// Cuts texts into word pieces: greedy, longest piece first.
 ///
 /// The tokens [CLS], [MASK], [PAD], [SEP] and [UNK] written exactly so inside a text stay single
 /// tokens, or those that options.added_tokens says. Ids equal those of Hugging Face's tokenizers on
 /// any text. Texts are UTF-8; other bytes are an Error that names their offset.
 /// A WordPiece does not change after it was made: threads may share it.
-class WordPiece {
+class WordPiece final : public Tokenizer {
  public:
   /// Reads a vocabulary with one token per line (BERT's vocab.txt); the id is the line's number,
   /// from 0. White space at a line's end does not count. For a Hugging Face tokenizer.json see
@@ -82,14 +77,14 @@ class WordPiece {
 
   /// The same into `out`, whose former content is dropped and whose memory is used again.
   void encode(std::string_view text, const EncodeOptions& options,
-              std::vector<std::int32_t>& out) const;
+              std::vector<std::int32_t>& out) const override;
 
   /// The pieces joined to a text: a continuing piece follows directly, others after a space.
   /// `skip_special` leaves out [CLS], [MASK], [PAD], [SEP] and [UNK].
   std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const;
 
   /// Number of tokens; ids are 0 .. size() - 1.
-  int size() const { return static_cast<int>(tokens_.size()); }
+  int size() const override { return static_cast<int>(tokens_.size()); }
   const std::vector<std::string>& tokens() const { return tokens_; }
   const std::string& token(std::int32_t id) const;
   /// The id of a token; unk_id() for a string that is no token.

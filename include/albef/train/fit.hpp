@@ -98,7 +98,15 @@ class Trainer final : public TrainingLoop {
     return training_.plateaus(loader_.options().batch_size);
   }
   CheckpointInfo info() const override { return training_.info(); }
-  CheckpointInfo training_course() const override { return training_.course(); }
+  CheckpointInfo training_course() const override {
+    CheckpointInfo course = training_.course();
+    if constexpr (requires { loader_.options().seed; })
+      course["data.seed"] = concat(loader_.options().seed);
+    if constexpr (requires { described(loader_.options().decode); })
+      for (const auto& [name, value] : described(loader_.options().decode))
+        course["data." + name] = value;
+    return course;
+  }
   void save(const std::string& path, const CheckpointInfo& info) override {
     training_.checkpoint().save(path, info);
   }

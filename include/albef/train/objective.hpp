@@ -131,7 +131,8 @@ concept NamesItsParts = requires(S& s) {
 ///                                       // has changed nothing where *square_norm, a word of the
 ///                                       // device, is infinite or NaN
 ///   bool distills;                      // the model has momentum weights (Plane::ema)
-///   auto groups() const -> OptimizerGroups;    // behind the user's: what is trained otherwise
+///   auto groups() const -> OptimizerGroups;    // what is trained otherwise, behind what the user
+///                                              // freezes and before the user's other groups
 ///   auto course() const -> CheckpointInfo;     // what a resumed run must have in common
 ///   auto plateaus(int batch_size) const -> std::vector<PlateauRule>;  // no-learning levels
 template <class O, class Ctx>

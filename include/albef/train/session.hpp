@@ -20,8 +20,8 @@ namespace albef {
 class Cpu;
 
 struct SessionOptions {
-  std::string vocab{};            ///< vocab.txt or tokenizer.json; empty: the checkpoint's own
-  bool momentum = false;          ///< use the weights of the momentum model where it has any
+  std::string vocab{};    ///< of a tokenizer, see any_tokenizer_for(); empty: the checkpoint's own
+  bool momentum = false;  ///< use the weights of the momentum model where it has any
   bool resize_positions = false;  ///< accept a checkpoint of another image size
   int max_text_length = 0;        ///< tokens of a text; 0: as trained (official checkpoints: 30)
 };
@@ -46,9 +46,15 @@ class SessionParts {
   Ctx& context() { return ctx_; }
   Store& store() { return store_; }
   /// Error if the session has none.
-  const WordPiece& tokenizer() const {
+  const Tokenizer& text_tokenizer() const {
     require(tokenizer_ != nullptr, "the session has no tokenizer");
     return *tokenizer_;
+  }
+  /// Where it is a WordPiece; else an Error.
+  const WordPiece& tokenizer() const {
+    const auto* words = dynamic_cast<const WordPiece*>(&text_tokenizer());
+    require(words != nullptr, "the session's tokenizer is no WordPiece");
+    return *words;
   }
   /// How texts are cut into tokens.
   const EncodeOptions& encoding() const { return encoding_; }
@@ -68,10 +74,10 @@ class SessionParts {
   explicit SessionParts(std::unique_ptr<Store> store)
       : owned_(std::move(store)), store_(*owned_), ctx_(store_.device(), store_) {}
   /// Those of a training.
-  SessionParts(Store& store, const WordPiece* tokenizer, const EncodeOptions& encoding)
+  SessionParts(Store& store, const Tokenizer* tokenizer, const EncodeOptions& encoding)
       : store_(store),
         ctx_(store_.device(), store_),
-        tokenizer_(tokenizer, [](const WordPiece*) {}),
+        tokenizer_(tokenizer, [](const Tokenizer*) {}),
         encoding_(encoding) {}
 
   void load(const std::string& path, const SessionOptions& options, const Limits& limits);
@@ -81,7 +87,7 @@ class SessionParts {
   Store& store_;
   Ctx ctx_;
   LoadReport report_;
-  std::shared_ptr<const WordPiece> tokenizer_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
   EncodeOptions encoding_{.max_length = 30, .add_sep = false};
 };
 
@@ -115,7 +121,7 @@ class Session : public SessionParts<Device, Precision> {
   /// the training's; clear them after back-propagating through the session (fit() does).
   template <class T>
   requires(std::is_same_v<typename T::Model, M>)
-      Session(T& training, const WordPiece& tokenizer,
+      Session(T& training, const Tokenizer& tokenizer,
               const EncodeOptions& encoding = {.max_length = 30, .add_sep = false})
       : Parts(training.store(), &tokenizer, encoding) {}
   /// The same for models without texts.
@@ -124,10 +130,10 @@ class Session : public SessionParts<Device, Precision> {
       : Parts(training.store(), nullptr, {}) {}
 };
 template <class T>
-Session(T&, const WordPiece&, const EncodeOptions&)
+Session(T&, const Tokenizer&, const EncodeOptions&)
     -> Session<typename T::Model, typename T::Device, typename T::Precision>;
 template <class T>
-Session(T&, const WordPiece&)
+Session(T&, const Tokenizer&)
     -> Session<typename T::Model, typename T::Device, typename T::Precision>;
 template <class T>
 Session(T&) -> Session<typename T::Model, typename T::Device, typename T::Precision>;
@@ -142,9 +148,9 @@ void SessionParts<Device, Precision>::load(const std::string& path, const Sessio
              .resize_positions = options.resize_positions,
              .momentum_as_online = options.momentum,
              .names = limits.names});
-  if (info.contains("vocab") || !options.vocab.empty() ||
+  if (info.contains("vocab") || info.contains("bpe") || !options.vocab.empty() ||
       limits.vocabulary != std::numeric_limits<int>::max()) {
-    tokenizer_ = std::make_shared<const WordPiece>(tokenizer_for(path, info, options.vocab));
+    tokenizer_ = any_tokenizer_for(path, info, options.vocab);
     require(tokenizer_->size() <= limits.vocabulary, options.vocab.empty() ? path : options.vocab,
             ": the vocabulary has ", tokenizer_->size(), " tokens, the model ", limits.vocabulary);
   }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +11,8 @@
 #include "albef/checkpoint/info.hpp"
 #include "albef/core/compiled.hpp"
 #include "albef/core/json.hpp"
+#include "albef/core/number.hpp"
+#include "albef/text/bpe.hpp"
 #include "albef/text/tokenizer_json.hpp"
 #include "albef/text/wordpiece.hpp"
 
@@ -19,6 +21,9 @@ namespace albef {
 /// The entries vocab (one token a line), tokenizer (options, where they are not BERT uncased's) and
 /// max_text_length.
 CheckpointInfo tokenizer_info(const WordPiece& tokenizer, int max_text_length);
+
+/// The entries bpe (its list of merges) and max_text_length.
+CheckpointInfo tokenizer_info(const Bpe& tokenizer, int max_text_length);
 
 /// The whole number that entry `name` says, or `otherwise`.
 int info_number(const std::string& path, const CheckpointInfo& info, const char* name,
@@ -40,6 +45,12 @@ void require_same_tokenizer(const std::string& path, const WordPiece& tokenizer,
 /// token or option that differs.
 WordPiece tokenizer_for(const std::string& path, const CheckpointInfo& info,
                         const std::string& given);
+
+/// The same of either kind: a list of merges, plain or packed, and a tokenizer.json of such make a
+/// Bpe, everything else a WordPiece.
+std::shared_ptr<const Tokenizer> any_tokenizer_for(const std::string& path,
+                                                   const CheckpointInfo& info,
+                                                   const std::string& given);
 
 }  // namespace albef
 
@@ -80,12 +91,10 @@ ALBEF_DATA_INLINE int info_number(const std::string& path, const CheckpointInfo&
                                   const char* name, int otherwise) {
   const auto found = info.find(name);
   if (found == info.end()) return otherwise;
-  int value = 0;
-  const std::string& text = found->second;
-  const auto [stop, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  require(code == std::errc{} && stop == text.data() + text.size() && value >= 0, path, ": entry '",
-          name, "' is '", text, "', expected a number");
-  return value;
+  const auto value = to_whole<int>(found->second);
+  require(value && *value >= 0, path, ": entry '", name, "' is '", found->second,
+          "', expected a number");
+  return *value;
 }
 
 }  // namespace albef
@@ -119,10 +128,9 @@ ALBEF_DATA_INLINE WordPiece own_tokenizer(const std::string& path, const Checkpo
       }
       const auto others = json.value("tokens", nlohmann::json::object());
       for (const auto& [id, token] : others.items()) {
-        std::size_t place = tokens.size();
-        std::from_chars(id.data(), id.data() + id.size(), place);
-        require(place < tokens.size(), "token ", id, " of ", tokens.size());
-        tokens[place] = token.get<std::string>();
+        const auto place = to_whole<std::size_t>(id);
+        require(place && *place < tokens.size(), "token ", id, " of ", tokens.size());
+        tokens[*place] = token.get<std::string>();
       }
     } catch (const std::exception& error) {
       fail(path, ": entry 'tokenizer' does not hold a tokenizer's options: ", error.what());
@@ -173,6 +181,25 @@ ALBEF_DATA_INLINE WordPiece tokenizer_for(const std::string& path, const Checkpo
   const WordPiece own = detail::own_tokenizer(path, info);
   detail::require_same_tokenizer(given, tokenizer, path, own);
   return tokenizer;
+}
+
+ALBEF_DATA_INLINE CheckpointInfo tokenizer_info(const Bpe& tokenizer, int max_text_length) {
+  return {{"bpe", tokenizer.text()}, {"max_text_length", concat(max_text_length)}};
+}
+
+ALBEF_DATA_INLINE std::shared_ptr<const Tokenizer> any_tokenizer_for(const std::string& path,
+                                                                     const CheckpointInfo& info,
+                                                                     const std::string& given) {
+  const auto own = info.find("bpe");
+  const bool merges = own != info.end() ||
+                      (!given.empty() && !info.contains("vocab") && detail::is_bpe_file(given));
+  if (!merges) return std::make_shared<const WordPiece>(tokenizer_for(path, info, given));
+  if (given.empty())
+    return std::make_shared<const Bpe>(Bpe::from_text(own->second, path + " (bpe)"));
+  auto out = std::make_shared<const Bpe>(Bpe::from_file(given));
+  require(own == info.end() || out->text() == own->second, given, ": the merges are not those of ",
+          path);
+  return out;
 }
 
 }  // namespace albef

@@ -134,8 +134,11 @@ class Training {
   // ---- checkpoints -------------------------------------------------------------------------
 
   /// Starts from a checkpoint of pre-training or of the task itself; see load_pretrained(). State
-  /// that has start_from(file) takes over what it can use.
+  /// that has start_from(file) takes over what it can use, after check_start(file), which throws
+  /// where that would fail, before anything is changed.
   LoadReport start_from(const std::string& path, const StartOptions& start = {}) {
+    if constexpr (requires(const SafeTensors& file) { state_.check_start(file); })
+      state_.check_start(SafeTensors::open(path));
     LoadReport report = load_pretrained<Model>(store_, path, start);
     if constexpr (requires(const SafeTensors& file) { state_.start_from(file); })
       report.loaded += state_.start_from(SafeTensors::open(path));
@@ -198,9 +201,13 @@ class Training {
   }
 
  private:
-  /// What the user says of groups, then what the objective does.
+  /// What the user freezes, then what the objective says of groups, then the user's others.
   static TrainingOptions with_groups_of(TrainingOptions options, const O& objective) {
-    if constexpr (requires { objective.groups(); }) options.groups.add(objective.groups());
+    if constexpr (requires { objective.groups(); }) {
+      OptimizerGroups all, others;
+      for (const OptimizerGroup& g : options.groups) (g.frozen ? all : others).add(g);
+      options.groups = all.add(objective.groups()).add(others);
+    }
     return options;
   }
   static double scheduled(double start, const std::optional<double>& end, const Pace& pace) {

@@ -316,9 +316,15 @@ ALBEF_DATA_INLINE void TrainingLoop::check_course(const std::string& path,
     require(!found.contains("tokenizer"), path, ": the run was started with another tokenizer");
   for (const auto& [name, value] : now) {
     const auto it = found.find(name);
+    const std::string what = name.starts_with("train.") ? name.substr(6) : name;
+    if (it == found.end() && name.starts_with("data.")) continue;  // of an older version
+    if (it == found.end() && found.contains("train.step"))
+      fail(path, ": a run whose checkpoints do not say '", what,
+           "': of an older version or of another kind; it cannot go on here, but a new run can "
+           "start "
+           "from its weights");
     require(it != found.end(), path, ": not a checkpoint of this kind of run: no entry '", name,
             "'");
-    const std::string what = name.starts_with("train.") ? name.substr(6) : name;
     constexpr std::size_t readable = 60;
     if (it->second.size() > readable || value.size() > readable)
       require(it->second == value, path, ": the run was started with another ", what);
@@ -488,10 +494,11 @@ ALBEF_DATA_INLINE void TrainingLoop::check_step(const StepReport& s, double norm
   if (s.bad.empty()) return;
   std::string what = concat("step ", s.number, ": ", s.bad);
   if (!std::isfinite(norm)) what += "; nothing was updated";
+  const auto kept = folder_.checkpoints();
   if (bad_in_row_ > options_.max_bad_steps)
     fail(what, bad_in_row_ > 1 ? concat(", nor in the ", bad_in_row_ - 1, " steps before") : "",
-         folder_.has(RunFolder::checkpoint) ? concat(", the last checkpoint is ", checkpoint_path())
-                                            : ", there is no checkpoint yet");
+         kept.empty() ? ", there is no checkpoint yet"
+                      : concat(", the last checkpoint is ", folder_.file(kept.front())));
   constexpr std::int64_t told = 20;
   if (++summary_.bad_steps <= told) progress.message("warning: " + what);
 }
