@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the same ALBEF pre-training steps in this library and in PyTorch, taking turns, and prints
-the time of both, their ratio and their peak memory.
+"""Runs the same training steps of ALBEF, CLIP, FLAVA or DINO in this library and in PyTorch, taking
+turns, and prints the time of both, their ratio and their peak memory.
 
     python compare_step.py --torch-python <venv>/bin/python --config tiny --batch 64
     python compare_step.py --torch-python <venv>/bin/python --config base --batch 8 \\
@@ -16,7 +16,7 @@ time of PyTorch / time of this library, above 1 where this library is faster.
 --alternate live  both programs stay alive, only one computes; needs memory for both
 --alternate runs  a new process for every turn, which repeats the warm-up; needs memory for one
 
-What a program must understand (benchmarks/pytorch/albef_step.py and the C++ step_bench do):
+What a program must understand (benchmarks/pytorch/*_step.py and the C++ step_bench do):
     --config NAME --batch N --threads N --warmup N --steps N --json
         runs the steps; standard output is one line of JSON with the list "step_ms"
     --config NAME --batch N --threads N --serve
@@ -129,6 +129,7 @@ def parse_arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=text)
     p.add_argument("--ours", help="the C++ program; default: the newest build*/**/step_bench")
     p.add_argument("--torch-python", default=sys.executable, help="a Python that has PyTorch")
+    p.add_argument("--model", default="albef", choices=["albef", "clip", "flava", "dino"])
     p.add_argument("--config", default="tiny")
     p.add_argument("--batch", type=int, default=64)
     p.add_argument("--threads", type=int, default=os.cpu_count())
@@ -139,7 +140,7 @@ def parse_arguments():
     p.add_argument("--compile", action="store_true", help="PyTorch with torch.compile")
     p.add_argument("--ours-args", default="", help="further options of the C++ program")
     p.add_argument("--torch-args", default="--set teacher_dropout=false",
-                   help="further options of albef_step.py (default: %(default)s)")  # fmt: skip
+                   help="further options of the PyTorch program (default: %(default)s)")  # fmt: skip
     p.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
     args = p.parse_args()
     if args.rounds < 1 or args.steps < 1:
@@ -150,8 +151,8 @@ def parse_arguments():
 def main() -> int:
     args = parse_arguments()
     common = ["--config", args.config, "--batch", str(args.batch), "--threads", str(args.threads)]
-    ours = [args.ours or find_ours()] + common + args.ours_args.split()
-    torch = [args.torch_python, os.path.join(HERE, "pytorch", "albef_step.py")] + common
+    ours = [args.ours or find_ours(), "--model", args.model] + common + args.ours_args.split()
+    torch = [args.torch_python, os.path.join(HERE, "pytorch", f"{args.model}_step.py")] + common
     torch += args.torch_args.split() + (["--compile"] if args.compile else [])
 
     load = os.getloadavg()[0]
@@ -171,7 +172,7 @@ def main() -> int:
     for program in programs:
         program.close()
 
-    result = {"config": args.config, "batch": args.batch, "threads": args.threads,
+    result = {"model": args.model, "config": args.config, "batch": args.batch, "threads": args.threads,
               "alternate": args.alternate, "compile": args.compile, "ratios": ratios,
               "load_at_start": load}  # fmt: skip
     for p in programs:

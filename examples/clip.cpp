@@ -7,11 +7,6 @@
 #include "common/run.hpp"
 
 using namespace albef;
-
-struct ClipConfig : Tiny {
-  static constexpr int num_hidden_layers = 2;  // of the text encoder
-};
-
 int main(int argc, char** argv) {
   examples::Program app("Trains a CLIP on pictures and their names", "clip");
   app.footer(
@@ -19,7 +14,7 @@ int main(int argc, char** argv) {
       "  clip --output clip                             # learns merges of its own from the names\n"
       "  clip --output clip --resume                    # after Ctrl-C or a crash\n"
       "  clip --accumulate 4 --output large             # the loss of one batch of 4 x 64 pairs\n"
-      "  zero_shot -m clip/checkpoint_best.safetensors --classes 'cat,dog,horse' picture.png");
+      "  zero_shot -m clip/checkpoint_best.safetensors --class cat --class dog picture.png");
   std::string data = "examples/data/emoji/emoji-train.tar";
   std::string held_out = "examples/data/emoji/emoji-val.tar", merges;
   TrainOptions run{.output = "clip", .epochs = 10, .lr = 5e-4, .warmup = 50};
@@ -32,7 +27,7 @@ int main(int argc, char** argv) {
   app.add("--accumulate", run.accumulate, "batches a step, which count as one", examples::positive);
   app.add("--resume", resume, "continue the run in the folder exactly");
   return examples::run_on_device(app, argc, argv, [&](auto& device) {
-    using C = ClipConfig;
+    using C = Tiny;
     const SourcePtr source = open_source(data), val = open_source(held_out);
     const RetrievalSet pool = retrieval_set(*val, BadRecords(), 0);
     const Bpe bpe = merges.empty() ? learn_bpe(clean_captions(*source, 0), C::vocab_size)

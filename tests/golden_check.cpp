@@ -6,5 +6,5 @@
 
 int main(int argc, char** argv) {
   // A further configuration is one more type here.
-  return albef::golden_check_main<albef::Cpu, albef::Nano>(argc, argv);
+  return albef::golden_check_main<albef::Cpu, albef::Nano, albef::DinoNano>(argc, argv);
 }

@@ -65,6 +65,9 @@ class Config:
 
 CONFIGS = {
     "base": Config(),
+    "small": Config(image_res=128, vision_width=384, vision_depth=8, vision_heads=6,
+                    hidden_size=384, num_hidden_layers=8, fusion_layer=4, num_attention_heads=6,
+                    intermediate_size=1536, max_position_embeddings=64, queue_size=16384),
     "tiny": Config(image_res=64, vision_width=128, vision_depth=4, vision_heads=4,
                    hidden_size=128, num_hidden_layers=4, fusion_layer=2, num_attention_heads=4,
                    intermediate_size=512, vocab_size=2048, max_position_embeddings=32,
@@ -74,7 +77,7 @@ CONFIGS = {
 
 
 def load_config(name_or_file: str) -> Config:
-    """`base`, `tiny`, or a JSON file whose keys override those of `base`."""
+    """`base`, `small`, `tiny`, or a JSON file whose keys override those of `base`."""
     if name_or_file in CONFIGS:
         return CONFIGS[name_or_file]
     if not os.path.exists(name_or_file):

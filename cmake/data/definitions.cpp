@@ -7,10 +7,12 @@
 #include "albef/data/annotations.hpp"
 #include "albef/data/answers.hpp"
 #include "albef/data/block_mask.hpp"
+#include "albef/data/blur.hpp"
 #include "albef/data/bmp.hpp"
 #include "albef/data/captions.hpp"
 #include "albef/data/codec.hpp"
 #include "albef/data/codec_options.hpp"
+#include "albef/data/color_jitter.hpp"
 #include "albef/data/flava_loader.hpp"
 #include "albef/data/gif.hpp"
 #include "albef/data/grounding.hpp"
@@ -18,7 +20,9 @@
 #include "albef/data/jpeg.hpp"
 #include "albef/data/json_record.hpp"
 #include "albef/data/labelled.hpp"
+#include "albef/data/labelled_loader.hpp"
 #include "albef/data/loader.hpp"
+#include "albef/data/multi_crop.hpp"
 #include "albef/data/named_pictures.hpp"
 #include "albef/data/noise.hpp"
 #include "albef/data/picture_format.hpp"
@@ -63,6 +67,7 @@ ALBEF_IS_LIBRARY(albef_data_compiled)
 
 namespace albef {
 template class BatchLoader<PairBatch>;
+template class BatchLoader<CropBatch>;
 template class BatchLoader<VqaBatch>;
 template class BatchLoader<ClassBatch>;
 template class BatchLoader<FlavaBatch>;

@@ -39,21 +39,27 @@ inline bool is_file(const std::string& name) {
 /// what begins like an option but is the name of a file stands for the file.
 inline std::vector<std::string> protected_arguments(const CLI::App& app, int argc,
                                                     const char* const* argv) {
-  const auto is_option = [&](const std::string& name) {
-    if (app.get_option_no_throw(name)) return true;
-    const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
-    return std::any_of(commands.begin(), commands.end(),
-                       [&](const CLI::App* c) { return c->get_option_no_throw(name); });
+  const auto option = [&](const std::string& name) -> const CLI::Option* {
+    if (const auto* found = app.get_option_no_throw(name)) return found;
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+      if (const auto* found = command->get_option_no_throw(name)) return found;
+    return nullptr;
+  };
+  const auto has_value = [&](const std::string& name) {
+    const auto* found = option(name);
+    return found && found->get_expected_max() > 0;
   };
   std::vector<std::string> out;
   for (int i = argc - 1; i > 0; --i) {
     std::string text = argv[i];
     const auto equals = text.find('=');
     const std::string name = text.substr(0, equals);
-    if (text.starts_with("--") && equals != text.npos && is_option(name))
+    if (text.starts_with("--") && equals != text.npos && option(name))
       text = name + '=' + protected_value(text.substr(equals + 1));
-    else if (text.size() > 1 && text.front() == '-' && !is_option(text) && is_file(text))
+    else if (text.size() > 1 && text.front() == '-' && !option(text) && is_file(text))
       text = protecting + text;
+    else if (text.size() > 2 && text[0] == '-' && text[1] != '-' && has_value(text.substr(0, 2)))
+      text = text.substr(0, 2) + protected_value(text.substr(2));
     else
       text = protected_value(text);
     out.push_back(std::move(text));

@@ -1,6 +1,7 @@
 #include "common/options.hpp"
 
 #include "albef/data/codec_options.hpp"
+#include "albef/tasks/flava_settings.hpp"
 #include "albef/tasks/vqa_settings.hpp"
 
 namespace examples {
@@ -146,8 +147,62 @@ void add_options(Command& app, albef::PairSettings& s, const std::string& what, 
               ", stairs of the schedule (--warmup then counts hundreds)");
 }
 
-void ModelArguments::add_to(Command& app) {
-  app.add("-m,--checkpoint", checkpoint, "a run's checkpoint.safetensors", required);
+void add_options(Command& app, albef::FlavaSettings& s, const std::string& what, bool validates) {
+  add_options(app, static_cast<albef::RunSettings&>(s), what, validates);
+  app.remove({"--data", "--epochs", "--image-root"});
+  const Command data = app.group("Data"), stages = app.group("Stages"), model = app.group("Model");
+  data.add("-d,--data", s.data, what);
+  data.add(
+      "--images", s.images,
+      "pictures alone: folders, .txt lists of files, .json or shards, with captions or without");
+  data.add(
+      "--texts", s.texts,
+      "texts alone: .txt files, one a line, .json with \"caption\", \"text\" or \"sentence\", or "
+      "shards, of which the captions are taken");
+  data.add("--image-root", s.image_root,
+           "where the pictures of lists and .json files are: a folder, or shards; default: the "
+           "folder of each file");
+  data.add(
+      "--mask-probability", s.mask_probability,
+      "share of a text's tokens to be guessed: single ones of texts alone, whole words of pairs",
+      share);
+  data.add("--mismatch", s.mismatch,
+           "share of the pairs that get another picture's caption, for matching", share);
+  stages.add("--image-epochs", s.image_epochs,
+             "epochs of pictures alone, with which the run begins", non_negative);
+  stages.add("--text-epochs", s.text_epochs, "epochs of texts alone, which come next",
+             non_negative);
+  stages.add(
+      "--epochs", s.joint_epochs,
+      "epochs of everything together, each step's data drawn by weight; an epoch of any stage "
+      "has as many steps as there are batches of pairs",
+      non_negative);
+  stages.add("--image-weight", s.image_weight, "how often pictures alone are drawn then",
+             non_negative);
+  stages.add("--text-weight", s.text_weight, "how often texts alone are drawn", non_negative);
+  stages.add("--pair-weight", s.pair_weight, "how often pairs are drawn", non_negative);
+  stages.add(
+      "--init-image", s.init_image,
+      "start the image encoder from this checkpoint of dino (its teacher) or flava_pretrain");
+  stages.add("--init-text", s.init_text,
+             "start the text encoder from this checkpoint of flava_pretrain, with its vocabulary");
+  model.add(
+      "--objective", s.objective,
+      "full, or contrastive: of pairs only the contrast of whole pictures and texts, no masks "
+      "and no matching",
+      one_of({"full", "contrastive"}));
+  model.add(
+      "--tokenizer", s.image_tokenizer,
+      "file of an image tokenizer, which says what hidden patches show: DALL-E's encoder or one of "
+      "that shape, or clusters of pixels; default: 512 clusters of the pictures' own 8 x 8 pixels");
+}
+
+void ModelArguments::add_to(Command& app, bool needed) {
+  const char* const help = "a run's checkpoint.safetensors";
+  if (needed)
+    app.add("-m,--checkpoint", checkpoint, help, required);
+  else
+    app.add("-m,--checkpoint", checkpoint, help);
   app.add("--config", config,
           "configuration of a checkpoint that does not name its own (official ones): " +
               config_names(configs));

@@ -15,7 +15,8 @@
 
 namespace albef {
 struct AnswerSettings;
-}
+struct FlavaSettings;
+}  // namespace albef
 
 namespace examples {
 
@@ -37,6 +38,9 @@ void add_options(Command& app, albef::RunSettings& s, const std::string& what, b
 void add_options(Command& app, albef::TaskSettings& s, const std::string& what, bool validates);
 /// The same for pictures with captions; s.finetunes changes some of them.
 void add_options(Command& app, albef::PairSettings& s, const std::string& what, bool validates);
+
+/// The same for FLAVA, whose pairs are --data.
+void add_options(Command& app, albef::FlavaSettings& s, const std::string& what, bool validates);
 
 /// Settings of a run and the device it runs on.
 template <class Settings>
@@ -70,8 +74,8 @@ struct ModelArguments {
   albef::EncodingOptions encoding;
   DeviceArguments compute;
 
-  /// The model and its device.
-  void add_to(Command& app);
+  /// The model and its device; `needed`: the checkpoint must be given.
+  void add_to(Command& app, bool needed = true);
   /// How data sets are read.
   void add_encoding(Command& app, bool cuts_texts = true);
   /// Data sets, see examples::add_data(), and what is done about records that cannot be used.

@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
@@ -20,6 +19,7 @@
 
 #include "albef/core/error.hpp"
 #include "albef/core/file.hpp"
+#include "albef/core/number.hpp"
 #include "albef/core/processor.hpp"
 #include "albef/core/writable.hpp"
 #include "common/config_file.hpp"
@@ -37,14 +37,12 @@ namespace {
 template <class T>
 std::optional<T> number(const std::string& text) {
   using Parsed = std::conditional_t<std::is_floating_point_v<T>, double, T>;
-  const char *begin = text.data(), *const end = begin + text.size();
-  if (text.size() > 1 && *begin == '+' && begin[1] != '-') ++begin;
-  Parsed value{};
-  const auto [stop, code] = std::from_chars(begin, end, value);
-  if (code != std::errc{} || stop != end) return {};
+  const bool plus = text.size() > 1 && text[0] == '+' && text[1] != '-';
+  const auto value = albef::to_whole<Parsed>(std::string_view(text).substr(plus ? 1 : 0));
+  if (!value) return {};
   if constexpr (std::is_floating_point_v<T>)
-    if (!std::isfinite(static_cast<T>(value))) return {};
-  return static_cast<T>(value);
+    if (!std::isfinite(static_cast<T>(*value))) return {};
+  return static_cast<T>(*value);
 }
 
 /// What a text that is no T should have been; empty if it is one.
@@ -153,6 +151,17 @@ void open_standard_streams() {
     if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF && ::open("/dev/null", O_RDWR) < 0) return;
 }
 
+/// A file that is cut while it is mapped, as a shard while it is listed, has no bytes where they
+/// are read: the system's signal for that ends the program with a sentence.
+void end_where_files_are_cut(const std::string& name) {
+  static std::string sentence;
+  sentence = name + ": a file was cut short while it was read, or its device failed\n";
+  std::signal(SIGBUS, [](int) {
+    const auto written = ::write(STDERR_FILENO, sentence.data(), sentence.size());
+    ::_exit(written < 0 ? 2 : 1);
+  });
+}
+
 /// What a program ends with, if it would be `status` but for its standard output: an output that
 /// is not complete is an error.
 int after_output(const std::string& name, int status) {
@@ -256,6 +265,7 @@ int Program::run(int argc, char** argv, const std::function<int()>& body) {
   // A reader that goes away, or a limit of sizes, makes writing fail instead of ending the process.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  end_where_files_are_cut(name);
   int status = 1;
   try {
     status = body();

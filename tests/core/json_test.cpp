@@ -146,6 +146,12 @@ TEST_CASE("numbers: to text and back") {
   CHECK(albef::fixed(1e300, 1).size() == 303);
   CHECK(albef::significant(0.0123456, 3) == "0.0123");
   CHECK(albef::significant(1e-8, 3) == "1e-08");
+  CHECK(albef::to_whole<int>("-12") == -12);
+  for (const char* none : {"", "12x", "+1", " 1", "1 ", "1.5", "2147483648"})
+    CHECK_FALSE(albef::to_whole<int>(none).has_value());
+  CHECK_FALSE(albef::to_whole<unsigned>("-1").has_value());
+  CHECK(albef::to_whole<double>("-1.5e3") == -1500);
+  CHECK_FALSE(albef::to_whole<double>("1e999").has_value());
   CHECK(albef::to_number("-1.5e3") == -1500);
   CHECK(albef::to_number("1e999") == HUGE_VAL);
   CHECK(albef::to_number("1e-999") == 0);

@@ -3,22 +3,15 @@
 #include "albef/albef.hpp"
 #include "albef/cuda/memory.hpp"
 #include "albef/cuda/primitives.cuh"
-<<<<<<< HEAD
-#include "support/clip_case.hpp"
-=======
-#include "support/dalle_case.hpp"
->>>>>>> 3eb4260c64821511e339b03cc24a79cc758fa3b1
 #include "support/golden_models.hpp"
+#include "support/relative_cases.hpp"
 
 int main(int argc, char** argv) {
   using albef::Cuda;
   return albef::run_golden_cases(argc, argv, [](const albef::GoldenCase& golden) {
-<<<<<<< HEAD
-    if (golden.kind == "clip") return albef::find_clip_runner<Cuda>(golden);
-=======
-    if (golden.kind == "dalle_encoder") return albef::find_dalle_runner<Cuda>(golden);
->>>>>>> 3eb4260c64821511e339b03cc24a79cc758fa3b1
+    if (const auto relative = albef::find_relative_runner<Cuda>(golden)) return relative;
     auto cases = albef::model_cases<albef::Nano, Cuda>();
+    cases.merge(albef::model_cases<albef::DinoNano, Cuda>());
     cases["adamw"] = albef::run_adamw_case<Cuda>;
     const auto found = cases.find(golden.kind);
     return found == cases.end() ? albef::GoldenRunner{} : found->second;

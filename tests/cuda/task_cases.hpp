@@ -86,7 +86,7 @@ Numbers predictions(Ctx& ctx, const albef::Albef<Mini>& model, const albef::Pair
   Numbers out;
   const auto add = [&](const auto& values) { out.insert(out.end(), values.begin(), values.end()); };
   ctx.begin_step(0);
-  albef::RetrievalPool<Ctx, Mini> pool(ctx, model);
+  albef::RetrievalPool<Ctx, albef::Albef<Mini>> pool(ctx, model);
   pool.add_images(albef::upload_images<Mini>(ctx, std::span<const std::uint8_t>(batch.images)));
   pool.add_texts(albef::upload_tokens<Mini>(ctx, batch.text), batch.text.offsets);
   add(pool.similarities());

@@ -106,6 +106,9 @@ TEST_CASE("grounding: detected boxes are clipped, those without area left out, b
       "picture 8, box 0, [0, 0, 200, 10]); 2 have nothing of their pictures and are left "
       "out (the first: picture 8, box 2, [3, 3, 0, 5]); 3 are no boxes and left out (the "
       "first: picture 8, box 4 is [1,2,3], expected a list of 4 numbers)");
+  candidates("[[\"" + std::string(1000, 'x') + "\", 1, 2, 3]]");
+  CHECK_CONTAINS(files.warnings.at(0), "xxx..., expected a list of 4 numbers");
+  CHECK(files.warnings[0].size() < 400);
   CHECK(candidates("7").empty());
   CHECK_CONTAINS(files.warnings[0], "picture 8 has number");
   CHECK_CONTAINS(files.fails("[" + ref(1) + "]", whole, "[]"),

@@ -265,7 +265,7 @@ TEST_CASE("cut-off files are errors if asked for, and filled up if asked for") {
       const auto part = first(bytes, bytes.size() - cut);
       CHECK(has(error_of(part, strict), "'some/file': damaged or cut-off"));
       CHECK(error_of(part, lenient) == "");
-      CHECK(error_of(part, {.allow_truncated = true}) == "");
+      CHECK(error_of(part, {.damaged = Damaged::keep}) == "");
     }
     // Whatever the place, it is a clear error, never a crash.
     for (std::size_t size = 0; size < bytes.size(); size += 7)

@@ -33,6 +33,7 @@ check() { # MESSAGE COMMAND...: counts, and fails unless the command succeeds
   local message=$1
   shift
   checks=$((checks + 1))
+  [ $((checks % 50)) -ne 0 ] || echo "  $group: $((checks - checks_before)) checks so far, $((SECONDS - begin)) s"
   "$@" || { fail "$message" && show_log; }
 }
 show_log() { [ ! -s "$log" ] || tail -n 3 "$log" | cut -c1-300 | sed 's/^/    | /'; }
@@ -142,6 +143,14 @@ test_signals() {
     check "another run after SIG$signal" same_run "$folder"
     rm -rf "$folder"
   done
+  folder=$work/signals-bus && rm -rf "$folder" # as of a mapped file that is cut
+  start "${validated[@]}" --output "$folder"
+  reaches "$folder" 1
+  kill -s BUS "$pid" 2>/dev/null || true
+  finish
+  check "status $status after SIGBUS" ends_clearly
+  go_on "$folder" "${validated[@]}"
+  check "another run after SIGBUS" same_run "$folder"
   folder=$work/signals-ignored
   for signal in HUP PIPE; do
     rm -rf "$folder"

@@ -22,7 +22,7 @@
 /// to be told from memory in use, and a finding is run again for its stack.
 extern "C" inline __attribute__((used, visibility("default"))) const char*
 __asan_default_options() {
-  return "quarantine_size_mb=1:thread_local_quarantine_size_kb=64:malloc_context_size=1:"
+  return "quarantine_size_mb=1:thread_local_quarantine_size_kb=64:malloc_context_size=0:"
          "detect_stack_use_after_return=0:allocator_release_to_os_interval_ms=-1:"
          "max_malloc_fill_size=0";
 }

@@ -47,6 +47,21 @@ TEST_CASE("Mlp and blocks with other activations: gradients") {
                        ragged<8>({3, 2})));
 }
 
+TEST_CASE("CLIP's block, all rows and the last of each text: gradients") {
+  using Block = albef::ResidualAttentionBlock<8, 2, 12, albef::Activation::quick_gelu, true>;
+  CHECK(
+      gradcheck<Cpu>(plain, albef::MultiheadAttention<8, 2>{weight, weight}, ragged<8>({3, 1, 2})));
+  CHECK(gradcheck<Cpu>(plain, Block(2), ragged<8>({3, 1, 2})));
+  const auto last = [](auto& ctx, const auto& block, const auto& x) {
+    return block(ctx, x, last_rows(ctx, x.seq));
+  };
+  CHECK(gradcheck<Cpu>(plain, Block(2), last, ragged<8>({3, 1, 2})));
+  const auto projected = [](auto& ctx, const auto& layer, const auto& x) {
+    return albef::project<5>(ctx, x, layer.weight);
+  };
+  CHECK(gradcheck<Cpu>(plain, albef::Linear<5, 8>{weight}, projected, ragged<8>({3, 1, 2})));
+}
+
 TEST_CASE("Linear, LayerNorm and Mlp: gradients") {
   CHECK(gradcheck<Cpu>(plain, albef::Linear<6, 9>{weight}, ragged<6>({3, 1, 2})));
   CHECK(gradcheck<Cpu>(plain, albef::LayerNorm<6>{}, ragged<6>({3, 1, 2})));
@@ -97,4 +112,15 @@ TEST_CASE("heads of one layer share nothing but their input") {
   const std::vector<double> x(2 * 3 * 8, 0.5);
   const auto y = ctx.read(attention(ctx, ctx.variable<8>(x, albef::uniform_sequences(2, 3))));
   for (std::size_t i = 0; i < y.size(); ++i) CHECK((y[i] == 0) == (i % 8 >= 4));
+}
+
+TEST_CASE(
+    "VitBlock with drop path: gradients, pre- and post-norm; without, the draws are the same") {
+  albef::VitBlock<8, 2, 12> pre{weight};
+  albef::VitBlock<8, 2, 12, albef::NormPlace::post> post{weight};
+  pre.drop_path = post.drop_path = 0.4f;
+  for (const auto& options : {plain, dropped}) {
+    CHECK(gradcheck<Cpu>(options, pre, ragged<8>({3, 2, 1, 1})));
+    CHECK(gradcheck<Cpu>(options, post, ragged<8>({3, 2, 1, 1})));
+  }
 }

@@ -181,3 +181,34 @@ TEST_CASE("weighted_sum: value") {
   const auto x = bench.input<3>(Values{1, -1, 10}, albef::batch_of(1));
   CHECK(bench.ctx.item(albef::weighted_sum(bench.ctx, x, w.data())) == 49);
 }
+
+TEST_CASE("add_drop_path: whole sequences are left out or scaled, in training alone; gradients") {
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  constexpr int count = 400, length = 2, width = 3;
+  const auto seq = albef::uniform_sequences(count, length);
+  const Values zeros(count * length * width), ones(zeros.size(), 1.0);
+  const auto a = bench.input<width>(zeros, seq), b = bench.input<width>(ones, seq);
+  CHECK(ctx.read(albef::add_drop_path(ctx, a, b, 0.25f)) == ones);
+  ctx.set_dropout(true);
+  const Values y = ctx.read(albef::add_drop_path(ctx, a, b, 0.25f));
+  int kept = 0;
+  for (std::size_t s = 0; s < count; ++s) {
+    const double first = y[s * length * width];
+    CHECK((first == 0 || first == doctest::Approx(4.0 / 3)));
+    for (std::size_t i = 0; i < length * width; ++i) CHECK(y[s * length * width + i] == first);
+    kept += first != 0;
+  }
+  CHECK(kept > 270);
+  CHECK(kept < 330);
+  ctx.begin_step(0);  // the same draws
+  ctx.next_stream();
+  const auto c = bench.input<width>(zeros, seq), d = bench.input<width>(ones, seq);
+  CHECK(ctx.read(albef::add_drop_path(ctx, c, d, 0.25f)) == y);
+  CHECK(gradcheck<Cpu>(
+      GradcheckOptions{.dropout = true}, NoParameters{},
+      [](auto& g, const auto&, const auto& s, const auto& t) {
+        return albef::add_drop_path(g, s, t, 0.5f);
+      },
+      ragged<4>({3, 1, 2, 2, 1}), ragged<4>({3, 1, 2, 2, 1})));
+}

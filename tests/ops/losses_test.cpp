@@ -1,6 +1,7 @@
 // Similarity matrices and cross entropy: values against the definition, gradients.
 #include "albef/ops/attention.hpp"
 #include "albef/ops/cross_entropy.hpp"
+#include "albef/ops/self_distillation.hpp"
 #include "albef/ops/similarity.hpp"
 #include "op_fixture.hpp"
 
@@ -212,4 +213,49 @@ TEST_CASE("cross_entropy of no rows is 0 and passes no gradient on") {
   const auto loss = albef::cross_entropy(ctx, logits, albef::SoftTargets<double>{});
   CHECK(ctx.item(loss) == 0);
   ctx.backward(loss);
+}
+
+TEST_CASE("self_distillation: value by the definition, gradients, collapsed outputs") {
+  constexpr int batch = 2, views = 4, taught = 2, k = 5;
+  constexpr double student_temp = 0.3, teacher_temp = 0.2;
+  const Values student = random_values(batch * views * k),
+               teacher = random_values(batch * taught * k, 5);
+  const Values center = random_values(k, 11);
+  const auto probabilities = [&](const Values& x, int row, double temp, bool centred) {
+    Values scaled;
+    for (std::size_t j = 0; j < k; ++j)
+      scaled.push_back((x[static_cast<std::size_t>(row * k) + j] - (centred ? center[j] : 0)) /
+                       temp);
+    return plain_softmax(scaled.data(), k);
+  };
+  double expected = 0;
+  int pairs = 0;
+  for (int t = 0; t < taught; ++t)
+    for (int v = 0; v < views; ++v) {
+      if (v == t) continue;
+      ++pairs;
+      for (int b = 0; b < batch; ++b) {
+        const Values q = probabilities(teacher, t * batch + b, teacher_temp, true);
+        const Values p = probabilities(student, v * batch + b, student_temp, false);
+        for (std::size_t j = 0; j < k; ++j) expected -= q[j] * std::log(p[j]) / batch;
+      }
+    }
+  const auto loss = [&](auto& ctx, const auto&, const auto& x) {
+    return albef::self_distillation(ctx, x, albef::mat(ctx.upload(teacher), batch * taught, k),
+                                    ctx.upload(center), batch, student_temp, teacher_temp);
+  };
+  Bench<NoParameters> bench;
+  auto& ctx = bench.ctx;
+  const auto x = bench.input<k>(student, albef::batch_of(batch * views));
+  CHECK(ctx.item(loss(ctx, NoParameters{}, x)) == doctest::Approx(expected / pairs));
+  CHECK(gradcheck<Cpu>(NoParameters{}, loss, vectors<k>(batch * views)));
+  // All outputs alike: log(k).
+  const auto flat = bench.input<k>(Values(batch * views * k, 0.5), albef::batch_of(batch * views));
+  CHECK(ctx.item(loss(ctx, NoParameters{}, flat)) == doctest::Approx(std::log(double{k})));
+  const Values one(k);
+  CHECK_THROWS_WITH_AS(
+      albef::self_distillation(ctx, flat, albef::mat(one.data(), 1, k), one.data(), 2, 1, 1),
+      "[self_distillation] got logits (8, 5) of the student and (1, 5) of the teacher for 2 "
+      "examples",
+      albef::Error);
 }

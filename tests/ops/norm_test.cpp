@@ -3,6 +3,7 @@
 
 #include "albef/nn/layer_norm.hpp"
 #include "albef/nn/rms_norm.hpp"
+#include "albef/ops/similarity.hpp"
 #include "op_fixture.hpp"
 
 using namespace ops_test;
@@ -114,4 +115,48 @@ TEST_CASE("l2_normalize: values, a row of zeros, gradients") {
     return albef::l2_normalize(c, t);
   };
   CHECK(gradcheck<Cpu>(NoParameters{}, normalize, vectors<9>(4)));
+}
+
+namespace {
+
+struct WeightNormed {  // (4, 5), and the vectors whose products with its rows are asked for
+  Param<4, 5> v;
+  Param<4, 1> g;
+  static constexpr void fields(auto& m, auto&& f) { f("v", m.v), f("g", m.g); }
+  auto operator()(auto& ctx, const auto& x) const {
+    return albef::matmul_nt(ctx, x, albef::weight_norm<5>(ctx, v, g));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("weight_norm: values and gradients, also where the lengths are frozen") {
+  Bench<WeightNormed> bench;
+  auto& ctx = bench.ctx;
+  const auto& m = Bench<WeightNormed>::model;
+  const Values w = ctx.read(albef::weight_norm<5>(ctx, m.v, m.g));
+  for (std::size_t i = 0; i < 4; ++i) {
+    double square = 0;
+    for (std::size_t j = 0; j < 5; ++j) square += std::pow(bench.parameters[5 * i + j], 2);
+    for (std::size_t j = 0; j < 5; ++j)
+      CHECK(w[5 * i + j] == doctest::Approx(bench.parameters[20 + i] * bench.parameters[5 * i + j] /
+                                            std::sqrt(square)));
+  }
+  CHECK(gradcheck<Cpu>(
+      WeightNormed{Param<4, 5>{albef::init::normal(1)}, Param<4, 1>{albef::init::normal(1)}},
+      vectors<5>(3)));
+  Cpu cpu(1);
+  albef::ParamStore<Cpu, albef::Fp64> store(
+      cpu, m, {.frozen = [](std::string_view name) { return name == "g"; }});
+  albef::Context<Cpu, albef::Fp64> frozen(cpu, store);
+  std::copy(bench.parameters.begin(), bench.parameters.end(), store.data(albef::Plane::online));
+  for (auto* c : {&ctx, &frozen}) {
+    c->begin_step(1);
+    const auto x = c->template constant<5>(bench.parameters.data(), albef::batch_of(2));
+    const auto y = m(*c, x);
+    c->backward(albef::weighted_sum(*c, y, c->upload(random_values(8))));
+  }
+  CHECK(Values(bench.store.data(albef::Plane::grad, m.v),
+               bench.store.data(albef::Plane::grad, m.v) + 20) ==
+        Values(store.data(albef::Plane::grad, m.v), store.data(albef::Plane::grad, m.v) + 20));
 }

@@ -2,6 +2,7 @@
 #include "albef/ops/sequences.hpp"
 
 #include "albef/ops/elementwise.hpp"
+#include "albef/ops/gather.hpp"
 #include "op_fixture.hpp"
 
 using namespace ops_test;
@@ -29,6 +30,19 @@ TEST_CASE("multiply: gradients of both sides and of a square") {
   const auto a = bench.input<4>(Values(8), albef::uniform_sequences(2, 1));
   const auto b = bench.input<4>(Values(12), albef::uniform_sequences(3, 1));
   CHECK_THROWS_WITH_AS(multiply(bench.ctx, a, b), "[multiply] got 2 and 3 rows of width 4",
+                       albef::Error);
+}
+
+TEST_CASE("first columns: values, gradients, and a second use of the input") {
+  Bench<NoParameters> bench;
+  const auto x = bench.input<3>(Values{1, 2, 3, 4, 5, 6}, albef::batch_of(2));
+  CHECK(bench.ctx.read(albef::first_columns(bench.ctx, x, 2)) == Values{1, 2, 4, 5});
+  const auto f = [](auto& ctx, const auto&, const auto& in) {
+    const auto a = albef::first_columns(ctx, in, 2), b = albef::first_columns(ctx, in, 4);
+    return multiply(ctx, a, albef::first_columns(ctx, b, 2));
+  };
+  CHECK(gradcheck<Cpu>(NoParameters{}, f, sequences<5>(2, 3)));
+  CHECK_THROWS_WITH_AS(albef::first_columns(bench.ctx, x, 4), "[first columns] got 4 of 3",
                        albef::Error);
 }
 

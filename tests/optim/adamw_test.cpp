@@ -210,3 +210,67 @@ TEST_CASE("step counts can be restored: a resumed optimizer goes on bit for bit"
   CHECK(a.plane(Plane::online) == b.plane(Plane::online));
   CHECK(a.plane(Plane::ema) == b.plane(Plane::ema));
 }
+
+TEST_CASE("clipping each parameter by its own norm; groups may have their own limit") {
+  Bench b;
+  b.set_gradient(model.weight);
+  b.set_gradient(model.bias);
+  b.set_gradient(model.scale);
+  AdamW adamw({.max_norm = 2, .clip_each = true}, {{.name = "bias", .max_norm = 3}}, b.store);
+  const double weight = std::sqrt(1.0 + 4 + 9 + 16 + 25 + 36), bias = std::sqrt(14.0);
+  const albef::GradientNorm norm = adamw.step(b.store, 0.1, 0.5);
+  CHECK(norm.read(b.cpu) == doctest::Approx(std::sqrt(weight * weight + 14 + 1) / 2));
+  CHECK(b.plane(Plane::exp_avg, model.weight)[0] == doctest::Approx(0.1 * 2 / weight));
+  CHECK(b.plane(Plane::exp_avg, model.bias)[0] == doctest::Approx(0.1 * 0.5));  // 1.87 is below 3
+  CHECK(b.plane(Plane::exp_avg, model.scale)[0] == doctest::Approx(0.1 * 0.5));
+  b.set_gradient(model.bias);
+  adamw.step(b.store, 0.1, 10);
+  CHECK(b.plane(Plane::exp_avg, model.bias)[0] == doctest::Approx(0.9 * 0.05 + 0.1 * 3 / bias));
+  CHECK(adamw.steps() == std::vector<std::int64_t>{1, 2, 1, 0});
+}
+
+TEST_CASE(
+    "a step whose gradient is not finite changes nothing, with each parameter's own norm too") {
+  Bench b;
+  const Values before = b.plane(Plane::online);
+  b.set_gradient(model.weight);
+  b.set_gradient(model.bias);
+  b.store.data(Plane::grad, model.bias)[1] = std::numeric_limits<double>::infinity();
+  AdamW adamw({.max_norm = 2, .clip_each = true});
+  CHECK_FALSE(std::isfinite(adamw.step(b.store, 0.1).read(b.cpu)));
+  CHECK(b.plane(Plane::online) == before);
+  CHECK(adamw.steps() == std::vector<std::int64_t>{0, 0, 0, 0});
+}
+
+TEST_CASE("a group that is trained from an epoch on: no update, no count; its average moves") {
+  Bench b;
+  AdamW adamw({.weight_decay = 0}, {{.name = "bias", .first_epoch = 2}}, b.store);
+  const Values before = b.plane(Plane::online, model.bias);
+  std::fill_n(b.store.data(Plane::ema, model.bias), 3, 0.0);
+  for (const double epoch : {0.0, 1.9}) {
+    b.set_gradient(model.weight);
+    b.set_gradient(model.bias);
+    adamw.step(b.store, {.lr = 0.1, .momentum = 0.5, .epoch = epoch});
+    CHECK(b.plane(Plane::online, model.bias) == before);
+  }
+  CHECK(b.plane(Plane::ema, model.bias)[0] == doctest::Approx(0.75 * before[0]));
+  CHECK(adamw.steps() == std::vector<std::int64_t>{2, 0, 0, 0});
+  b.set_gradient(model.bias);
+  adamw.step(b.store, {.lr = 0.1, .epoch = 2});
+  CHECK(b.plane(Plane::online, model.bias)[0] == doctest::Approx(before[0] - 0.1));  // a first step
+  CHECK(albef::OptimizerGroups{{.name = "bias", .first_epoch = 2}}.describe() ==
+        "bias: from epoch 2\n");
+}
+
+TEST_CASE("a step's own weight decay is that of what has none of its group's") {
+  Bench b;
+  AdamW adamw({.weight_decay = 0.5}, {{.name = "other", .weight_decay = 0.25}}, b.store);
+  const Values before = b.plane(Plane::online);
+  b.set_gradient(model.weight);
+  b.set_gradient(model.other);
+  adamw.step(b.store, {.lr = 0.1, .weight_decay = 1});
+  const Values other = b.plane(Plane::online, model.other);
+  const auto start = static_cast<std::size_t>(model.other.offset);
+  CHECK(b.plane(Plane::online)[0] == doctest::Approx(before[0] * 0.9 - 0.1));
+  CHECK(other[0] == doctest::Approx(before[start] * 0.975 - 0.1));
+}

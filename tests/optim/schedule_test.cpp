@@ -43,3 +43,16 @@ TEST_CASE("AlphaRamp") {
   CHECK(albef::AlphaRamp{0.4, 100}.at(100) == 0.4);
   CHECK(albef::AlphaRamp{0.4, 0}.at(0) == 0.4);
 }
+
+TEST_CASE("equal steps and DINO's cosine: ends, beyond the ends, a warm-up of one iteration") {
+  CHECK(albef::LinearRamp{0.04, 0.07, 1}.at(0) == 0.04);
+  CHECK(albef::LinearRamp{0.04, 0.07, 1}.at(1) == 0.07);
+  CHECK(albef::LinearRamp{0.04, 0.07, 0}.at(0) == 0.07);
+  const albef::CosineSchedule lr{2e-3, 1e-6, 100, 10, 0};
+  CHECK(lr.at(0) == 0);
+  CHECK(lr.at(9) == 2e-3);
+  CHECK(lr.at(10) == 2e-3);
+  CHECK(lr.at(55) == doctest::Approx((2e-3 + 1e-6) / 2));
+  CHECK(lr.at(100) == 1e-6);
+  CHECK(lr.at(1000) == 1e-6);
+}

@@ -132,7 +132,7 @@ case $name in
     odd="$work/a [b],c=d"
     rm -rf "$odd" && mkdir "$odd" && (cd "$odd" && cp "$scenes/train.tar" "[x, y].tar" && cp -- "$scenes/val.tar" -z=1.tar
       printf '# a run\ndata=[x, y].tar\nlr = 2e-4  # peak\ncrop = 0.5 1\noutput="o [p], q"\n' >run.cfg
-      quietly "$programs/albef_pretrain" --data "[x, y].tar" -z=1.tar --output "r,[s]" "${small[@]}" --max-steps 1
+      quietly "$programs/albef_pretrain" "-d[x, y].tar" -z=1.tar --output "r,[s]" "${small[@]}" --max-steps 1
       quietly "$programs/albef_pretrain" --config-file run.cfg "${small[@]}" --max-steps 1
       [ -s "r,[s]/checkpoint.safetensors" ] && [ -s "o [p], q/checkpoint.safetensors" ]) || fail "a value was taken apart"
     # Closed streams and readers that go away; what is asked for is written, and nothing else.
@@ -227,6 +227,141 @@ case $name in
     quietly "${clip[@]}" --output "$work/clip"
     has "$work/clip/metrics.jsonl" val.ir1
     stopped "${clip[@]}"
+    ;;
+  dino)
+    grocery=examples/data/grocery
+    dino=("$programs/dino" --data "$grocery/grocery-test.tar.gz" --val "$grocery/grocery-test.tar.gz"
+      --batch-size 64 --epochs 2 --local-crops 2 --neighbours 5 --threads 1)
+    rm -rf "$work/dino"
+    quietly "${dino[@]}" --output "$work/dino"
+    has "$work/dino/metrics.jsonl" val.knn
+    is_png "$work/dino/losses.png"
+    [ -s "$work/dino/checkpoint_best.safetensors" ] || fail "no best epoch"
+    refuses "now it is 0.05 over 0" "${dino[@]}" --output "$work/dino" --resume --teacher-temp 0.05
+    refuses "--local-size 20: expected a multiple of 16" "${dino[@]}" --local-size 20
+    refuses "[MultiCrop] got blur radii" "${dino[@]}" --blur-radius 0.05
+    refuses "no-such" "${dino[@]}" --data no-such.tar --output "$work/none"
+    stopped "${dino[@]}"
+    ;;
+  probe)
+    groceries=(--train examples/data/grocery/grocery-train.tar.gz
+      --test examples/data/grocery/grocery-test.tar.gz --threads 1)
+    says "knn .* mean of 81 classes" "$programs/probe" -m "$pretrained" "${groceries[@]}" --output \
+      "$work/probe.json" --pictures "$work/probe" --penalty 100
+    has "$work/probe.json" held_out_accuracy
+    is_png "$work/probe/features.png"
+    is_png "$work/probe/attention.png"
+    says "linear .* mean of 81 classes" "$programs/probe" --new clip "${groceries[@]}" --method linear \
+      --classes examples/data/grocery/classes.txt --penalty 10 --output "$work/probe.json"
+    has "$work/probe.json" "Granny Smith"
+    says "linear" "$programs/probe" --raw-pixels 4 "${groceries[@]}" --label-field coarse --penalty 10
+    statements=(--train "$scenes/ve_train.json" --test "$scenes/ve_test.json" --image-root
+      "$scenes/train.tar" --test-image-root "$scenes/test.tar" --threads 1 --penalty 10)
+    for encoder in text multimodal; do
+      says "linear .* mean of 3 classes" "$programs/probe" -m "$pretrained" "${statements[@]}" \
+        --encoder $encoder
+    done
+    printf 'a.png,x\nb.png,x\n' >"$work/probe-one.csv"
+    cp "$(picture)" "$work/a.png" && cp "$(picture)" "$work/b.png"
+    refuses "all 2 training examples are of one class, 'x'" "$programs/probe" --raw-pixels 4 --train \
+      "$work/probe-one.csv" --test "$work/probe-one.csv"
+    refuses "no record has a text" "$programs/probe" -m "$pretrained" "${groceries[@]}" --encoder text
+    refuses "Give one of --checkpoint, --new and --raw-pixels" "$programs/probe" "${groceries[@]}"
+    refuses "the model has no multimodal encoder" "$programs/probe" --new clip "${groceries[@]}" \
+      --encoder multimodal
+    ;;
+  fine_tune)
+    groceries=examples/data/grocery
+    trains "$programs/fine_tune" train --init "$pretrained" --data "$groceries/grocery-test.tar.gz" \
+      --classes "$groceries/classes.txt" --val "$groceries/grocery-train.tar.gz" --epochs 1 \
+      --max-steps 4 "${small[@]}"
+    has "$work/fine_tune/results.json" "Granny Smith"
+    says "mean of 81 classes" "$programs/fine_tune" evaluate -m "$work/fine_tune/checkpoint.safetensors" \
+      --data "$groceries/grocery-test.tar.gz" --threads 1 --output "$work/fine_tune/test.json"
+    has "$work/fine_tune/test.json" class_mean
+    says "^  [A-Z].* 0\.[0-9]+" "$programs/fine_tune" predict -m "$work/fine_tune/checkpoint.safetensors" \
+      --image "$(picture)" --threads 1
+    refuses "the model reads pictures" "$programs/fine_tune" predict -m \
+      "$work/fine_tune/checkpoint.safetensors" --text "a leek"
+    statements=(--data "$scenes/ve_train.json" --image-root "$scenes/train.tar")
+    for model in "--init $pretrained" "--model flava"; do
+      quietly "$programs/fine_tune" train $model --encoder multimodal "${statements[@]}" --max-steps 2 \
+        "${small[@]}" --output "$work/fine_tune-pairs" --overwrite
+      says "entailment" "$programs/fine_tune" predict -m "$work/fine_tune-pairs/checkpoint.safetensors" \
+        --image "$(picture)" --text "there is a key" "there is no key" --threads 1
+    done
+    quietly "$programs/fine_tune" train --model flava --encoder text "${statements[@]}" --max-steps 2 \
+      "${small[@]}" --output "$work/fine_tune-pairs" --overwrite
+    refuses "no entry 'classes'" "$programs/fine_tune" evaluate -m "$pretrained" "${statements[@]}"
+    refuses "clip has no multimodal encoder" "$programs/fine_tune" train --model clip --encoder \
+      multimodal "${statements[@]}"
+    printf 'a.png,x\n' >"$work/fine_tune-one.csv"
+    refuses "the data have 1 classes, expected 2 to 1024" "$programs/fine_tune" train --model flava \
+      --data "$work/fine_tune-one.csv"
+    ;;
+  flava_evaluate)
+    for run in flava dino; do runs+=("$run=$work/$run/checkpoint.safetensors"); done
+    says "dino( +-){4}( +[0-9.]+){2}" "$programs/flava_evaluate" -m "albef=$pretrained" "${runs[@]}" --data \
+      "gender=$emoji/emoji-test_gender.tar" --train examples/data/grocery/grocery-train.tar.gz --test \
+      examples/data/grocery/grocery-test.tar.gz --penalty 100 --threads 1 --output \
+      "$work/compared.json" --pictures "$work/compared"
+    for key in tr1 knn linear checkpoint; do has "$work/compared.json" $key; done
+    for model in albef flava; do
+      for file in retrieval attention features; do is_png "$work/compared/$model/$file.png"; done
+    done
+    is_png "$work/compared/dino/attention.png"
+    refuses "nothing to measure" "$programs/flava_evaluate" -m "$pretrained"
+    refuses "a checkpoint of none of the models" "$programs/flava_evaluate" -m \
+      "$work/ve/checkpoint.safetensors" --data "$emoji/emoji-test_gender.tar"
+    ;;
+  flava)
+    pictures=examples/data/grocery/grocery-test.tar.gz words=examples/data/texts/texts.txt.gz
+    flava=("$programs/flava_pretrain" "${small[@]}")
+    three=("${flava[@]}" --data "$emoji/emoji-test_gender.tar" --images "$pictures" "$emoji/emoji-val.tar"
+      --texts "$words")
+    trains "${three[@]}" --val "$emoji/emoji-test_gender.tar" --image-epochs 1 --text-epochs 1 --epochs 3
+    for loss in mim mlm mmm_image mmm_text itm contrastive val.ir1; do
+      has "$work/flava/metrics.jsonl" $loss
+    done
+    head -n 1 "$work/flava/metrics.jsonl" | grep -q mim || fail "the run does not begin with pictures"
+    # Killed between two checkpoints, each step another kind of data: what is lost is done again.
+    again=("${three[@]}" --epochs 6 --objective contrastive --save-every 5 --output "$work/killed")
+    rm -rf "$work/killed"
+    quietly "${again[@]}"
+    mv "$work/killed/metrics.jsonl" "$work/flava/expected.jsonl"
+    "${again[@]}" --overwrite >"$work/$name.log" 2>&1 &
+    pid=$!
+    while kill -0 $pid 2>/dev/null && ! grep -qs '"step":12,' "$work/killed/metrics.jsonl"; do sleep 0.02; done
+    kill -KILL $pid 2>/dev/null || true
+    wait $pid 2>/dev/null || true
+    quietly "${again[@]}" --resume
+    cmp "$work/flava/expected.jsonl" "$work/killed/metrics.jsonl" || fail "the resumed run is another one"
+    refuses "the run was started with run.objective contrastive, now it is full" "${three[@]}" \
+      --epochs 6 --save-every 5 --output "$work/killed" --resume
+    # An encoder of another run; data that lack what is asked for.
+    says "loaded [0-9]+ tensors" "${flava[@]}" --data "$emoji/emoji-val.tar" --init-image \
+      "$work/flava/checkpoint.safetensors" --init-text "$work/flava/checkpoint.safetensors" \
+      --max-steps 1 --overwrite --output "$work/started"
+    refuses "no-such-file" "${flava[@]}" --data "$emoji/emoji-val.tar" --init-image no-such-file \
+      --output "$work/none"
+    refuses "texts.txt.gz' holds no pictures" "${flava[@]}" --images "$words" --output "$work/none"
+    refuses "grocery-test.tar.gz' holds no texts" "${flava[@]}" --texts "$pictures" --output "$work/none"
+    refuses "--image-epochs 2: there are no --images" "${flava[@]}" --data "$emoji/emoji-val.tar" \
+      --image-epochs 2 --output "$work/none"
+    refuses "there is nothing to learn from" "${flava[@]}" --output "$work/none"
+    [ -e "$work/none/checkpoint.safetensors" ] && fail "a run that was refused left a checkpoint"
+    ;;
+  zero_shot)
+    [ -f "$work/named/checkpoint_best.safetensors" ] || "$programs/clip" --data \
+      "$emoji/emoji-test_comp.tar" --val "$emoji/emoji-test_gender.tar" --epochs 1 --threads 1 \
+      --output "$work/named" >"$work/zero_shot.log" 2>&1
+    says "top-1 .* top-5" "$programs/zero_shot" -m "$work/named/checkpoint_best.safetensors" --labelled \
+      examples/data/grocery/grocery-test.tar.gz --top 0 --threads 1
+    says "(cat .*dog|dog .*cat)" "$programs/zero_shot" -m "$pretrained" --class dog --class cat \
+      "$(picture)" --threads 1
+    printf 'a {}\na picture\n' >"$work/prompts.txt"
+    refuses "prompts.txt:2: the prompt 'a picture' has no place {} for the name of the class" \
+      "$programs/zero_shot" -m "$pretrained" --class dog --prompts "$work/prompts.txt" "$(picture)"
     ;;
   custom_layer)
     says "ScaledBranch<48>: gradients agree" "$programs/custom_layer" --threads 1

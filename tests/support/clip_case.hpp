@@ -99,10 +99,5 @@ std::function<void(const GoldenCase&, GoldenReport&)> find_clip_runner(const Gol
   require(found != nullptr, golden.folder, ": no configuration compiled in fits the case's config");
   return found;
 }
-/// Of those that the checkers are compiled for: a further one is one more type here.
-template <class Device>
-auto find_clip_runner(const GoldenCase& golden) {
-  return find_clip_runner<Device, ClipNano, ClipQuickGeluNano>(golden);
-}
 
 }  // namespace albef

@@ -47,10 +47,9 @@ void run_dalle_case(const GoldenCase& golden, GoldenReport& report) {
   const auto check = [&](const char* name, const auto& rows) {
     report.check(name, detail::to_planes(ctx.read(rows), batch, rows.cols));
   };
-  const auto pixels =
-      feature_maps<image_channels<C>()>(ctx, images.values, height, width);  // (B, H W, C)
+  const auto pixels = feature_maps<image_channels<C>()>(ctx, images);  // (B, H W, C)
   check("group_1", model.trunk.pooled_1(ctx, pixels).values);
-  check("group_4", model.trunk(ctx, images).values);
+  check("group_4", model.trunk(ctx, pixels).values);
   const auto logits = model(ctx, images);  // (B, H W / 64, V)
   check("logits", logits);
   std::vector<std::int32_t> codes(static_cast<std::size_t>(logits.rows()));

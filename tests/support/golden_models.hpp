@@ -7,6 +7,7 @@
 #include <string>
 
 #include "support/albef_case.hpp"
+#include "support/dino_case.hpp"
 #include "support/golden.hpp"
 #include "support/task_case.hpp"
 
@@ -17,18 +18,21 @@ using GoldenRunner = std::function<void(const GoldenCase&, GoldenReport&)>;
 /// The kinds that run a model of configuration C on a device.
 template <class C, class Device>
 std::map<std::string, GoldenRunner> model_cases() {
-  return {{"vit", run_vit_case<C, Device>},
-          {"text_encoder", run_text_encoder_case<C, Device>},
-          {"fusion", run_fusion_case<C, Device>},
-          {"mlm", run_mlm_case<C, Device>},
-          {"pretrain_step", run_pretrain_step_case<C, Device>},
-          {"retrieval_step", run_retrieval_step_case<C, Device>},
-          {"retrieval_eval", run_retrieval_eval_case<C, Device>},
-          {"ve", run_ve_case<C, Device>},
-          {"vqa", run_vqa_case<C, Device>},
-          {"nlvr", run_nlvr_case<C, Device>},
-          {"nlvr_pretrain", run_nlvr_pretrain_case<C, Device>},
-          {"gradcam", run_gradcam_case<C, Device>}};
+  if constexpr (DinoGolden<C>)
+    return {{"dino", run_dino_case<C, Device>}, {"dino_step", run_dino_step_case<C, Device>}};
+  else
+    return {{"vit", run_vit_case<C, Device>},
+            {"text_encoder", run_text_encoder_case<C, Device>},
+            {"fusion", run_fusion_case<C, Device>},
+            {"mlm", run_mlm_case<C, Device>},
+            {"pretrain_step", run_pretrain_step_case<C, Device>},
+            {"retrieval_step", run_retrieval_step_case<C, Device>},
+            {"retrieval_eval", run_retrieval_eval_case<C, Device>},
+            {"ve", run_ve_case<C, Device>},
+            {"vqa", run_vqa_case<C, Device>},
+            {"nlvr", run_nlvr_case<C, Device>},
+            {"nlvr_pretrain", run_nlvr_pretrain_case<C, Device>},
+            {"gradcam", run_gradcam_case<C, Device>}};
 }
 
 /// Runs the case folders named by the command line with what find(case) returns for each, and

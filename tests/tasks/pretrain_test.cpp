@@ -162,6 +162,32 @@ TEST_CASE("fine-tuning starts with the features of queues of the same size, of u
   CHECK(tuned.state().queue.identities()[0] == decltype(tuned.state().queue)::no_identity);
   shorter.start_from(folder / "trained.safetensors");  // keeps its random features
   CHECK(shorter.state().queue.size() == 8);
+
+  // Features that are not finite change nothing.
+  const std::string path = folder / "damaged.safetensors";
+  {
+    const auto file = albef::SafeTensors::open(folder / "trained.safetensors");
+    std::vector<albef::TensorSource> tensors;
+    for (const auto& e : file.entries())
+      if (e.name != "text_queue") tensors.push_back(albef::source_of(file, e));
+    const auto& queue = trained.state().queue;
+    std::vector<float> features(static_cast<std::size_t>(queue.size() * queue.width()));
+    features[5] = INFINITY;
+    tensors.push_back(
+        {.name = "text_queue", .shape = {queue.width(), queue.size()}, .data = features.data()});
+    albef::write_safetensors(path, tensors, file.metadata());
+  }
+  Tuning other(cpu, {.seed = 3});
+  const auto weights = [&] {
+    const auto* first = other.store().data(albef::Plane::online);
+    return std::vector<float>(first, first + other.store().size());
+  };
+  const auto before = weights();
+  CHECK_THROWS_WITH_AS(
+      other.start_from(path),
+      (path + ": tensor 'text_queue' has the value inf at 5, expected finite ones").c_str(),
+      albef::Error);
+  CHECK(weights() == before);
 }
 
 TEST_CASE("the first pairs of a batch, and how many of them fit into memory") {

@@ -10,7 +10,7 @@
 namespace retrieval_test {
 
 using namespace model_test;
-using Pool = albef::RetrievalPool<Bench<Micro>::Ctx, Micro>;
+using Pool = albef::RetrievalPool<Bench<Micro>::Ctx, albef::Albef<Micro>>;
 
 namespace {
 

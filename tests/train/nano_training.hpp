@@ -73,8 +73,7 @@ inline albef::SourcePtr pictures(int count) {
   return source;
 }
 
-inline albef::Loader loader(int batch_size, int count = 22) {
-  albef::LoaderOptions options;
+inline albef::Loader loader(int batch_size, int count = 22, albef::LoaderOptions options = {}) {
   options.batch_size = batch_size;
   options.workers = 1;
   return {pictures(count), tokenizer(), albef::TrainTransform{.size = Nano::image_res}, options};

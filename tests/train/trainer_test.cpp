@@ -202,6 +202,26 @@ TEST_CASE("trainer: a resume with other settings or of another configuration is 
             "run/checkpoint.safetensors: the run was started with momentum 0.995, now it is 0.5");
   CHECK(error_of([&] { Process(resuming(o), {.seed = 1, .optimizer = {.eps = 2e-8}}); }) ==
         folder / "run/checkpoint.safetensors: the run was started with eps 1e-08, now it is 2e-08");
+  // How the loader reads: its own seed, and what becomes of pictures.
+  const auto loader_error = [&](auto&& change) {
+    return error_of([&] {
+      Cpu cpu(1);
+      Watched training(cpu, {.seed = 1});
+      albef::LoaderOptions other = loader(4).options();
+      change(other);
+      albef::Loader data = loader(4, 22, other);
+      Trainer(training, data, resuming(o));
+    });
+  };
+  CHECK(loader_error([](auto& data) {
+          data.seed = 7;
+        }).ends_with("the run was started with data.seed 42, now it is 7"));
+  CHECK(loader_error([](auto& data) {
+          data.decode.damaged = albef::Damaged::keep;
+        }).ends_with("the run was started with data.damaged_pictures as-pillow, now it is keep"));
+  CHECK(loader_error([](auto& data) {
+          data.decode.max_side = 5;
+        }).ends_with("the run was started with data.max_side 100000, now it is 5"));
   // What the program keeps beside it: once another value, once another text that is too long to
   // be shown.
   const auto extra_error = [&](const std::string& crop, const std::string& vocabulary) {
@@ -227,8 +247,22 @@ TEST_CASE("trainer: a resume with other settings or of another configuration is 
   CHECK(error_of([&] { extra_error("0.5 1", words + "b"); }) ==
         folder / "kept/checkpoint.safetensors: the run was started with another vocab");
 
-  // The same file, but with the configuration of another model in it.
+  // Checkpoints of versions that kept less.
   const std::string path = folder / "run/checkpoint.safetensors";
+  change_info(path, [](auto& info) { info.erase("data.seed"), info.erase("data.max_side"); });
+  { Process same(resuming(o)); }
+  std::string dropout;
+  change_info(path, [&](auto& info) {
+    dropout = info.at("train.dropout");
+    info.erase("train.dropout");
+  });
+  CHECK(error_of([&] { Process same(resuming(o)); }) ==
+        path +
+            ": a run whose checkpoints do not say 'dropout': of an older version or of another "
+            "kind; it cannot go on here, but a new run can start from its weights");
+  change_info(path, [&](auto& info) { info["train.dropout"] = dropout; });
+
+  // The same file, but with the configuration of another model in it.
   change_info(path, [](auto& info) { info["config.embed_dim"] = "16"; });
   CHECK(error_of([&] { Process same(resuming(o)); }) ==
         path + ": checkpoint of another configuration: config.embed_dim is 16, the model has 24");
@@ -251,6 +285,17 @@ TEST_CASE("trainer: a loss that is not finite stops the run; the checkpoint stay
   CHECK(message.ends_with("nothing was updated, the last checkpoint is " +
                           p.trainer.checkpoint_path()));
   CHECK(albef::read_file(p.trainer.checkpoint_path()) == saved);
+  {
+    Process older(resuming(o));  // the newest checkpoint that there is
+    older.training.on_pass = [&](std::uint64_t pass) {
+      if (pass != 3) return;
+      std::filesystem::rename(p.trainer.checkpoint_path(), folder / "run/checkpoint.1.safetensors");
+      *older.training.store().data(Plane::online, Training::model.itm_head.bias) = NAN;
+    };
+    CHECK(error_of([&] {
+            older.trainer.run();
+          }).ends_with("the last checkpoint is " + folder / "run/checkpoint.1.safetensors"));
+  }
   Process again(resuming(o));  // the run can go on from before
   CHECK(again.trainer.run().finished);
 }

@@ -6,9 +6,12 @@
 
 namespace albef {
 
-/// A grid of from_height x from_width rows becomes one of height x width rows.
+/// A grid of from_height x from_width rows becomes one of height x width rows. A step in the result
+/// is from / (to + offset) in the source; torch's own has offset 0, the official DINO 0.1
+/// (vision_transformer.py, interpolate_pos_encoding).
 struct GridResize {
   int from_height = 0, from_width = 0, height = 0, width = 0;
+  double offset = 0;
   constexpr int from_rows() const { return from_height * from_width; }
   constexpr int rows() const { return height * width; }
   constexpr bool same() const { return from_height == height && from_width == width; }
@@ -21,8 +24,8 @@ struct CubicTaps {
   int at[4] = {};
   double weight[4] = {};
 
-  ALBEF_HOST_DEVICE constexpr CubicTaps(int position, int from, int to) {
-    const double source = (position + 0.5) * from / to - 0.5;
+  ALBEF_HOST_DEVICE constexpr CubicTaps(int position, int from, int to, double offset = 0) {
+    const double source = (position + 0.5) * from / (to + offset) - 0.5;
     const int base = static_cast<int>(source + 1) - 1;  // source is at least -0.5
     const double t = source - base;
     weight[0] = far(t + 1), weight[1] = near(t), weight[2] = near(1 - t), weight[3] = far(2 - t);
@@ -53,8 +56,8 @@ struct CubicTaps {
 struct CubicReach {
   int begin = 0, end = 0;
 
-  ALBEF_HOST_DEVICE constexpr CubicReach(int source, int from, int to) {
-    const double scale = static_cast<double>(to) / from;
+  ALBEF_HOST_DEVICE constexpr CubicReach(int source, int from, int to, double offset = 0) {
+    const double scale = (to + offset) / from;
     const double first = (source - 1.5) * scale - 0.5, last = (source + 2.5) * scale - 0.5;
     begin = first < 1 ? 0 : static_cast<int>(first) - 1;  // one more for rounding
     end = last + 2 < to ? static_cast<int>(last + 2) : to;

@@ -217,6 +217,9 @@ class Context {
   bool dropout() const { return dropout_; }
   /// Dropout layers act (training) or are the identity (evaluation, the default).
   void set_dropout(bool on) { dropout_ = on; }
+  /// Where each attention that runs notes what it was given, for inspection; null: nowhere.
+  primitive::Attention<Real>* noted_attention() const { return noted_attention_; }
+  void note_attention(primitive::Attention<Real>* place) { noted_attention_ = place; }
   /// Gradient checkpointing: blocks keep only their input and run again in the backward pass.
   bool checkpointing() const { return checkpointing_; }
   void set_checkpointing(bool on) { checkpointing_ = on; }
@@ -485,6 +488,7 @@ class Context {
   int back_propagated_ = 0;  ///< values that were there when backward() ended
   Plane plane_ = Plane::online;
   bool recording_ = true, dropout_ = false, checkpointing_ = false;
+  primitive::Attention<Real>* noted_attention_ = nullptr;
   bool probing_ = false;  ///< in the first run of checkpoint(): would anything be recorded?
   bool probed_ = false;   ///< the answer
 };

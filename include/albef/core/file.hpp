@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -23,6 +22,7 @@
 #include <utility>
 
 #include "albef/core/error.hpp"
+#include "albef/core/number.hpp"
 
 namespace albef {
 namespace detail {
@@ -235,9 +235,7 @@ class AtomicFile {
     const auto target = target_of(name);
     if (target.empty()) return -1;
     name.remove_prefix(target.size() + infix.size());
-    std::int64_t process = -1;
-    std::from_chars(name.data(), name.data() + name.size(), process);
-    return process;
+    return to_whole<std::int64_t>(name.substr(0, name.find('-'))).value_or(-1);
   }
   /// The name of the file that a temporary one was to become; empty for the name of another file.
   static std::string_view target_of(std::string_view name) {

@@ -33,9 +33,9 @@ std::vector<T> interpolate_pos_embed(std::span<const T> table, int width, const 
   T* result = out.data() + width;
   std::vector<double> row(columns);
   for (int y = 0; y < grid.height; ++y) {
-    const detail::CubicTaps vertical(y, grid.from_height, grid.height);
+    const detail::CubicTaps vertical(y, grid.from_height, grid.height, grid.offset);
     for (int x = 0; x < grid.width; ++x, result += width) {
-      const detail::CubicTaps horizontal(x, grid.from_width, grid.width);
+      const detail::CubicTaps horizontal(x, grid.from_width, grid.width, grid.offset);
       std::fill(row.begin(), row.end(), 0.0);
       for (int j = 0; j < 4; ++j)
         for (int i = 0; i < 4; ++i) {

@@ -32,6 +32,17 @@ inline std::string significant(double value, int digits) {
   return end.ec == std::errc{} ? std::string(text.data(), end.ptr) : "?";
 }
 
+/// The number that a whole text is, as std::from_chars reads T; nothing if it is anything else or
+/// out of T's range.
+template <class T>
+std::optional<T> to_whole(std::string_view text) {
+  T value{};
+  const char* const end = text.data() + text.size();
+  const auto [stop, code] = std::from_chars(text.data(), end, value);
+  if (code != std::errc{} || stop != end) return {};
+  return value;
+}
+
 /// The number a text says, in decimal and nothing beside it; nothing if it says none. Beyond the
 /// range of double it is infinite, below it 0.
 inline std::optional<double> to_number(std::string_view text) {

@@ -75,13 +75,13 @@ using Primitives = typename detail::Unique<
     primitive::Convert<A, T>, primitive::Add<T>, primitive::SetRows<T>, primitive::MultiplyRow<T>,
     primitive::Multiply<T>, primitive::ColumnSum<T>, primitive::DotRows<T>, primitive::Dot<T>,
     primitive::Activate<T>, primitive::ActivateGrad<T>, primitive::Sign<T>, primitive::Dropout<T>,
-    primitive::Scale<T>, primitive::ScaleGrad<T>,
+    primitive::DropSequences<T>, primitive::Scale<T>, primitive::ScaleGrad<T>,
     // Products and attention.
     primitive::Gemm<T>, primitive::WeightGradient<T>, primitive::Attention<T>,
     primitive::AttentionGrad<T>, primitive::AttentionProbabilities<T>,
     // Normalisation.
     primitive::LayerNorm<T>, primitive::LayerNormGrad<T>, primitive::L2Normalize<T>,
-    primitive::L2NormalizeGrad<T>,
+    primitive::L2NormalizeGrad<T>, primitive::WeightNorm<A>, primitive::WeightNormGrad<A>,
     // Tokens, rows and images.
     primitive::Embedding<T>, primitive::EmbeddingGrad<T>, primitive::GatherRows<T>,
     primitive::ScatterAddRows<T>, primitive::ScatterAddRows<T, A>, primitive::PushRows<A>,
@@ -96,9 +96,10 @@ using Primitives = typename detail::Unique<
     // Losses.
     primitive::SoftCrossEntropy<T>, primitive::SoftCrossEntropyGrad<T>,
     primitive::SigmoidCrossEntropy<T>, primitive::SigmoidCrossEntropyGrad<T>,
-    primitive::SampleNegatives<T>,
+    primitive::SampleNegatives<T>, primitive::SelfDistillation<A>,
+    primitive::SelfDistillationGrad<A>,
     // Optimizer, on the master type.
     primitive::AdamW<A, T>, primitive::EmaUpdate<A>, primitive::SquaredNorm<A>,
-    primitive::Clamp<A>>::type;
+    primitive::SquaredNorms<A>, primitive::Clamp<A>>::type;
 
 }  // namespace albef

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -21,6 +20,7 @@
 #include <vector>
 
 #include "albef/core/error.hpp"
+#include "albef/core/number.hpp"
 #include "albef/core/processor.hpp"
 
 namespace albef {
@@ -183,12 +183,10 @@ class Cpu {
   static int threads_wished() {
     const char* wish = std::getenv("ALBEF_THREADS");
     if (!wish || !*wish) return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-    int threads = 0;
-    const char* const end = wish + std::strlen(wish);
-    const auto [stop, code] = std::from_chars(wish, end, threads);
-    require(code == std::errc{} && stop == end && threads >= 1 && threads <= most_threads,
-            "ALBEF_THREADS is '", wish, "', expected a number from 1 to ", most_threads);
-    return threads;
+    const auto threads = to_whole<int>(wish);
+    require(threads && *threads >= 1 && *threads <= most_threads, "ALBEF_THREADS is '", wish,
+            "', expected a number from 1 to ", most_threads);
+    return *threads;
   }
   void end_workers() {
     stop_ = true;

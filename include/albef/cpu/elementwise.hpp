@@ -177,6 +177,25 @@ void run(Cpu& cpu, const primitive::Dropout<T>& a) {
   });
 }
 
+template <class T>
+void run(Cpu& cpu, const primitive::DropSequences<T>& a) {
+  const std::uint32_t threshold = dropout_threshold(a.p);
+  const T scale = static_cast<T>(1 / (1 - static_cast<double>(a.p)));
+  const auto write = [&](int r, T factor) {
+    for_packs<T>(a.y.cols, [&](std::int64_t j, int n) {
+      const auto x = factor != T(0) ? Pack<T>::load_n(a.x.row(r) + j, n) * factor : Pack<T>(T(0));
+      store_with_beta(x, a.beta, a.y.row(r) + j, n);
+    });
+  };
+  cpu.for_each(a.seq.count, [&](std::int64_t sequence) {
+    const auto s = static_cast<int>(sequence);
+    const auto word = a.philox(a.stream, static_cast<std::uint64_t>(s) / 4)[sequence % 4];
+    const int begin = a.seq.begin(s), end = begin + a.seq.length(s);
+    for (int r = begin; r < end; ++r) write(r, word < threshold ? T(0) : scale);
+  });
+  for (int r = a.seq.begin(a.seq.count); r < a.y.rows; ++r) write(r, T(0));
+}
+
 namespace detail {
 
 template <class T>

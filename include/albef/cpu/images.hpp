@@ -68,8 +68,8 @@ void run(Cpu& cpu, const primitive::ResizeGrid<T>& a) {
   const Mat<const T> x = a.x;
   const Mat<T> y = a.y;
   for_rows(cpu, y.rows, std::int64_t{16} * y.cols, [&](int r) {
-    const detail::CubicTaps vertical(r / g.width, g.from_height, g.height);
-    const detail::CubicTaps horizontal(r % g.width, g.from_width, g.width);
+    const detail::CubicTaps vertical(r / g.width, g.from_height, g.height, g.offset);
+    const detail::CubicTaps horizontal(r % g.width, g.from_width, g.width, g.offset);
     const T* rows[16];
     T weights[16];
     for (int k = 0; k < 16; ++k) {
@@ -93,14 +93,14 @@ void run(Cpu& cpu, const primitive::ResizeGridGrad<T>& a) {
   const T beta = a.beta;
   for_rows(cpu, dx.rows, std::int64_t{16} * dx.cols, [&](int r) {
     const int sy = r / g.from_width, sx = r % g.from_width;
-    const detail::CubicReach down(sy, g.from_height, g.height);
-    const detail::CubicReach across(sx, g.from_width, g.width);
+    const detail::CubicReach down(sy, g.from_height, g.height, g.offset);
+    const detail::CubicReach across(sx, g.from_width, g.width, g.offset);
     T* to = dx.row(r);
     for (int j = 0; j < dx.cols; ++j) to[j] = beta == 0 ? T{0} : beta * to[j];
     for (int y = down.begin; y < down.end; ++y) {
-      const double vertical = detail::CubicTaps(y, g.from_height, g.height).of(sy);
+      const double vertical = detail::CubicTaps(y, g.from_height, g.height, g.offset).of(sy);
       for (int x = across.begin; x < across.end; ++x) {
-        const double horizontal = detail::CubicTaps(x, g.from_width, g.width).of(sx);
+        const double horizontal = detail::CubicTaps(x, g.from_width, g.width, g.offset).of(sx);
         const auto weight = static_cast<T>(vertical * horizontal);
         if (weight == 0) continue;
         const T* from = dy.row(y * g.width + x);

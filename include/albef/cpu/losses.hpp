@@ -1,4 +1,5 @@
-// Loss primitives of the CPU backend: soft cross entropy and the drawing of negatives.
+// Loss primitives of the CPU backend: soft cross entropy, self-distillation and the drawing of
+// negatives.
 #pragma once
 
 #include <limits>
@@ -10,9 +11,8 @@ namespace albef {
 
 namespace detail {
 
-/// log(sum(exp(x)))
 template <class T>
-T log_sum_exp(const T* x, int cols) {
+T largest(const T* x, int cols) {
   using P = Pack<T>;
   T high = x[0];
   for_packs<T>(cols, [&](std::int64_t j, int n) {
@@ -21,6 +21,14 @@ T log_sum_exp(const T* x, int cols) {
     else
       for (int k = 0; k < n; ++k) high = std::max(high, x[j + k]);
   });
+  return high;
+}
+
+/// log(sum(exp(x)))
+template <class T>
+T log_sum_exp(const T* x, int cols) {
+  using P = Pack<T>;
+  const T high = largest(x, cols);
   P total(T{0});
   for_packs<T>(cols, [&](std::int64_t j, int n) {
     total += first_lanes(exp(P::load_n(x + j, n) - high), n);
@@ -176,6 +184,61 @@ void run(Cpu& cpu, const primitive::SigmoidCrossEntropyGrad<T>& g) {
         store_with_beta(slope(u, z), g.beta, g.d.row(i) + j, n);
       });
     });
+}
+
+template <class T>
+void run(Cpu& cpu, const primitive::SelfDistillation<T>& a) {
+  using P = Pack<T>;
+  const int cols = a.student.cols, views = a.teacher.rows / a.batch;
+  for_rows(cpu, a.teacher.rows, cols, [&](int i) {
+    const T* t = a.teacher.row(i);
+    T* q = a.targets.row(i);
+    for_packs<T>(cols, [&](std::int64_t j, int n) {
+      ((P::load_n(t + j, n) - P::load_n(a.center + j, n)) * a.teacher_scale).store_n(q + j, n);
+    });
+    const T lse = detail::log_sum_exp(q, cols);
+    for_packs<T>(cols,
+                 [&](std::int64_t j, int n) { exp(P::load_n(q + j, n) - lse).store_n(q + j, n); });
+  });
+  const double total = detail::sum_rows<T>(cpu, a.student.rows, cols, [&](int i) {
+    const T* s = a.student.row(i);
+    const T high = detail::largest(s, cols) * a.student_scale;
+    P sums(T{0});
+    for_packs<T>(cols, [&](std::int64_t j, int n) {
+      sums += first_lanes(exp(P::load_n(s + j, n) * a.student_scale - high), n);
+    });
+    a.lse[i] = high + std::log(sum(sums));
+    T value = 0;
+    for (int t = 0; t < views; ++t) {
+      if (t == i / a.batch) continue;
+      const T* q = a.targets.row(t * a.batch + i % a.batch);
+      P inner(T{0});
+      for_packs<T>(cols, [&](std::int64_t j, int n) {
+        inner = fma(P::load_n(q + j, n), P::load_n(s + j, n), inner);
+      });
+      value += a.lse[i] - a.student_scale * sum(inner);
+    }
+    return value;
+  });
+  *a.loss = static_cast<T>(static_cast<double>(a.scale) * total);
+}
+
+template <class T>
+void run(Cpu& cpu, const primitive::SelfDistillationGrad<T>& g) {
+  using P = Pack<T>;
+  const auto& a = g.forward;
+  const int views = a.teacher.rows / a.batch;
+  const T scale = a.scale * *g.dloss * a.student_scale;
+  for_rows(cpu, g.d.rows, g.d.cols, [&](int i) {
+    const int view = i / a.batch;
+    const auto others = static_cast<T>(view < views ? views - 1 : views);
+    for_packs<T>(g.d.cols, [&](std::int64_t j, int n) {
+      P d = exp(P::load_n(a.student.row(i) + j, n) * a.student_scale - a.lse[i]) * others;
+      for (int t = 0; t < views; ++t)
+        if (t != view) d = d - P::load_n(a.targets.row(t * a.batch + i % a.batch) + j, n);
+      store_with_beta(d * scale, g.beta, g.d.row(i) + j, n);
+    });
+  });
 }
 
 template <class T>

@@ -1,4 +1,4 @@
-// Layer norm and L2 normalisation of the CPU backend, forward and backward.
+// Layer norm, L2 normalisation and weight norm of the CPU backend, forward and backward.
 #pragma once
 
 #include "albef/core/primitives/norm.hpp"
@@ -115,6 +115,44 @@ void run(Cpu& cpu, const primitive::L2NormalizeGrad<T>& a) {
     for_packs<T>(cols, [&](std::int64_t j, int n) {
       const P d = P::load_n(a.dy.row(i) + j, n) - P::load_n(a.y.row(i) + j, n) * along;
       store_with_beta(d * factor, a.beta, a.dx.row(i) + j, n);
+    });
+  });
+}
+
+template <class T>
+void run(Cpu& cpu, const primitive::WeightNorm<T>& a) {
+  using P = Pack<T>;
+  const int cols = a.w.cols;
+  for_rows(cpu, a.w.rows, cols, [&](int i) {
+    P square(T{0});
+    for_packs<T>(cols, [&](std::int64_t j, int n) {
+      const P v = P::load_n(a.v.row(i) + j, n);
+      square = fma(v, v, square);
+    });
+    a.norm[i] = std::sqrt(sum(square));
+    const T factor = a.g[i] / a.norm[i];
+    for_packs<T>(cols, [&](std::int64_t j, int n) {
+      (P::load_n(a.v.row(i) + j, n) * factor).store_n(a.w.row(i) + j, n);
+    });
+  });
+}
+
+template <class T>
+void run(Cpu& cpu, const primitive::WeightNormGrad<T>& a) {
+  using P = Pack<T>;
+  const int cols = a.v.cols;
+  for_rows(cpu, a.v.rows, cols, [&](int i) {
+    P inner(T{0});
+    for_packs<T>(cols, [&](std::int64_t j, int n) {
+      inner = fma(P::load_n(a.dw.row(i) + j, n), P::load_n(a.v.row(i) + j, n), inner);
+    });
+    const T along = sum(inner) / a.norm[i];  // u . dw
+    if (a.dg) a.dg[i] = along + (a.beta_g == 0 ? T{0} : a.beta_g * a.dg[i]);
+    if (!a.dv.data) return;
+    const T factor = a.g[i] / a.norm[i], back = along / a.norm[i];
+    for_packs<T>(cols, [&](std::int64_t j, int n) {
+      const P d = P::load_n(a.dw.row(i) + j, n) - P::load_n(a.v.row(i) + j, n) * back;
+      store_with_beta(d * factor, a.beta, a.dv.row(i) + j, n);
     });
   });
 }

@@ -10,7 +10,9 @@ namespace albef {
 
 template <class T>
 void run(Cpu& cpu, const primitive::EmaUpdate<T>& a) {
-  const auto keep = static_cast<T>(a.momentum), blend = static_cast<T>(1 - a.momentum);
+  if (a.square_norm && !std::isfinite(*a.square_norm)) return;
+  const auto keep = static_cast<T>(a.momentum);
+  const auto blend = static_cast<T>((1 - a.momentum) * a.scale);
   cpu.for_blocks(a.size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
     for_packs<T>(end - begin, [&](std::int64_t at, int n) {
       T* e = a.ema + begin + at;
@@ -89,6 +91,15 @@ void run(Cpu& cpu, const primitive::SquaredNorm<T>& a) {
   double total = 0;
   for (std::int64_t b = 0; b < blocks; ++b) total += partial[b];
   *a.out = a.beta == 0 ? total : total + a.beta * *a.out;
+}
+
+template <class T>
+void run(Cpu& cpu, const primitive::SquaredNorms<T>& a) {
+  *a.total = 0;
+  for (std::size_t i = 0; i < a.parts.size(); ++i) {
+    run(cpu, primitive::SquaredNorm<T>{a.x + a.parts[i].offset, a.parts[i].size, a.out + i});
+    *a.total += a.out[i];
+  }
 }
 
 template <class T>

@@ -177,4 +177,18 @@ void run(Cuda& cuda, const primitive::Dropout<T>& a) {
                                   DropoutFactors::of<accumulator_t<T>>(a.philox, a.stream, a.p)});
 }
 
+template <class T>
+void run(Cuda& cuda, const primitive::DropSequences<T>& a) {
+  using namespace detail;
+  const dim3 grid(static_cast<unsigned>(a.seq.count + 1),
+                  static_cast<unsigned>(std::max(1, a.seq.max_length())));
+  const auto scale = static_cast<accumulator_t<T>>(1 / (1 - static_cast<double>(a.p)));
+  with_width<T>([&](int n) { return rows_aligned(a.x, n) && rows_aligned(a.y, n); },
+                [&](auto width) {
+                  constexpr int n = decltype(width)::value;
+                  launch(cuda, "[drop_sequences]", drop_sequences_kernel<T, n>, grid,
+                         dim3(drop_threads), 0, a, dropout_threshold(a.p), scale);
+                });
+}
+
 }  // namespace albef

@@ -1,4 +1,5 @@
-// Loss primitives of the CUDA backend: soft cross entropy and the drawing of negatives.
+// Loss primitives of the CUDA backend: soft cross entropy, self-distillation and the drawing of
+// negatives.
 #pragma once
 
 #include "albef/cuda/elementwise.cuh"
@@ -66,6 +67,39 @@ void run(Cuda& cuda, const primitive::SigmoidCrossEntropyGrad<T>& g) {
     for_elements<T>(
         cuda, "[sigmoid_cross_entropy_grad]", g.d.rows, g.d.cols,
         [&](int n) { return rows_aligned(logits, n) && rows_aligned(g.d, n); }, slope);
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::SelfDistillation<T>& a) {
+  using namespace detail;
+  const auto rows = static_cast<unsigned>(a.student.rows);
+  auto* row_loss = static_cast<T*>(cuda.scratch(sizeof(T) * rows));
+  with_width<T>(
+      [&](int n) {
+        return rows_aligned(a.student, n) && rows_aligned(a.teacher, n) &&
+               rows_aligned(a.targets, n) && row_aligned(a.center, n);
+      },
+      [&](auto width) {
+        constexpr int n = decltype(width)::value;
+        launch(cuda, "[self_distillation]", distillation_targets_kernel<T, n>,
+               dim3(static_cast<unsigned>(a.teacher.rows)), dim3(loss_threads), 0, a);
+        launch(cuda, "[self_distillation]", distillation_rows_kernel<T, n>, dim3(rows),
+               dim3(loss_threads), 0, a, row_loss);
+      });
+  launch(cuda, "[self_distillation]", distillation_total_kernel<T>, dim3(1), dim3(loss_threads), 0,
+         row_loss, a.student.rows, a.scale, a.loss);
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::SelfDistillationGrad<T>& g) {
+  using namespace detail;
+  const auto& a = g.forward;
+  for_elements<T>(
+      cuda, "[self_distillation_backward]", g.d.rows, g.d.cols,
+      [&](int n) {
+        return rows_aligned(a.student, n) && rows_aligned(a.targets, n) && rows_aligned(g.d, n);
+      },
+      DistillationGradient<T>{g});
 }
 
 template <class T>

@@ -1,4 +1,4 @@
-// Layer norm and L2 normalisation of the CUDA backend, forward and backward.
+// Layer norm, L2 normalisation and weight norm of the CUDA backend, forward and backward.
 #pragma once
 
 #include "albef/cuda/elementwise.cuh"
@@ -102,6 +102,29 @@ void run(Cuda& cuda, const primitive::L2NormalizeGrad<T>& a) {
         launch(cuda, "[l2_normalize_backward]",
                l2_normalize_backward_kernel<const A, const A, A, T, n>, norm_grid(a.dx.rows),
                dim3(norm_threads), 0, a.dy, a.y, a.norm, a.dx, a.beta);
+      });
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::WeightNorm<T>& a) {
+  using namespace detail;
+  with_width<T>([&](int n) { return rows_aligned(a.v, n) && rows_aligned(a.w, n); },
+                [&](auto width) {
+                  constexpr int n = decltype(width)::value;
+                  launch(cuda, "[weight_norm]", weight_norm_forward_kernel<T, n>,
+                         norm_grid(a.w.rows), dim3(norm_threads), 0, a);
+                });
+}
+
+template <class T>
+void run(Cuda& cuda, const primitive::WeightNormGrad<T>& a) {
+  using namespace detail;
+  with_width<T>(
+      [&](int n) { return rows_aligned(a.dw, n) && rows_aligned(a.v, n) && rows_aligned(a.dv, n); },
+      [&](auto width) {
+        constexpr int n = decltype(width)::value;
+        launch(cuda, "[weight_norm_backward]", weight_norm_backward_kernel<T, n>,
+               norm_grid(a.v.rows), dim3(norm_threads), 0, a);
       });
 }
 

@@ -64,10 +64,8 @@ void save_png(const std::string& path, const Image& image);
 namespace albef {
 
 ALBEF_DATA_INLINE PicturePtr open_picture(std::span<const std::uint8_t> bytes,
-                                          std::string_view name, const DecodeOptions& asked) {
+                                          std::string_view name, const DecodeOptions& options) {
   require(!bytes.empty(), "cannot decode '", name, "': it is empty");
-  DecodeOptions options = asked;
-  if (options.allow_truncated) options.damaged = Damaged::keep;
   struct Format {
     bool (*recognises)(std::span<const std::uint8_t>);
     PicturePtr (*open)(std::span<const std::uint8_t>, std::string_view, const DecodeOptions&);

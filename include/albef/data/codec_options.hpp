@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <new>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "albef/core/compiled.hpp"
 #include "albef/core/error.hpp"
@@ -35,13 +37,25 @@ struct DecodeOptions {
   /// By default what Pillow reads is read. Cut-off files are errors then, damage that the format's
   /// library can pass over (missing JPEG data before an end mark, a wrong PNG checksum) is not.
   Damaged damaged = Damaged::as_pillow;
-  bool allow_truncated = false;  ///< the same as Damaged::keep
   /// Put transparent pictures on white. Default, as Pillow: forget the transparency, which shows
   /// whatever colour the file holds under transparent pixels.
   bool over_white = false;
   /// Keep the upper byte of 16-bit grey levels. Default, as Pillow: cut them off at 255.
   bool scale_gray16 = false;
 };
+
+/// Names and values of the options, e.g. to see whether two runs read pictures alike.
+inline std::vector<std::pair<std::string, std::string>> described(const DecodeOptions& o) {
+  const char* const damaged = o.damaged == Damaged::refuse ? "refuse"
+                              : o.damaged == Damaged::keep ? "keep"
+                                                           : "as-pillow";
+  return {{"max_pixels", concat(o.max_pixels)},
+          {"max_side", concat(o.max_side)},
+          {"memory_per_byte", concat(o.memory_per_byte)},
+          {"damaged_pictures", damaged},
+          {"over_white", o.over_white ? "yes" : "no"},
+          {"scale_gray16", o.scale_gray16 ? "yes" : "no"}};
+}
 
 /// The options where none are given: a program may change them before it reads pictures, as the
 /// programs' --max-pixels and --damaged-pictures do; not while others read.

@@ -14,6 +14,9 @@ namespace albef {
 
 /// From what kind of data set a batch is, which decides what there is to learn from it.
 enum class FlavaKind : std::uint8_t { images, texts, pairs };
+constexpr const char* name_of(FlavaKind kind) {
+  return kind == FlavaKind::images ? "pictures" : kind == FlavaKind::texts ? "texts" : "pairs";
+}
 
 /// Which patches of B pictures are hidden from the encoder: N patches a picture, row by row.
 struct MaskedPatches {

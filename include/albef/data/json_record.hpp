@@ -196,11 +196,19 @@ ALBEF_DATA_INLINE std::string JsonFields::plain(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
+/// The start of what a value is in JSON, for a message.
+inline std::string excerpt(const Json& value) {
+  constexpr std::size_t most = 80;
+  std::string text = value.dump(-1, ' ', true);  // in ASCII, which can be cut anywhere
+  if (text.size() > most) text = text.substr(0, most) + "...";
+  return text;
+}
+
 ALBEF_DATA_INLINE std::vector<double> number_list(const Json& value, std::size_t count,
                                                   std::string_view what) {
   const bool list = value.is_array() && value.size() >= count &&
                     std::all_of(value.begin(), value.end(), [](auto& v) { return v.is_number(); });
-  require(list, what, " is ", value.is_array() ? value.dump() : value.type_name(),
+  require(list, what, " is ", value.is_array() ? excerpt(value) : value.type_name(),
           ", expected a list of ", count, " numbers");
   return value.get<std::vector<double>>();
 }

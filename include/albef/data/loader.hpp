@@ -123,7 +123,7 @@ ALBEF_DATA_INLINE void encode_caption(const Source& source, std::size_t index,
 
 namespace albef {
 
-ALBEF_DATA_INLINE PairFeed::PairFeed(SourcePtr source, const WordPiece& tokenizer,
+ALBEF_DATA_INLINE PairFeed::PairFeed(SourcePtr source, const Tokenizer& tokenizer,
                                      PictureTransform transform, const LoaderOptions& options)
     : source_(std::move(source)),
       tokenizer_(tokenizer),

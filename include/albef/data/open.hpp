@@ -1,18 +1,17 @@
 // Data sets by name: a path and the place of its pictures, several of them mixed.
 #pragma once
 
-#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "albef/core/error.hpp"
 #include "albef/core/file.hpp"
+#include "albef/core/number.hpp"
 #include "albef/data/annotations.hpp"
 #include "albef/data/captions.hpp"
 #include "albef/data/image_store.hpp"
@@ -58,14 +57,14 @@ inline bool names_files(const std::string& text) {
 /// files. Throws Error for a weight that is not above 0.
 inline std::pair<std::string, double> split_weight(const std::string& text) {
   const auto at = text.rfind('=');
-  double weight = 1;
-  if (at == std::string::npos || names_files(text)) return {text, weight};
-  const char* const end = text.data() + text.size();
-  const auto [stop, code] = std::from_chars(text.data() + at + 1, end, weight);
-  if (code == std::errc::invalid_argument || stop != end) return {text, 1.0};
-  require(code == std::errc{} && weight > 0 && std::isfinite(weight), "data set '", text,
-          "': the weight is ", text.substr(at + 1), ", expected a positive number");
-  return {text.substr(0, at), weight};
+  if (at == std::string::npos || names_files(text)) return {text, 1.0};
+  const std::string given = text.substr(at + 1);
+  auto weight = to_whole<double>(given);
+  if (!weight) weight = to_number(given);  // beyond the range of double
+  if (!weight) return {text, 1.0};
+  require(*weight > 0 && std::isfinite(*weight), "data set '", text, "': the weight is ", given,
+          ", expected a positive number");
+  return {text.substr(0, at), *weight};
 }
 
 }  // namespace detail

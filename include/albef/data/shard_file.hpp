@@ -204,7 +204,8 @@ ALBEF_DATA_INLINE bool ShardFile::Identity::operator==(const Identity& other) co
 ALBEF_DATA_INLINE ShardFile::Identity ShardFile::identity_of(const FileDescriptor& fd,
                                                              const std::string& path) {
   struct ::stat info {};
-  if (::fstat(fd.get(), &info) != 0) fail("cannot read '", path, "': ", errno_text(errno));
+  if (::fstat(fd.get(), &info) != 0)
+    throw SystemError(concat("cannot read '", path, "': ", errno_text(errno)));
   return {info.st_dev, info.st_ino, info.st_size, info.st_mtim};
 }
 

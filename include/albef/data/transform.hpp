@@ -11,6 +11,7 @@
 
 #include "albef/core/error.hpp"
 #include "albef/core/rng.hpp"
+#include "albef/data/blur.hpp"
 #include "albef/data/image.hpp"
 #include "albef/data/picture_reader.hpp"
 #include "albef/data/randaugment.hpp"
@@ -65,6 +66,7 @@ struct RandomResizedCrop {
 struct TransformBuffers {
   BicubicResizer resizer;
   std::vector<std::uint8_t> copy;
+  GaussianBlur blur;
 };
 
 namespace detail {

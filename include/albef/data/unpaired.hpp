@@ -20,7 +20,8 @@ enum class RecordPart { pictures, texts };
 /// Opens pictures by their place; captions that there are play no part:
 ///   * a folder with pictures at any depth, in the order of their names; hidden files are not
 ///     looked at;
-///   * .txt, the names of picture files, one a line, relative to `image_root` (a folder or shards;
+///   * .txt, the names of picture files (.jpg, .png, ...), one a line, relative to `image_root` (a
+///   folder or shards;
 ///     empty: the folder of the list);
 ///   * .json or .jsonl, objects with `image`, whose pictures are found in the same way;
 ///   * WebDataset shards, of which whatever has a picture is a record.
@@ -146,8 +147,11 @@ ALBEF_DATA_INLINE SourcePtr open_pictures(const std::string& place, const std::s
     std::error_code none;
     if (std::filesystem::is_directory(place, none)) return detail::open_picture_folder(place);
     if (detail::is_text_file(place)) {
-      const auto list = detail::open_lines(
-          place, [](Record& record, std::string name) { record.key = std::move(name); });
+      const auto list = detail::open_lines(place, [](Record& record, std::string name) {
+        record.key = std::move(name);
+        if (!detail::is_picture_file(record.key))
+          record.error = "that is not the name of a picture (.jpg, .png, ...)";
+      });
       list->images = detail::pictures_of(place, image_root);
       return list;
     }

@@ -160,9 +160,9 @@ inline std::string lower_ascii(std::string text) {
 #include <glob.h>
 #include <unistd.h>
 #include <algorithm>
-#include <charconv>
 #include <new>
 #include "albef/core/json.hpp"
+#include "albef/core/number.hpp"
 #include "albef/data/json_record.hpp"
 #include "albef/data/picture_format.hpp"
 
@@ -423,18 +423,14 @@ ALBEF_DATA_INLINE void expand_braces(const std::string& pattern, std::size_t mos
 
   if (const auto dots = body.find(".."); dots != std::string::npos) {
     const std::string low = body.substr(0, dots), high = body.substr(dots + 2);
-    unsigned from = 0, to = 0;
-    const auto parse = [](const std::string& text, unsigned& value) {
-      const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-      return code == std::errc{} && end == text.data() + text.size();
-    };
-    require(parse(low, from) && parse(high, to) && from <= to, "shard pattern '", pattern,
+    const auto from = to_whole<unsigned>(low), to = to_whole<unsigned>(high);
+    require(from && to && *from <= *to, "shard pattern '", pattern,
             "': expected {first..last} with first <= last, got {", body, "}");
-    for (unsigned i = from;; ++i) {
+    for (unsigned i = *from;; ++i) {
       const std::string number = std::to_string(i);
       const auto zeros = low.size() > number.size() ? low.size() - number.size() : 0;
       expand_braces(head + std::string(zeros, '0') + number + tail, most, out);
-      if (i == to || out.size() == most) return;  // also where `to` is the largest number
+      if (i == *to || out.size() == most) return;  // also where `to` is the largest number
     }
   }
   for (std::size_t at = 0; at <= body.size() && out.size() < most;) {

@@ -5,6 +5,7 @@
 
 #include "albef/ops/cross_entropy.hpp"
 #include "albef/ops/elementwise.hpp"
+#include "albef/ops/gather.hpp"
 #include "albef/ops/similarity.hpp"
 
 namespace albef {
@@ -24,6 +25,33 @@ Tensor<accumulator_t<Real>, 1> symmetric_cross_entropy(
           " texts");
   return total(ctx, cross_entropy(ctx, image_text, SoftTargets<Real>{}, 0.5),
                cross_entropy(ctx, text_image, SoftTargets<Real>{}, 0.5));
+}
+
+/// Scaled similarities of some images to all texts and of as many texts to all images.
+template <class Real>
+struct ContrastiveLogits {
+  Tensor<Real, dynamic_width> image_to_text, text_to_image;  ///< (K, B)
+};
+
+/// exp(logit_scale) times the similarities of normalised features (B, E) of B pairs: of the pairs
+/// `counted` (K) to all, or of all (no selection).
+template <class Ctx, class Real, int E>
+ContrastiveLogits<Real> contrastive_logits(Ctx& ctx, const Tensor<Real, E>& image,
+                                           const Tensor<Real, E>& text, ParamSpan logit_scale,
+                                           const RowSelection& counted = {}) {
+  require(image.rows() == text.rows(), "[contrastive] got ", image.rows(), " images and ",
+          text.rows(), " texts");
+  const auto chosen = [&](const auto& x) { return counted.index ? gather(ctx, x, counted) : x; };
+  return {scale_exp(ctx, matmul_nt(ctx, chosen(image), text), logit_scale),
+          scale_exp(ctx, matmul_nt(ctx, chosen(text), image), logit_scale)};
+}
+/// The mean of the cross entropies both ways; row k belongs to column labels[k] (null: k).
+template <class Ctx, class Real>
+Tensor<accumulator_t<Real>, 1> label_loss(Ctx& ctx, const ContrastiveLogits<Real>& logits,
+                                          const std::int32_t* labels) {
+  const SoftTargets<Real> targets{.labels = labels};
+  return total(ctx, cross_entropy(ctx, logits.image_to_text, targets, 0.5),
+               cross_entropy(ctx, logits.text_to_image, targets, 0.5));
 }
 
 /// The scaled similarities of one ITC pass, (B, B + Q) each; column b is the momentum feature of

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "albef/core/error.hpp"
 #include "albef/core/memory.hpp"
 #include "albef/core/primitives/tokens.hpp"
 #include "albef/core/rng.hpp"
@@ -58,8 +59,8 @@ class FeatureQueue {
   /// Lists the queues under their official names, in the official shape (width, size); identities
   /// only where some are known.
   void named(auto&& f) {
-    f.transposed("image_queue", image());
-    f.transposed("text_queue", text());
+    f.transposed(image_name, image());
+    f.transposed(text_name, text());
     f.number("queue_ptr", pointer_.data(), std::max(1, size_));
     auto& identities = f("idx_queue", identities_.data(), {1, size_});
     identities.saved = identities.required = false;
@@ -70,15 +71,28 @@ class FeatureQueue {
       if (i != no_identity) identities.saved = true;
   }
   /// Takes over the features of a checkpoint's queues, of unknown identity; false and unchanged if
-  /// it has none of this size.
+  /// it has none of this size. Error, and unchanged, if one is not finite.
   bool start_from(const auto& file) {
-    const auto* image = file.find("image_queue");
-    const auto* text = file.find("text_queue");
-    const std::vector<std::int64_t> shape{width_, size_};
-    if (!image || !text || image->shape != shape || text->shape != shape) return false;
-    for (const auto& [entry, to] : {std::pair{image, image_.data()}, {text, text_.data()}}) {
-      const auto rows = transposed(file.template read<Real>(*entry), width_, size_);
+    if (!can_start_from(file)) return false;
+    for (const auto& [name, to] :
+         {std::pair{image_name, image_.data()}, {text_name, text_.data()}}) {
+      const auto rows = transposed(file.template read<Real>(*file.find(name)), width_, size_);
       copy_to_device(device_, to, rows.data(), static_cast<std::int64_t>(rows.size()));
+    }
+    return true;
+  }
+  /// What start_from() returns or throws, with nothing changed.
+  bool can_start_from(const auto& file) const {
+    const std::vector<std::int64_t> shape{width_, size_};
+    for (const char* name : {image_name, text_name}) {
+      const auto* entry = file.find(name);
+      if (!entry || entry->shape != shape) return false;
+    }
+    for (const char* name : {image_name, text_name}) {
+      const auto values = file.template read<Real>(*file.find(name));
+      for (std::size_t i = 0; i < values.size(); ++i)
+        require(std::isfinite(values[i]), file.path(), ": tensor '", name, "' has the value ",
+                values[i], " at ", i, ", expected finite ones");
     }
     return true;
   }
@@ -129,6 +143,8 @@ class FeatureQueue {
   }
 
  private:
+  static constexpr const char *image_name = "image_queue", *text_name = "text_queue";
+
   void initialize(Buffer<Device, Real>& buffer, RandomStream random) {
     std::vector<Real> row(static_cast<std::size_t>(width_));
     for (int i = 0; i < size_; ++i) {

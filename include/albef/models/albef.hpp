@@ -19,6 +19,8 @@ template <class C>
 struct Albef {
   static_assert(detail::CheckAlbefConfig<C>::ok);
   using Config = C;
+  static constexpr int image_width = C::vision_width, text_width = C::hidden_size;
+  static constexpr int image_tokens = Vit<C>::patches + 1;
   Vit<C> visual_encoder;
   BertForMaskedLm<C> text_encoder;
   Linear<C::vision_width, C::embed_dim> vision_proj;
@@ -47,6 +49,11 @@ struct Albef {
   /// What a checkpoint may lack: official fine-tuned ones have no vocabulary head.
   static bool dispensable(std::string_view name) { return name.starts_with("text_encoder.cls."); }
 
+  /// images (B, 3, S, S) -> (B, N, Dv), texts (B, L) -> (B, L, D).
+  auto image_states(auto& ctx, const auto& images) const { return visual_encoder(ctx, images); }
+  auto text_states(auto& ctx, const Tokens& texts) const {
+    return text_encoder.bert.text(ctx, texts);
+  }
   /// Normalised projection of the image's class token: states (B, N, Dv) -> (B, embed_dim).
   auto image_feature(auto& ctx, const auto& image) const {
     return l2_normalize(ctx, vision_proj(ctx, first(ctx, image)));
@@ -57,10 +64,14 @@ struct Albef {
   }
   /// Both from the start: images (B, 3, S, S), texts (B, L) -> (B, embed_dim).
   auto encode_image(auto& ctx, const auto& images) const {
-    return image_feature(ctx, visual_encoder(ctx, images));
+    return image_feature(ctx, image_states(ctx, images));
   }
   auto encode_text(auto& ctx, const Tokens& texts) const {
-    return text_feature(ctx, text_encoder.bert.text(ctx, texts));
+    return text_feature(ctx, text_states(ctx, texts));
+  }
+  /// Keys and values of images, for all texts that look at them: states (B, N, Dv).
+  auto image_for_matching(auto& ctx, const auto& states) const {
+    return text_encoder.bert.image_keys_values(ctx, states);
   }
   /// Matching logits (no match, match) of text-image pairs: text states x (P, L, D), keys/values
   /// of images, text p looking at image image_index[p] (null: p) -> (P, 2). The last fusion layer

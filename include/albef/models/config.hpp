@@ -13,9 +13,9 @@ namespace albef {
 /// ALBEF as published: ViT-B/16 at 256 pixels and BERT-base split into 6 text and 6 fusion layers.
 /// Derive from a configuration and replace what differs. What a configuration may say besides is
 /// listed below: image_channels, image_mean and image_std, vision_norm, vision_activation,
-/// vision_final_norm, text_activation, text_norm, and for FLAVA multimodal_hidden_size,
-/// multimodal_num_hidden_layers, multimodal_num_attention_heads, multimodal_intermediate_size,
-/// image_vocab_size.
+/// vision_final_norm, position_offset, drop_path, text_activation, text_norm, and for FLAVA
+/// multimodal_hidden_size, multimodal_num_hidden_layers, multimodal_num_attention_heads,
+/// multimodal_intermediate_size, image_vocab_size.
 struct Base {
   static constexpr int image_res = 256, patch_size = 16;
   static constexpr int vision_width = 768, vision_depth = 12, vision_heads = 12, mlp_ratio = 4;
@@ -140,6 +140,26 @@ constexpr bool vision_final_norm() {
     return true;
 }
 
+/// Added to the size of the grid that position embeddings are resized to, see GridResize::offset:
+/// `position_offset` of configuration C (DINO, FLAVA: 0.1), or 0.
+template <class C>
+constexpr double position_offset() {
+  if constexpr (requires { C::position_offset; })
+    return C::position_offset;
+  else
+    return 0;
+}
+
+/// The rate at which the last block of the image encoder drops its sub-layers (stochastic depth):
+/// `drop_path` of configuration C, or 0.
+template <class C>
+constexpr float drop_path() {
+  if constexpr (requires { C::drop_path; })
+    return C::drop_path;
+  else
+    return 0;
+}
+
 /// The norm's place in the text encoder's layers: `text_norm` of configuration C, or BERT's.
 template <class C>
 constexpr NormPlace text_norm() {
@@ -238,6 +258,10 @@ std::vector<std::pair<const char*, int>> config_fields(const C&) {
   ALBEF_CONFIG_FIELD(multimodal_num_attention_heads)
   ALBEF_CONFIG_FIELD(multimodal_intermediate_size)
   ALBEF_CONFIG_FIELD(image_vocab_size)
+  ALBEF_CONFIG_FIELD(out_dim)
+  ALBEF_CONFIG_FIELD(head_nlayers)
+  ALBEF_CONFIG_FIELD(head_hidden_dim)
+  ALBEF_CONFIG_FIELD(bottleneck_dim)
 #undef ALBEF_CONFIG_FIELD
   return fields;
 }

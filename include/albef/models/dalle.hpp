@@ -131,13 +131,12 @@ struct DalleTrunk {
     f("group_1", m.group_1), f("group_2", m.group_2);
     f("group_3", m.group_3), f("group_4", m.group_4);
   }
-  /// Pictures (B, C, H, W) as 0.8 v + 0.1, H and W multiples of 8 -> features (B, H W / 64, 8 n).
+  /// Pixels (B, H W, C) as 0.8 v + 0.1 -> features (B, H W / 64, 8 n). Error unless H and W are
+  /// multiples of 8.
   template <class Ctx>
-  auto operator()(Ctx& ctx, const Images<typename Ctx::Real>& images) const {
-    require(images.channels == channels && images.height % patch == 0 && images.width % patch == 0,
-            "[dalle] got images of ", images.channels, " x ", images.height, " x ", images.width,
-            ", expected ", channels, " channels and sides that are multiples of ", patch);
-    const auto pixels = feature_maps<channels>(ctx, images.values, images.height, images.width);
+  auto operator()(Ctx& ctx, const FeatureMaps<typename Ctx::Real, channels>& pixels) const {
+    require(pixels.height % patch == 0 && pixels.width % patch == 0, "[dalle] got pictures of ",
+            pixels.height, " x ", pixels.width, " pixels, expected multiples of ", patch);
     const auto a = pooled_1(ctx, pixels);                      // (B, H W / 4, n)
     const auto b = max_pool2d(ctx, group_2(ctx, a), pooling);  // (B, H W / 16, 2 n)
     const auto c = max_pool2d(ctx, group_3(ctx, b), pooling);  // (B, H W / 64, 4 n)
@@ -166,7 +165,8 @@ struct DalleEncoder {
   /// (B, C, H, W) as 0.8 v + 0.1 -> logits (B, H W / 64, codes); the code is the largest.
   template <class Ctx>
   auto operator()(Ctx& ctx, const Images<typename Ctx::Real>& images) const {
-    return output.after_relu(ctx, trunk(ctx, images)).values;  // (B, H W / 64, codes)
+    const auto pixels = feature_maps<DalleTrunk<C>::channels>(ctx, images);  // (B, H W, C)
+    return output.after_relu(ctx, trunk(ctx, pixels)).values;                // (B, H W / 64, codes)
   }
 };
 

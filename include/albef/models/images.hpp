@@ -3,6 +3,7 @@
 
 #include "albef/core/tensor.hpp"
 #include "albef/models/config.hpp"
+#include "albef/ops/convolution.hpp"
 
 namespace albef {
 
@@ -18,5 +19,13 @@ struct Images {
   int channels = 0, height = 0, width = 0;
   constexpr int rows() const { return values.rows(); }
 };
+
+/// The same as feature maps of C channels, (B, height * width, C). Error if they have others.
+template <int C, class Ctx, class Real>
+FeatureMaps<Real, C> feature_maps(Ctx& ctx, const Images<Real>& images) {
+  require(images.channels == C, "[feature_maps] got images of ", images.channels,
+          " channels, expected ", C);
+  return feature_maps<C>(ctx, images.values, images.height, images.width);
+}
 
 }  // namespace albef

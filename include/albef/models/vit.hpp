@@ -46,7 +46,9 @@ struct VitBlockOf {
 /// images (B, C, H, W) -> states (B, N + 1, D) of the class token and N = (H / patch) (W / patch)
 /// patches, after the final norm. Images are of the configured size (ImageTensor) or of any whose
 /// sides are multiples of the patch size (Images): position embeddings, of which there are those of
-/// the configured size, are then resized (bicubic, as interpolate_pos_embed), with their gradient.
+/// the configured size, are then resized (bicubic, as interpolate_pos_embed; see
+/// position_offset()), with their gradient. With a drop_path<C>() above 0, block i of n drops its
+/// sub-layers at a rate of i / (n - 1) of it.
 ///
 /// Block is any layer (B, L, D) -> (B, L, D) made from the Init of its matrices or from nothing.
 template <class C, class BlockT = typename detail::VitBlockOf<C>::Type>
@@ -101,10 +103,17 @@ struct Vit {
 
  private:
   static constexpr auto make_blocks() {
-    if constexpr (std::constructible_from<Block, Init>)
-      return stack<Block, C::vision_depth>(weight);
-    else
-      return stack<Block, C::vision_depth>();
+    auto made = [] {
+      if constexpr (std::constructible_from<Block, Init>)
+        return stack<Block, C::vision_depth>(weight);
+      else
+        return stack<Block, C::vision_depth>();
+    }();
+    if constexpr (drop_path<C>() > 0)
+      for (std::size_t i = 1; i < made.size(); ++i)
+        made[i].drop_path =
+            drop_path<C>() * static_cast<float>(i) / static_cast<float>(made.size() - 1);
+    return made;
   }
   static constexpr Norm make_norm() {
     if constexpr (vision_final_norm<C>())
@@ -116,8 +125,9 @@ struct Vit {
   auto embed(auto& ctx, const auto& image, int height, int columns) const {
     const PatchGrid grid{image.rows(), channels, height, columns, patch};
     const auto x = patch_embed(ctx, image, grid);  // (B, N, D)
-    return add_class_token(ctx, x, cls_token, pos_embed,
-                           {side, side, grid.rows(), grid.columns()});  // (B, N + 1, D)
+    return add_class_token(
+        ctx, x, cls_token, pos_embed,
+        {side, side, grid.rows(), grid.columns(), position_offset<C>()});  // (B, N + 1, D)
   }
   template <class Ctx, class X>
   auto encode(Ctx& ctx, X x) const {

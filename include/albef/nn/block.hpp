@@ -43,6 +43,7 @@ struct VitBlock {
   VitAttention<D, Heads> attn;
   LayerNorm<D> norm2{eps};
   Mlp<D, Hidden, F> mlp;
+  float drop_path = 0;  ///< rate at which a sequence is spared a sub-layer, in training
 
   constexpr explicit VitBlock(Init weight = init::trunc_normal(0.02f))
       : attn(weight), mlp(weight) {}
@@ -64,9 +65,9 @@ struct VitBlock {
     return attn.qkv(ctx, before_sublayer<Place>(ctx, norm1, x));
   }
   auto finish(auto& ctx, const auto& x, const auto& attended) const {
-    const auto y = after_sublayer<Place>(ctx, norm1, x, attended);  // (B, L, D)
-    return after_sublayer<Place>(ctx, norm2, y,
-                                 mlp(ctx, before_sublayer<Place>(ctx, norm2, y)));  // (B, L, D)
+    const auto y = after_dropped_sublayer<Place>(ctx, norm1, x, attended, drop_path);  // (B, L, D)
+    const auto f = mlp(ctx, before_sublayer<Place>(ctx, norm2, y));
+    return after_dropped_sublayer<Place>(ctx, norm2, y, f, drop_path);  // (B, L, D)
   }
 };
 

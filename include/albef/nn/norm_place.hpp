@@ -27,6 +27,18 @@ X after_sublayer(auto& ctx, const auto& norm, const X& x, const X& f, float p = 
     return add(ctx, x, p > 0 ? dropout(ctx, f, p) : f);
 }
 
+/// The same where each sequence is spared f with probability `rate` (stochastic depth; Huang et al.
+/// 2016): y = norm(x + drop_path(f)), or pre-norm.
+template <NormPlace Place, class X>
+X after_dropped_sublayer(auto& ctx, const auto& norm, const X& x, const X& f, float rate) {
+  if (rate <= 0) return after_sublayer<Place>(ctx, norm, x, f);
+  const X sum = add_drop_path(ctx, x, f, rate);
+  if constexpr (Place == NormPlace::post)
+    return norm(ctx, sum);
+  else
+    return sum;
+}
+
 /// A layer that changes nothing: where a configuration leaves one out.
 struct Identity {
   static constexpr void fields(auto&, auto&&) {}

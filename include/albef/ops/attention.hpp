@@ -42,6 +42,7 @@ void run_attention(Ctx& ctx, primitive::Attention<Real>& args, const Tensor<Real
   args.philox = ctx.philox();
   args.stream = ctx.next_stream();
   run(ctx.device(), args);
+  if (ctx.noted_attention()) *ctx.noted_attention() = args;
 }
 
 }  // namespace detail

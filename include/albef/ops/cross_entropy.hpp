@@ -77,6 +77,13 @@ Tensor<accumulator_t<Real>, 1> cross_entropy(Ctx& ctx, const Tensor<Real, V>& lo
   return loss;
 }
 
+/// The mean cross entropy of rows against the columns `labels` (rows) -> scalar.
+template <class Ctx, class Real, int V>
+Tensor<accumulator_t<Real>, 1> label_loss(Ctx& ctx, const Tensor<Real, V>& logits,
+                                          const std::int32_t* labels) {
+  return cross_entropy(ctx, logits, SoftTargets<Real>{.labels = labels});
+}
+
 /// -log softmax(logits)[label] of every row, (rows), outside the tape.
 template <class Ctx, class Real, int V>
 const accumulator_t<Real>* label_losses(Ctx& ctx, const Tensor<Real, V>& logits,

@@ -190,6 +190,38 @@ Tensor<Real, D> dropout(Ctx& ctx, const Tensor<Real, D>& x, float p) {
   return y;
 }
 
+/// y = a + b, where each sequence of b is left out with probability p and else scaled by 1 / (1 -
+/// p) (stochastic depth, timm's drop_path); add() unless the context's dropout is on.
+template <class Ctx, class Real, int D>
+Tensor<Real, D> add_drop_path(Ctx& ctx, const Tensor<Real, D>& a, const Tensor<Real, D>& b,
+                              float p) {
+  const std::uint64_t stream = ctx.next_stream();
+  if (!ctx.dropout() || p <= 0) return add(ctx, a, b);
+  ctx.check(b);
+  require(a.size() == b.size(), "[add_drop_path] got ", a.rows(), " and ", b.rows(),
+          " rows of width ", D);
+  require(p < 1, "[add_drop_path] the rate is ", p, ", expected a number below 1");
+  auto y = ctx.like(a);
+  copy_on_device(ctx.device(), y.data, a.data, a.size());
+  primitive::DropSequences<Real> args{.x = b.mat(),
+                                      .seq = b.seq,
+                                      .y = y.mat(),
+                                      .beta = 1,
+                                      .p = p,
+                                      .philox = ctx.philox(),
+                                      .stream = stream};
+  run(ctx.device(), args);
+  ctx.record(y, ctx.from(a, b), [a, b, y, args](auto& bwd) {
+    bwd.into(b, [&](Mat<Real> db, auto beta) {
+      auto grad = args;
+      grad.x = bwd.grad(y), grad.y = db, grad.beta = beta;
+      run(bwd.device(), grad);
+    });
+    bwd.pass(y, a, true);
+  });
+  return y;
+}
+
 namespace detail {
 
 template <class Ctx, class Real, int D>
@@ -229,6 +261,15 @@ Tensor<Real, D> divide(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan s) {
 template <class Ctx, class Real, int D>
 Tensor<Real, D> scale_exp(Ctx& ctx, const Tensor<Real, D>& x, ParamSpan s) {
   return detail::scale_by_parameter(ctx, x, s, ScaleKind::exponential);
+}
+
+/// Puts a scalar parameter into [low, high], in place and outside the tape: its gradient is that of
+/// the value it then has.
+template <class Ctx>
+void clamp_parameter(Ctx& ctx, ParamSpan p, double low, double high) {
+  using Master = typename Ctx::Master;
+  run(ctx.device(), primitive::Clamp<Master>{ctx.store().data(Plane::online, p), p.size,
+                                             static_cast<Master>(low), static_cast<Master>(high)});
 }
 
 /// sum(x * weights) for constant weights of the shape of x: turns any output into a loss.

@@ -1,4 +1,4 @@
-// Selecting rows and whole sequences; the gradient of a row is the sum over its copies.
+// Selecting rows, columns and whole sequences; the gradient of a row is the sum over its copies.
 #pragma once
 
 #include <algorithm>
@@ -59,6 +59,24 @@ RowSelection last_rows(Ctx& ctx, const Sequences& seq) {
 template <class Ctx, class Real, int D>
 Tensor<Real, D> first(Ctx& ctx, const Tensor<Real, D>& x) {
   return gather(ctx, x, first_rows(ctx, x.seq));
+}
+
+/// The first n columns: (..., D) -> (..., n).
+template <class Ctx, class Real, int D>
+Tensor<Real, dynamic_width> first_columns(Ctx& ctx, const Tensor<Real, D>& x, int n) {
+  ctx.check(x);
+  require(n > 0 && n <= x.cols, "[first columns] got ", n, " of ", x.cols);
+  auto y = ctx.template tensor<dynamic_width>(x.seq, n);
+  run(ctx.device(), primitive::Add<Real>{.x = x.columns(0, n), .y = y.mat()});
+  ctx.record(y, ctx.from(x), [x, y, n](auto& bwd) {
+    bwd.into(x, [&](Mat<Real> dx, auto beta) {
+      if (beta == 0)
+        fill_zero(bwd.device(), dx.data, static_cast<std::size_t>(x.size()) * sizeof(Real));
+      run(bwd.device(), primitive::Add<Real>{
+                            .x = bwd.grad(y), .y = {dx.data, dx.rows, n, dx.stride}, .beta = beta});
+    });
+  });
+  return y;
 }
 
 /// Sequences index[0..n) of x, one after the other: (B, L, D) -> (n, L, D). `capacity` bounds their

@@ -1,4 +1,4 @@
-// Layer norm, the residual sum in front of it, RMS norm, and L2 normalisation.
+// Layer norm, the residual sum in front of it, RMS norm, L2 normalisation, and weight norm.
 #pragma once
 
 #include "albef/core/context.hpp"
@@ -145,6 +145,34 @@ Tensor<accumulator_t<Real>, D> l2_normalize(Ctx& ctx, const Tensor<Real, D>& x) 
     });
   });
   return y;
+}
+
+/// The rows of a weight-normed matrix, w_i = g_i v_i / |v_i| (torch.nn.utils.weight_norm):
+/// parameters v (Out, In) and g (Out, 1) -> (Out, In), in the precision of the parameters.
+template <int In, class Ctx>
+Tensor<typename Ctx::Master, In> weight_norm(Ctx& ctx, ParamSpan v, ParamSpan g) {
+  using A = typename Ctx::Master;
+  require(v.size == g.size * In, "[weight_norm] got ", v.size, " values and ", g.size,
+          " lengths of rows of ", In);
+  const int rows = static_cast<int>(g.size);
+  auto w = ctx.template tensor<In, A>(batch_of(rows));  // (Out, In)
+  A* norm = ctx.template allocate<A>(rows);
+  run(ctx.device(), primitive::WeightNorm<A>{.v = mat(ctx.master_weight(v), rows, In),
+                                             .g = ctx.master_weight(g),
+                                             .w = w.mat(),
+                                             .norm = norm});
+  ctx.record(w, ctx.from(v, g), [w, v, g, norm](auto& bwd) {
+    primitive::WeightNormGrad<A> args{.dw = bwd.grad(w),
+                                      .v = mat(bwd.master_weight(v), w.rows(), In),
+                                      .g = bwd.master_weight(g),
+                                      .norm = norm};
+    bwd.into(v, g, [&](auto dv, auto dg) {
+      if (dv.data) args.dv = mat(dv.data, w.rows(), In), args.beta = dv.beta;
+      args.dg = dg.data, args.beta_g = dg.beta;
+      run(bwd.device(), args);
+    });
+  });
+  return w;
 }
 
 }  // namespace albef

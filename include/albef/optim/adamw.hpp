@@ -21,6 +21,19 @@ struct AdamWOptions {
   double weight_decay = 0.02;  ///< of matrices, embeddings and scalars; see decays()
   /// Clip the gradient's norm to this, over everything but groups with a norm of their own; 0: off.
   double max_norm = 0;
+  /// Clip the gradient of each parameter by its own norm instead (DINO), to max_norm or that of its
+  /// group.
+  bool clip_each = false;
+};
+
+/// What one step is made with.
+struct AdamWStep {
+  double lr = 0;
+  double grad_scale = 1;                    ///< on the gradients: 1/n after n batches
+  std::optional<double> momentum = {};      ///< of the moving average; none: it stays
+  std::optional<double> weight_decay = {};  ///< instead of the options'
+  /// Where the run is: decides which groups are trained, see OptimizerGroup::first_epoch.
+  double epoch = std::numeric_limits<double>::infinity();
 };
 
 /// The global norm of a step's gradient, before clipping, which the device knows before the host:
@@ -47,7 +60,7 @@ struct GradientNorm {
 /// store are passed over: nothing of them changes, their moving average neither.
 ///
 /// Clipping happens as if by torch.nn.utils.clip_grad_norm_, once for each group with a max_norm of
-/// its own and once for all other parameters together.
+/// its own and once for all other parameters together, or for each parameter alone.
 ///
 /// A step whose gradient has an infinite or NaN norm changes no weight, moment, average or count.
 /// The device decides that by itself; where the host does not see its memory, step() does not wait
@@ -96,22 +109,32 @@ class AdamW {
   void named(auto&& f, std::size_t parameters) { f.counts("optimizer.steps", steps_, parameters); }
 
   /// One update with learning rate `lr` from the gradients in the store, each multiplied by
-  /// `grad_scale` first (1/n after accumulating n batches). With a `momentum`, the ema plane moves
-  /// to momentum * ema + (1 - momentum) * new weights. Clears the gradients. Returns the norm of
-  /// the whole (scaled) gradient; does not wait for the device. Error if `lr` is not finite.
+  /// `grad_scale` first. With a `momentum`, the ema plane moves to momentum * ema + (1 - momentum)
+  /// * new weights. Clears the gradients. Returns the norm of the whole (scaled) gradient of what
+  /// is trained; does not wait for the device. Error if `lr` is not finite.
   template <class Store>
   GradientNorm step(Store& store, double lr, double grad_scale = 1,
                     std::optional<double> momentum = {}) {
+    return step(store, {.lr = lr, .grad_scale = grad_scale, .momentum = momentum});
+  }
+  template <class Store>
+  GradientNorm step(Store& store, const AdamWStep& now) {
     using Real = typename Store::Real;
     using Compute = typename Store::Compute;
-    require(std::isfinite(lr), "AdamW: the learning rate is ", lr, ", expected a finite number");
+    const std::optional<double> momentum = now.momentum;
+    require(std::isfinite(now.lr), "AdamW: the learning rate is ", now.lr,
+            ", expected a finite number");
     steps_.resize(store.params().size(), 0);
+    updated_.resize(steps_.size());
     counted_.clear();
-    for (std::size_t i = 0; i < steps_.size(); ++i)
-      if (store.touched(static_cast<int>(i))) ++steps_[i], counted_.push_back(i);
+    for (std::size_t i = 0; i < steps_.size(); ++i) {
+      const OptimizerGroup* own = group(i);
+      updated_[i] = store.touched(static_cast<int>(i)) && !(own && now.epoch < own->first_epoch);
+      if (updated_[i]) ++steps_[i], counted_.push_back(i);
+    }
     require(group_of_.empty() || group_of_.size() == steps_.size(), "AdamW: made with groups for ",
             group_of_.size(), " parameters, the store has ", steps_.size());
-    find_runs(store);
+    find_runs(store, now.weight_decay.value_or(options_.weight_decay));
     const double* square = square_norms(store);
     primitive::AdamW<Real, Compute> args{.param = store.data(Plane::online),
                                          .grad = store.data(Plane::grad),
@@ -119,11 +142,11 @@ class AdamW {
                                          .exp_avg_sq = store.data(Plane::exp_avg_sq),
                                          .ema = momentum ? store.data(Plane::ema) : nullptr,
                                          .runs = runs_,
-                                         .lr = lr,
+                                         .lr = now.lr,
                                          .beta1 = options_.beta1,
                                          .beta2 = options_.beta2,
                                          .eps = options_.eps,
-                                         .grad_scale = grad_scale,
+                                         .grad_scale = now.grad_scale,
                                          .momentum = momentum.value_or(0),
                                          .square_norm = square};
     if constexpr (!std::is_same_v<Real, Compute>) {
@@ -134,7 +157,7 @@ class AdamW {
     store.clear_gradients();
     if constexpr (requires { requires Store::Device::host_memory; })
       if (!std::isfinite(*square)) take_back();
-    return {square, grad_scale};
+    return {square, now.grad_scale};
   }
 
  private:
@@ -147,18 +170,17 @@ class AdamW {
   /// Joins neighbouring parameters that are treated alike. Those with a norm of their own have it
   /// in max_norm.
   template <class Store>
-  void find_runs(const Store& store) {
+  void find_runs(const Store& store, double weight_decay) {
     const auto& params = store.params();
     const auto run_of = [&](std::size_t i) {
       const auto& p = params[i];
       const auto* own = group(i);
       const auto t = static_cast<double>(steps_[i]);
-      const double decay =
-          own ? own->weight_decay.value_or(options_.weight_decay) : options_.weight_decay;
+      const double decay = own ? own->weight_decay.value_or(weight_decay) : weight_decay;
       return AdamWRun{.offset = p.offset,
                       .size = p.size,
                       .shift = p.offset - p.state_offset,
-                      .touched = store.touched(static_cast<int>(i)),
+                      .touched = updated_[i] != 0,
                       .lr_factor = own ? own->lr_factor : 1.0,
                       .weight_decay = p.decay ? decay : 0.0,
                       .correction1 = 1 - std::pow(options_.beta1, t),
@@ -173,10 +195,9 @@ class AdamW {
       }
       AdamWRun run = run_of(i);
       const std::size_t first = i;
-      for (++i; i < params.size(); ++i) {
-        if (params[i].frozen || store.touched(static_cast<int>(i)) != run.touched ||
-            steps_[i] != steps_[first] || params[i].decay != params[first].decay ||
-            group(i) != group(first))
+      for (++i; i < params.size() && !options_.clip_each; ++i) {
+        if (params[i].frozen || (updated_[i] != 0) != run.touched || steps_[i] != steps_[first] ||
+            params[i].decay != params[first].decay || group(i) != group(first))
           break;
         run.size = params[i].offset + params[i].size - run.offset;  // with the zeros in between
       }
@@ -190,6 +211,7 @@ class AdamW {
   /// what the optimizer's own norm covers, then the groups' own.
   template <class Store>
   const double* square_norms(Store& store) {
+    if (options_.clip_each) return each_square_norm(store);
     const auto clips = [](const OptimizerGroup& g) { return !g.frozen && g.max_norm > 0; };
     const auto own = std::count_if(groups_.begin(), groups_.end(), clips);
     double* whole = store.scratch_words(own == 0 ? 1 : static_cast<int>(groups_.size()) + 2);
@@ -229,6 +251,24 @@ class AdamW {
     }
     return whole;
   }
+  /// The same where each run is one parameter, clipped by its own norm. Words: the whole, then
+  /// those of the runs.
+  template <class Store>
+  const double* each_square_norm(Store& store) {
+    double* whole = store.scratch_words(static_cast<int>(runs_.size()) + 1);
+    parts_.clear();
+    for (std::size_t i = 0; i < runs_.size(); ++i) {
+      AdamWRun& r = runs_[i];
+      if (!r.touched) continue;
+      const auto* g = run_groups_[i];
+      r.max_norm = g && g->max_norm > 0 ? g->max_norm : options_.max_norm;
+      if (r.max_norm > 0) r.square_norm = whole + 1 + parts_.size();
+      parts_.push_back({r.offset - r.shift, r.size});
+    }
+    run(store.device(), primitive::SquaredNorms<typename Store::Real>{store.data(Plane::grad),
+                                                                      parts_, whole + 1, whole});
+    return whole;
+  }
   double* word_of(const OptimizerGroup* g, double* whole) const {
     return whole + 2 + (g - &groups_[0]);
   }
@@ -236,6 +276,8 @@ class AdamW {
   AdamWOptions options_;
   std::vector<std::int64_t> steps_;
   std::vector<std::size_t> counted_;  // parameters whose count the last step raised
+  std::vector<char> updated_;         // whether a parameter is part of the step
+  std::vector<Stretch> parts_;        // of the gradient, one a parameter, with clip_each
   OptimizerGroups groups_;
   std::vector<int> group_of_;  // of each parameter; empty without groups
   std::vector<AdamWRun> runs_;

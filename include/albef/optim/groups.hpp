@@ -52,6 +52,9 @@ struct OptimizerGroup {
   double lr_factor = 1;                  ///< on the learning rate
   std::optional<double> weight_decay{};  ///< instead of the optimizer's, of what decays at all
   bool frozen = false;                   ///< not trained; the rest then has no meaning
+  /// Not trained in the epochs before this one: they leave the parameters and the optimizer's
+  /// counts alone; the moving average moves.
+  int first_epoch = 0;
   /// Clips the group's gradient by its own norm to this; the optimizer's own clipping then leaves
   /// the group out, in its norm too. 0: the group belongs to what the optimizer clips.
   double max_norm = 0;
@@ -114,6 +117,7 @@ class OptimizerGroups {
     check(group.lr_factor, "factor on the learning rate");
     check(group.weight_decay.value_or(0), "weight decay");
     check(group.max_norm, "norm to clip to");
+    check(group.first_epoch, "first epoch");
     groups_.push_back(std::move(group));
     return *this;
   }
@@ -188,6 +192,7 @@ class OptimizerGroups {
         if (g.lr_factor != 1) item("lr " + detail::exact_text(g.lr_factor));
         if (g.weight_decay) item("weight_decay " + detail::exact_text(*g.weight_decay));
         if (g.max_norm != 0) item("max_norm " + detail::exact_text(g.max_norm));
+        if (g.first_epoch != 0) item(concat("from epoch ", g.first_epoch));
       }
       text += '\n';
     }

@@ -1,5 +1,6 @@
-// Learning-rate schedules (cosine with warm-up, as timm and the official ALBEF loops step it, or
-// per iteration) and the ramp of the distillation weight.
+// Schedules of the learning rate (cosine with warm-up, as timm and the official ALBEF loops step
+// it, or per iteration), of weight decay, momentum and temperature, and the ramp of the
+// distillation weight.
 #pragma once
 
 #include <algorithm>
@@ -61,6 +62,36 @@ struct PerIteration {
     if (step >= total) return min_lr;
     const double angle = 3.14159265358979323846 * (at - end) / (static_cast<double>(total) - end);
     return min_lr + 0.5 * (peak_lr - min_lr) * (1 + std::cos(angle));
+  }
+};
+
+/// `n` numbers from `first` to `last` in equal steps, both included (numpy.linspace), then `last`.
+struct LinearRamp {
+  double first = 0, last = 0;
+  std::int64_t n = 0;
+
+  double at(std::int64_t i) const {
+    if (i >= n) return last;
+    if (i == n - 1 && n > 1) return last;
+    const double step = n > 1 ? (last - first) / static_cast<double>(n - 1) : 0;
+    return static_cast<double>(i) * step + first;
+  }
+};
+
+/// DINO's cosine_scheduler (utils.py), for learning rate, weight decay and momentum alike: `warmup`
+/// iterations in equal steps from `start` to `base`, the last of them at `base`, then a half cosine
+/// from `base` that would reach `last` at iteration `total`.
+struct CosineSchedule {
+  double base = 1, last = 0;
+  std::int64_t total = 1, warmup = 0;
+  double start = 0;
+
+  double at(std::int64_t step) const {
+    if (step < warmup) return LinearRamp{start, base, warmup}.at(step);
+    if (step >= total) return last;
+    const double angle = 3.14159265358979323846 * static_cast<double>(step - warmup) /
+                         static_cast<double>(total - warmup);
+    return last + 0.5 * (base - last) * (1 + std::cos(angle));
   }
 };
 

@@ -68,7 +68,8 @@ auto with_config(const std::string& name, F&& f, List list) {
       list, error, [&]<class C>() { return name == config_name<C>; }, f);
 }
 
-/// The same with the configuration that the metadata of the checkpoint `path` describes, or `name`,
+/// The same with the first configuration that agrees with all that the metadata of the checkpoint
+/// `path` says of it, or `name`,
 /// which may be one of another image size; a checkpoint without metadata (an official one) needs
 /// it.
 template <class F, class List>
@@ -86,11 +87,13 @@ auto with_config(const std::string& path, const CheckpointInfo& info, const std:
   require(!described.empty(), path,
           ": its metadata names no configuration; choose one with --config: ", config_names(list));
   const auto matches = [&]<class C>() {
+    bool any = false;  // models of images alone say nothing of texts
     for (const auto& [field, value] : config_info<C>()) {
       const auto found = info.find(field);
-      if (found == info.end() || found->second != value) return false;
+      if (found != info.end() && found->second != value) return false;
+      any = any || found != info.end();
     }
-    return true;
+    return any;
   };
   const std::string error =
       concat(path,

@@ -117,7 +117,7 @@ auto text_features(S& session, std::span<const std::string> texts,
 /// An empty pool of a model.
 template <class S>
 auto retrieval_pool(S& session) {
-  return RetrievalPool<typename S::Ctx, typename S::Config>(session.context(), S::model);
+  return RetrievalPool<typename S::Ctx, typename S::Model>(session.context(), S::model);
 }
 
 /// Encodes the pictures of the given records into the pool, without those that enter `bad`; see

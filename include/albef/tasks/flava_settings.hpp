@@ -2,6 +2,7 @@
 // them.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include "albef/data/flava_loader.hpp"
 #include "albef/data/mixed_loader.hpp"
 #include "albef/data/open.hpp"
+#include "albef/data/retrieval_set.hpp"
 #include "albef/data/unpaired.hpp"
 #include "albef/tasks/flava_start.hpp"
 #include "albef/tasks/settings.hpp"
@@ -54,7 +56,9 @@ struct FlavaSettings : RunSettings {
   int joint_epochs = -1;
   double image_weight = 1, text_weight = 1, pair_weight = 1;  // in the joint stage
   float mask_probability = 0.15f;                             // of a token
-  float mismatch = 0.1f;  // share of pairs with another picture's caption
+  float mismatch = 0.1f;           // share of pairs with another picture's caption
+  std::string objective = "full";  // or contrastive: of pairs, only their global contrast
+  std::string image_tokenizer{};   // file of an image tokenizer; empty: clusters of pixels
 
   FlavaSettings() {
     no_distill = true;
@@ -70,6 +74,7 @@ struct FlavaSettings : RunSettings {
             "--epochs 0: there is nothing to do without --image-epochs and "
             "--text-epochs");
     if (training.optimizer.weight_decay < 0 && !is_tiny) training.optimizer.weight_decay = 0.1;
+    if (objective == "contrastive") mismatch = 0;  // nothing asks which pairs match
     RunSettings::complete<C>(tiny, paper);
   }
 
@@ -148,6 +153,25 @@ struct FlavaSettings : RunSettings {
     if (joint_epochs > 0) mixed.stages.push_back(std::move(joint));
     return MixedLoader<FlavaBatch>(std::move(parts), std::move(mixed));
   }
+  /// At most `most` pictures of each data set that has any, drawn by the seed, as an image
+  /// tokenizer reads them: (n, size, size, 3). Those that cannot be read are left out.
+  std::vector<std::uint8_t> some_pictures(const FlavaSources& from, int size,
+                                          std::size_t most) const {
+    std::vector<std::uint8_t> out;
+    for (const SourcePtr& source : {from.images, from.pairs}) {
+      if (!source) continue;
+      auto records = random_order(source->size(), training.seed, 0);
+      records.resize(std::min(records.size(), most));
+      BadRecords bad(1, nullptr);
+      for_each_image_batch(
+          *source, records, EvalTransform{size}, batch_size, workers,
+          [&](const ImageBatch& batch) {
+            out.insert(out.end(), batch.images.begin(), batch.images.end());
+          },
+          default_decoding(), &bad);
+    }
+    return out;
+  }
   /// Takes over --init-image and --init-text; what was loaded is told on stderr.
   template <class Store>
   void start_encoders(Store& store) const {
@@ -163,6 +187,8 @@ struct FlavaSettings : RunSettings {
     info["run.weights"] = concat(image_weight, ' ', text_weight, ' ', pair_weight);
     info["run.mask_probability"] = concat(mask_probability);
     info["run.mismatch"] = concat(mismatch);
+    info["run.objective"] = objective;
+    info["run.tokenizer"] = image_tokenizer;
     return info;
   }
 };

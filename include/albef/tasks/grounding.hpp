@@ -13,6 +13,7 @@
 
 #include "albef/core/error.hpp"
 #include "albef/core/interpolate_pos_embed.hpp"
+#include "albef/core/number.hpp"
 #include "albef/core/scores.hpp"
 #include "albef/data/real_box.hpp"
 #include "albef/models/gradcam.hpp"
@@ -79,15 +80,16 @@ inline void check_box(const RealBox& b, int width, int height) {
 /// "x,y,width,height" in a picture of `width` x `height`. Error if it is anything else.
 inline RealBox parse_box(const std::string& text, int width, int height) {
   RealBox box;
-  const char *at = text.data(), *const end = at + text.size();
+  std::string_view rest = text;
   bool good = true;
   for (double* number : {&box.x, &box.y, &box.width, &box.height}) {
-    if (number != &box.x) good = good && at != end && *at++ == ',';
-    const auto [stop, code] = std::from_chars(at, end, *number);
-    good = good && code == std::errc{};
-    at = stop;
+    const auto end = number == &box.height ? rest.size() : std::min(rest.find(','), rest.size());
+    const auto value = to_whole<double>(rest.substr(0, end));
+    good = good && value;
+    *number = value.value_or(0);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
   }
-  require(good && at == end, "box '", text, "': expected x,y,width,height in pixels");
+  require(good, "box '", text, "': expected x,y,width,height in pixels");
   try {
     detail::check_box(box, width, height);
   } catch (const Error& error) { fail("'", text, "': ", error.what()); }

@@ -72,11 +72,6 @@ struct PairSettings : RunSettings {
       opened = std::make_shared<NoisySource>(opened, noise);
     return opened;
   }
-  /// The data set of --val; null without.
-  SourcePtr validation_source() const {
-    if (val.empty()) return nullptr;
-    return open_data(val, validation_root());
-  }
   Loader loader(SourcePtr from, const WordPiece& tokenizer, int image_size) const {
     TrainTransform picture = transform(image_size);
     picture.use_crop = use_crop;

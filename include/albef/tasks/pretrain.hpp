@@ -207,15 +207,12 @@ struct Pretrain {
   auto operator()(Ctx& ctx, const Albef<C>& model,
                   const PretrainBatch<typename Ctx::Real, C>& batch, const Queue& queue,
                   double alpha) const {
-    using Master = typename Ctx::Master;
     const int pairs = batch.text.seq.count;
     require(batch.image.rows() == pairs, "[pretrain] got ", batch.image.rows(), " images and ",
             pairs, " texts");
     PretrainPass<Ctx, C> pass{ctx, model, batch, options, alpha, {}, {}, {}, {}, {}, {}, {}, {}};
-    auto& store = ctx.store();
-    run(ctx.device(), primitive::Clamp<Master>{store.data(Plane::online, model.temp), 1,
-                                               static_cast<Master>(options.temp_min),
-                                               static_cast<Master>(options.temp_max)});
+    clamp_parameter(ctx, model.temp, static_cast<double>(options.temp_min),
+                    static_cast<double>(options.temp_max));
 
     pass.image = model.visual_encoder(ctx, batch.image);        // (B, N, Dv)
     pass.text = model.text_encoder.bert.text(ctx, batch.text);  // (B, L, D)
@@ -285,6 +282,7 @@ struct AlbefPretraining {
     State(typename Ctx::Device& device, const AlbefPretraining& o, std::uint64_t seed)
         : queue(device, Parts::momentum_features ? o.queue_size : 0, C::embed_dim, seed) {}
     void named(auto&& f) { queue.named(f); }
+    void check_start(const auto& file) const { (void)queue.can_start_from(file); }
     int start_from(const auto& file) { return queue.start_from(file) ? 2 : 0; }
     void advance(Ctx&) {
       if constexpr (Parts::momentum_features)

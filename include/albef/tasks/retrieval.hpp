@@ -183,38 +183,55 @@ std::vector<typename Ctx::Master> feature_similarities(Ctx& ctx,
   });
 }
 
-/// Recall by similarity alone, of any model: image_feature(ctx, images) and
+/// Retrieval by similarity alone, of any model: image_feature(ctx, images) and
 /// text_feature(ctx, tokens) give normalised features of one width. See retrieval_set(). Pictures
-/// that cannot be read are left out with their texts.
+/// that cannot be read are left out with their texts. There is no matching head to re-rank by: the
+/// scores and recalls of `itm` are those of the similarities.
 template <class S, class ImageFeature, class TextFeature>
-Recall retrieval_recall(S& session, const Source& source, RetrievalSet set,
-                        ImageFeature&& image_feature, TextFeature&& text_feature,
-                        const EncodingOptions& options = {}) {
+RetrievalResult retrieval_by_similarity(S& session, const Source& source, RetrievalSet set,
+                                        ImageFeature&& image_feature, TextFeature&& text_feature,
+                                        const EncodingOptions& options = {}) {
   require(!set.images.empty() && !set.texts.empty(), "retrieval: got ", set.images.size(),
           " pictures and ", set.texts.size(), " texts, expected at least one of each");
+  const auto start = std::chrono::steady_clock::now();
   const auto images = image_features(session, source, set.images, image_feature, options, &set.bad);
   drop_bad_pictures(set);
   const auto texts = text_features(session, set.texts, text_feature, options);
-  const auto n_images = static_cast<int>(set.images.size());
-  const auto n_texts = static_cast<int>(set.texts.size());
-  const auto width = static_cast<int>(images.size()) / n_images;
-  require(texts.size() == static_cast<std::size_t>(width) * set.texts.size(),
+  RetrievalResult r;
+  r.images = r.k = static_cast<int>(set.images.size());
+  r.texts = static_cast<int>(set.texts.size());
+  r.set = std::move(set);
+  const auto width = static_cast<int>(images.size()) / r.images;
+  require(texts.size() == static_cast<std::size_t>(width) * r.set.texts.size(),
           "retrieval: features of pictures have ", width, " values, those of texts ",
-          texts.size() / set.texts.size());
+          texts.size() / r.set.texts.size());
   using Master = typename S::Master;
   const auto similarities = feature_similarities(session.context(), std::span<const Master>(images),
                                                  std::span<const Master>(texts), width);
-  const std::vector<float> scores(similarities.begin(), similarities.end());
-  return recall(scores, transposed(scores, n_images, n_texts), set.text_image, n_images);
+  r.similarities.assign(similarities.begin(), similarities.end());
+  r.itm_i2t = r.similarities;
+  r.itm_t2i = transposed(r.similarities, r.images, r.texts);
+  r.itc = r.itm = recall(r.itm_i2t, r.itm_t2i, r.set.text_image, r.images);
+  r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return r;
 }
 /// The same by the model's encode_image and encode_text.
 template <class S>
-Recall retrieval_recall(S& session, const Source& source, RetrievalSet set,
-                        const EncodingOptions& options = {}) {
-  return retrieval_recall(
+RetrievalResult retrieval_by_similarity(S& session, const Source& source, RetrievalSet set,
+                                        const EncodingOptions& options = {}) {
+  return retrieval_by_similarity(
       session, source, std::move(set),
-      [&](auto& ctx, const auto& images) { return S::model.encode_image(ctx, images); },
-      [&](auto& ctx, const Tokens& tokens) { return S::model.encode_text(ctx, tokens); }, options);
+      [](auto& ctx, const auto& images) { return S::model.encode_image(ctx, images); },
+      [](auto& ctx, const Tokens& tokens) { return S::model.encode_text(ctx, tokens); }, options);
+}
+
+/// The recalls of it alone.
+template <class S, class... Features>
+Recall retrieval_recall(S& session, const Source& source, RetrievalSet set,
+                        Features&&... features_and_options) {
+  return retrieval_by_similarity(session, source, std::move(set),
+                                 std::forward<Features>(features_and_options)...)
+      .itc;
 }
 
 }  // namespace albef

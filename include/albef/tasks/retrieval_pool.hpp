@@ -1,4 +1,5 @@
-// Image-text retrieval: features, re-ranking by ITM with keys/values once per image.
+// Image-text retrieval: features, re-ranking by image-text matching, with what of it depends on the
+// image alone once per image.
 #pragma once
 
 #include <algorithm>
@@ -8,28 +9,33 @@
 #include <vector>
 
 #include "albef/core/scores.hpp"
-#include "albef/models/albef.hpp"
+#include "albef/models/images.hpp"
+#include "albef/ops/embedding.hpp"
+#include "albef/ops/similarity.hpp"
 
 namespace albef {
 
 /// Encoded images and texts of a retrieval pool, on the host. Add batches, then ask for
-/// similarities and ITM scores.
-template <class Ctx, class C>
+/// similarities and ITM scores. M is a model that compares and matches: Albef, Flava. It has
+///   image_states(ctx, images) -> (B, image_tokens, image_width), image_feature(ctx, states),
+///   text_states(ctx, tokens) -> (B, L, text_width), text_feature(ctx, states) -> (B, embed_dim),
+///   image_for_matching(ctx, states), itm_logits(ctx, text states, for matching, image index).
+template <class Ctx, class M>
 class RetrievalPool {
  public:
+  using C = typename M::Config;
   using Real = typename Ctx::Real;
   using Master = typename Ctx::Master;
-  static constexpr int image_tokens = Vit<C>::patches + 1;
 
-  RetrievalPool(Ctx& ctx, const Albef<C>& model) : ctx_(ctx), model_(model) {}
+  RetrievalPool(Ctx& ctx, const M& model) : ctx_(ctx), model_(model) {}
 
   int images() const { return static_cast<int>(image_features_.size()) / C::embed_dim; }
   int texts() const { return static_cast<int>(text_features_.size()) / C::embed_dim; }
   /// (images, embed_dim) and (texts, embed_dim), normalised.
   const std::vector<Master>& image_features() const { return image_features_; }
   const std::vector<Master>& text_features() const { return text_features_; }
-  /// Encoder states: (images, N, Dv), and the rows of all texts one after the other with
-  /// text_offsets() (texts + 1).
+  /// Encoder states: (images, image_tokens, image_width), and the rows of all texts one after the
+  /// other with text_offsets() (texts + 1).
   const std::vector<Real>& image_states() const { return image_states_; }
   const std::vector<Real>& text_states() const { return text_states_; }
   const std::vector<std::int32_t>& text_offsets() const { return text_offsets_; }
@@ -37,7 +43,7 @@ class RetrievalPool {
   /// Encodes images (B, 3, S, S).
   void add_images(const ImageTensor<Real, C>& images) {
     ctx_.no_grad([&] {
-      const auto states = model_.visual_encoder(ctx_, images);  // (B, N, Dv)
+      const auto states = model_.image_states(ctx_, images);  // (B, N, image_width)
       append(image_states_, ctx_.read(states));
       append(image_features_, ctx_.read(model_.image_feature(ctx_, states)));
     });
@@ -45,7 +51,7 @@ class RetrievalPool {
   /// Encodes texts; `offsets` (B + 1) are the host's copy of their packing.
   void add_texts(const Tokens& tokens, std::span<const std::int32_t> offsets) {
     ctx_.no_grad([&] {
-      const auto states = model_.text_encoder.bert.text(ctx_, tokens);  // (B, L, D)
+      const auto states = model_.text_states(ctx_, tokens);  // (B, L, text_width)
       append(text_states_, ctx_.read(states));
       append(text_features_, ctx_.read(model_.text_feature(ctx_, states)));
     });
@@ -67,23 +73,23 @@ class RetrievalPool {
     return all;
   }
 
-  /// ITM scores (the logit of "match") of one image with some texts, in their order. Keys and
-  /// values of the image are computed once.
+  /// ITM scores (the logit of "match") of one image with some texts, in their order. What the
+  /// texts look at is computed once.
   std::vector<Real> itm_scores(int image, std::span<const int> texts) {
     constexpr int chunk = 64;
     std::vector<Real> scores;
     scores.reserve(texts.size());
     ctx_.begin_step(0);
     ctx_.no_grad([&] {
-      constexpr std::int64_t values = std::int64_t{image_tokens} * C::vision_width;
-      const auto states = ctx_.template constant<C::vision_width>(
+      constexpr std::int64_t values = std::int64_t{M::image_tokens} * M::image_width;
+      const auto states = ctx_.template constant<M::image_width>(
           ctx_.upload(std::span<const Real>(image_states_.data() + image * values,
                                             static_cast<std::size_t>(values))),
-          uniform_sequences(1, image_tokens));
-      const auto kv = model_.text_encoder.bert.image_keys_values(ctx_, states);
+          uniform_sequences(1, M::image_tokens));
+      const auto seen = model_.image_for_matching(ctx_, states);
       for (std::size_t at = 0; at < texts.size(); at += chunk)
         append(scores,
-               match(kv, texts.subspan(at, std::min<std::size_t>(chunk, texts.size() - at))));
+               match(seen, texts.subspan(at, std::min<std::size_t>(chunk, texts.size() - at))));
     });
     return scores;
   }
@@ -136,10 +142,9 @@ class RetrievalPool {
     to.insert(to.end(), from.begin(), from.end());
   }
 
-  /// Scores of some texts with the one image whose keys and values are given.
-  template <class KeysValues>
-  std::vector<Real> match(const KeysValues& kv, std::span<const int> texts) {
-    constexpr int width = C::hidden_size;
+  /// Scores of some texts with the one image that is given as they look at it.
+  std::vector<Real> match(const auto& seen, std::span<const int> texts) {
+    constexpr int width = M::text_width;
     std::vector<Real> states;
     std::vector<std::int32_t> offsets{0};
     for (const int t : texts) {
@@ -152,14 +157,14 @@ class RetrievalPool {
     const int n = static_cast<int>(texts.size());
     const std::vector<std::int32_t> same_image(texts.size(), 0);
     const auto x = ctx_.template constant<width>(ctx_.upload(states), ctx_.sequences(offsets));
-    const auto logits = ctx_.read(model_.itm_logits(ctx_, x, kv, ctx_.upload(same_image)));
+    const auto logits = ctx_.read(model_.itm_logits(ctx_, x, seen, ctx_.upload(same_image)));
     std::vector<Real> scores;
     for (int i = 0; i < n; ++i) scores.push_back(logits[static_cast<std::size_t>(2 * i + 1)]);
     return scores;
   }
 
   Ctx& ctx_;
-  const Albef<C>& model_;
+  const M& model_;
   std::vector<Master> image_features_, text_features_;
   std::vector<Real> image_states_, text_states_;
   std::vector<std::int32_t> text_offsets_{0};

@@ -37,16 +37,17 @@ struct FinishedRun {
   int status() const { return summary.signal ? 128 + summary.signal : 0; }
 };
 
-/// Trains an objective over a loader by fit(), told on stderr, and writes the tokenizer (vocab.txt
-/// or, where that does not say everything, tokenizer.json) beside the checkpoint. `title` is what
-/// checkpoints call the task; they also keep `extra` and settings.metadata(). validate(session),
-/// unless null, is the validation after each epoch, of a session that cuts texts after
-/// `evaluated_length` tokens (0: as in training). Error before the run leaves files if the first
-/// pictures cannot be read or settings.init does not fit.
+/// Trains an objective over a loader by fit(), told on stderr, and writes the tokenizer, unless it
+/// is NoTexts, (vocab.txt or, where that does not say everything, tokenizer.json) beside the
+/// checkpoint. `title` is what
+/// checkpoints call the task; they also keep `extra` and settings.metadata(tokenizer).
+/// validate(session), unless null, is the validation after each epoch, of a session that cuts texts
+/// after `evaluated_length` tokens (0: as in training). Error before the run leaves files if the
+/// first pictures cannot be read or settings.init does not fit.
 template <class Precision, class Objective, class Settings, class Device, class LoaderT,
-          class Validate = std::nullptr_t>
+          class Tokenizer, class Validate = std::nullptr_t>
 FinishedRun run_training(const std::string& title, Settings settings, Device& device,
-                         const Objective& objective, LoaderT& loader, const WordPiece& tokenizer,
+                         const Objective& objective, LoaderT& loader, const Tokenizer& tokenizer,
                          CheckpointInfo extra = {}, [[maybe_unused]] Validate&& validate = nullptr,
                          int evaluated_length = 0) {
   using T = Training<Objective, Device, Precision>;
@@ -62,13 +63,22 @@ FinishedRun run_training(const std::string& title, Settings settings, Device& de
   extra.insert({"task", title});
   extra.merge(settings.metadata(tokenizer));
   Trainer trainer(training, loader, settings.train, extra);
-  const int length = evaluated_length > 0 ? evaluated_length : settings.max_text_length;
-  Session session(training, tokenizer, {.max_length = length, .add_sep = false});
+  [[maybe_unused]] const int length =
+      evaluated_length > 0 ? evaluated_length : settings.max_text_length;
+  constexpr bool texts = !std::is_same_v<Tokenizer, NoTexts>;
+  auto session = [&] {
+    if constexpr (texts)
+      return Session(training, tokenizer, {.max_length = length, .add_sep = false});
+    else
+      return Session(training);
+  }();
+  std::string vocabulary;
+  if constexpr (texts) vocabulary = concat("vocabulary ", tokenizer.size(), ", ");
   if constexpr (!std::is_null_pointer_v<std::remove_cvref_t<Validate>>)
     trainer.validate([&] { return validate(session); });
-  std::fprintf(stderr, "%s: %s M parameters, vocabulary %d, %lld steps of %d x %d examples, %s\n",
-               title.c_str(), fixed(static_cast<double>(training.store().size()) * 1e-6, 1).c_str(),
-               tokenizer.size(), static_cast<long long>(trainer.total_steps()),
+  std::fprintf(stderr, "%s: %s M parameters, %s%lld steps of %d x %d examples, %s\n", title.c_str(),
+               fixed(static_cast<double>(training.store().size()) * 1e-6, 1).c_str(),
+               vocabulary.c_str(), static_cast<long long>(trainer.total_steps()),
                settings.train.accumulate, settings.batch_size, describe(device).c_str());
   const TrainSummary summary = [&] {
     try {
@@ -84,7 +94,7 @@ FinishedRun run_training(const std::string& title, Settings settings, Device& de
            ", with --accumulate for the same steps, or --checkpointing");
     }
   }();
-  save_wordpiece(tokenizer, trainer.folder().path());
+  if constexpr (texts) save_wordpiece(tokenizer, trainer.folder().path());
   const std::string best = trainer.best().text();
   std::fprintf(stderr, "%s after %lld steps: %s s, %s pairs/s; %s%s%s\n",
                summary.finished ? "finished" : "stopped", static_cast<long long>(summary.steps),

@@ -36,6 +36,9 @@ struct Recipe {
   float crop_low = 0.5f;     // smallest share of the picture that a crop keeps
 };
 
+/// In place of a tokenizer, for tasks without texts.
+struct NoTexts {};
+
 /// What a checkpoint says of itself.
 inline CheckpointInfo checkpoint_info(const std::string& path) {
   return SafeTensors::open(path).metadata();
@@ -110,6 +113,12 @@ struct RunSettings {
   /// Where the pictures of `val` are.
   const std::string& validation_root() const {
     return val_image_root.empty() ? image_root : val_image_root;
+  }
+
+  /// The pictures with captions of `val`; null without.
+  SourcePtr validation_source() const {
+    if (val.empty()) return nullptr;
+    return open_data(val, validation_root());
   }
 
   /// What is done about unusable records of `val`.

@@ -65,16 +65,31 @@ class Trainer final : public TrainingLoop {
   };
 
   int start_pass(const Step& step, Place& place) override {
+    if constexpr (T::shares_features)
+      if (this->options().accumulate > 1) return start_part(step, place);
     const auto& batch = loader_.next();
     place = {batch.epoch, batch.batch, batch.indices};
     training_.start(batch, step);
     return batch.size;
   }
+  /// The same where the passes of a step see the features of each other.
+  int start_part(const Step& step, Place& place) requires T::shares_features {
+    const auto passes = static_cast<std::size_t>(this->options().accumulate);
+    const std::size_t k = step.number % passes;
+    parts_.resize(passes);
+    if (k == 0) {
+      for (auto& part : parts_) part = loader_.next();
+      training_.share_features(parts_, step);
+    }
+    place = {parts_[k].epoch, parts_[k].batch, parts_[k].indices};
+    training_.start_part(parts_, k, step);
+    return parts_[k].size;
+  }
   void finish_pass(PassLosses& losses) override { training_.finish(losses); }
   void update(std::int64_t step, double lr) override {
     gradient_norm(step + 1);  // of the step before, which this one builds on: it is known by now
     Norm& n = norms_[step % 2];
-    n.norm = training_.update(lr, 1.0 / this->options().accumulate);
+    n.norm = training_.update(lr, 1.0 / this->options().accumulate, this->pace(step));
     n.square.clear();
     n.square.fetch(n.norm.square);
     n.square.close();
@@ -95,10 +110,19 @@ class Trainer final : public TrainingLoop {
   }
   void seek(DataPosition position) override { loader_.seek({position.epoch, position.batch}); }
   std::vector<PlateauRule> plateaus() const override {
-    return training_.plateaus(loader_.options().batch_size);
+    const int batches = T::shares_features ? this->options().accumulate : 1;
+    return training_.plateaus(loader_.options().batch_size * batches);
   }
   CheckpointInfo info() const override { return training_.info(); }
-  CheckpointInfo training_course() const override { return training_.course(); }
+  CheckpointInfo training_course() const override {
+    CheckpointInfo course = training_.course();
+    if constexpr (requires { loader_.options().seed; })
+      course["data.seed"] = concat(loader_.options().seed);
+    if constexpr (requires { described(loader_.options().decode); })
+      for (const auto& [name, value] : described(loader_.options().decode))
+        course["data." + name] = value;
+    return course;
+  }
   void save(const std::string& path, const CheckpointInfo& info) override {
     training_.checkpoint().save(path, info);
   }
@@ -113,7 +137,8 @@ class Trainer final : public TrainingLoop {
 
   T& training_;
   LoaderT& loader_;
-  Norm norms_[2];  // of the step under way, and of the one before
+  std::vector<typename T::Batch> parts_;  // of a step whose passes share features
+  Norm norms_[2];                         // of the step under way, and of the one before
 };
 
 /// What fit() is told beside the options.

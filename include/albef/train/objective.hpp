@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <type_traits>
 
@@ -12,13 +13,30 @@
 
 namespace albef {
 
+/// Features of a step's passes in the device's memory: some kinds (image, text, ...), each (rows,
+/// width); see of_all_passes().
+struct SharedRows {
+  static constexpr std::size_t capacity = 8;
+  std::array<const void*, capacity> data{};  ///< by kind, Master
+  const void* passes = nullptr;              ///< their number, a Master of the device
+  int rows = 0;                              ///< of all passes
+  int first = 0;                             ///< where those of the pass under way stand
+};
+
 /// Where a pass stands in its run.
 struct Step {
-  std::uint64_t number = 0;  ///< of the pass: it names the pass's random draws
-  std::int64_t step = 0;     ///< of the optimizer, from 0
-  std::int64_t steps = 0;    ///< of the whole run; 0: not known
-  double epoch = 0;          ///< epochs done, with the part of the one under way
-  double alpha = 0;          ///< weight of a teacher's targets, see TrainOptions
+  std::uint64_t number = 0;            ///< of the pass: it names the pass's random draws
+  std::int64_t step = 0;               ///< of the optimizer, from 0
+  std::int64_t steps = 0;              ///< of the whole run; 0: not known
+  double epoch = 0;                    ///< epochs done, with the part of the one under way
+  double alpha = 0;                    ///< weight of a teacher's targets, see TrainOptions
+  const SharedRows* shared = nullptr;  ///< features of all passes of the step, if there are several
+};
+
+/// Where an update stands in the schedules of its run.
+struct Pace {
+  std::int64_t step = 0, steps = 0;  ///< 0 steps: in no run, at the start of all schedules
+  double epoch = std::numeric_limits<double>::infinity();  ///< see AdamWStep
 };
 
 /// What an objective gives: the loss that is minimised and, by name, its parts and whatever else is
@@ -101,6 +119,12 @@ concept CallableWithState = requires(const O& o, Ctx& ctx, const typename O::Mod
                                      typename StateOf<O, Ctx>::type& state) {
   o(ctx, model, batch, step, state);
 };
+/// Whether an objective compares the examples of all passes of a step.
+template <class O, class Ctx>
+concept SharesFeatures = requires(const O& o, Ctx& ctx, const typename O::Model& model,
+                                  const typename O::Batch& batch, const Step& step) {
+  o.features(ctx, model, batch, step);
+};
 template <class S>
 concept NamesItsParts = requires(S& s) {
   s.named([](auto&&...) {});
@@ -123,7 +147,16 @@ concept NamesItsParts = requires(S& s) {
 ///                                       // state.commit(square_norm) after each update, which
 ///                                       // has changed nothing where *square_norm, a word of the
 ///                                       // device, is infinite or NaN
+///   auto features(ctx, model, batch, step) const;  // a std::tuple of features (B, W) of each
+///                                       // example that a loss compares with those of all others:
+///                                       // the call computes them first and takes
+///                                       // of_all_passes(ctx, step, kind, x) of each, so that
+///                                       batches
+///                                       // that are accumulated count as one
+///   void after_update(store, model) const;  // called after each update: limits of parameters
 ///   bool distills;                      // the model has momentum weights (Plane::ema)
+///   auto groups() const -> OptimizerGroups;    // behind the user's: what is trained otherwise
+///   auto course() const -> CheckpointInfo;     // what a resumed run must have in common
 ///   auto plateaus(int batch_size) const -> std::vector<PlateauRule>;  // no-learning levels
 template <class O, class Ctx>
 constexpr bool check_objective() {

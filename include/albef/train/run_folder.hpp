@@ -86,7 +86,6 @@ class RunFolder {
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -95,6 +94,7 @@ class RunFolder {
 
 #include "albef/checkpoint/safetensors.hpp"
 #include "albef/core/json.hpp"
+#include "albef/core/number.hpp"
 
 namespace albef::detail {
 
@@ -107,9 +107,7 @@ inline std::int64_t number_in(std::string_view text, std::string_view before,
     return -1;
   text.remove_prefix(before.size());
   text.remove_suffix(after.size());
-  std::int64_t number = -1;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return code == std::errc{} && end == text.data() + text.size() ? number : -1;
+  return to_whole<std::int64_t>(text).value_or(-1);
 }
 
 /// What the mark of a run says: its process, 0 if it does not say; -1 if it is no mark.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <string>
@@ -23,6 +24,12 @@ struct SessionOptions {
   bool momentum = false;  ///< use the weights of the momentum model where it has any
   bool resize_positions = false;  ///< accept a checkpoint of another image size
   int max_text_length = 0;        ///< tokens of a text; 0: as trained (official checkpoints: 30)
+};
+
+/// Asks for a model with the first values that the seed gives: what was learned is measured against
+/// it.
+struct NewModel {
+  std::uint64_t seed = 42;
 };
 
 /// What of a Session does not depend on the type of the model.
@@ -107,6 +114,9 @@ class Session : public SessionParts<Device, Precision> {
       limits.positions = Config::max_position_embeddings;
     this->load(path, options, limits);
   }
+  /// Of a new model, without a tokenizer.
+  Session(Device& device, const NewModel& fresh)
+      : Parts(std::make_unique<Store>(device, model, Storage::inference, fresh.seed)) {}
   /// Over a training's weights: training and tokenizer must outlive it. The weights' gradients are
   /// the training's; clear them after back-propagating through the session (fit() does).
   template <class T>

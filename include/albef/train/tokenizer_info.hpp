@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -12,6 +11,7 @@
 #include "albef/checkpoint/info.hpp"
 #include "albef/core/compiled.hpp"
 #include "albef/core/json.hpp"
+#include "albef/core/number.hpp"
 #include "albef/text/bpe.hpp"
 #include "albef/text/tokenizer_json.hpp"
 #include "albef/text/wordpiece.hpp"
@@ -91,12 +91,10 @@ ALBEF_DATA_INLINE int info_number(const std::string& path, const CheckpointInfo&
                                   const char* name, int otherwise) {
   const auto found = info.find(name);
   if (found == info.end()) return otherwise;
-  int value = 0;
-  const std::string& text = found->second;
-  const auto [stop, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  require(code == std::errc{} && stop == text.data() + text.size() && value >= 0, path, ": entry '",
-          name, "' is '", text, "', expected a number");
-  return value;
+  const auto value = to_whole<int>(found->second);
+  require(value && *value >= 0, path, ": entry '", name, "' is '", found->second,
+          "', expected a number");
+  return *value;
 }
 
 }  // namespace albef
@@ -130,10 +128,9 @@ ALBEF_DATA_INLINE WordPiece own_tokenizer(const std::string& path, const Checkpo
       }
       const auto others = json.value("tokens", nlohmann::json::object());
       for (const auto& [id, token] : others.items()) {
-        std::size_t place = tokens.size();
-        std::from_chars(id.data(), id.data() + id.size(), place);
-        require(place < tokens.size(), "token ", id, " of ", tokens.size());
-        tokens[place] = token.get<std::string>();
+        const auto place = to_whole<std::size_t>(id);
+        require(place && *place < tokens.size(), "token ", id, " of ", tokens.size());
+        tokens[*place] = token.get<std::string>();
       }
     } catch (const std::exception& error) {
       fail(path, ": entry 'tokenizer' does not hold a tokenizer's options: ", error.what());

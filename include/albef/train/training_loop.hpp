@@ -37,9 +37,12 @@ struct TrainOptions {
   Existing existing = Existing::refuse;  ///< what fit() does with a run that is there already
   int epochs = 30;
   std::int64_t max_steps = 0;  ///< stop after this many optimizer steps in all; 0: after `epochs`
-  int accumulate = 1;          ///< batches per optimizer step
+  /// Batches per optimizer step. Their losses are averaged; those that compare all examples with
+  /// each other (Contrastive) are the losses of one large batch.
+  int accumulate = 1;
   double lr = 1e-4, min_lr = 1e-5, warmup_lr = 1e-5;
   bool official_schedule = false;  ///< stairs of the official loop instead of per-iteration cosine
+  bool dino_schedule = false;      ///< warm-up that ends at lr, see CosineSchedule
   int warmup = 1000;               ///< iterations; units of 100 iterations with official_schedule
   double alpha = 0.4;              ///< weight of the momentum model's targets
   int alpha_epochs = 1;  ///< epochs over which alpha grows from 0 (the paper: one; 0: at once)
@@ -133,6 +136,11 @@ class TrainingLoop {
   ~TrainingLoop() = default;
 
   const TrainOptions& options() const { return options_; }
+  /// Where a step stands in the schedules, which end with the last epoch.
+  Pace pace(std::int64_t step) const {
+    return {step, options_.epochs * steps_per_epoch(),
+            static_cast<double>(step) / static_cast<double>(steps_per_epoch())};
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -270,6 +278,10 @@ ALBEF_DATA_INLINE double TrainingLoop::lr(std::int64_t step) const {
                              .epochs = options_.epochs},
                             static_cast<int>(steps_per_epoch())}
         .lr(step);
+  if (options_.dino_schedule)
+    return CosineSchedule{options_.lr, options_.min_lr, options_.epochs * steps_per_epoch(),
+                          options_.warmup, options_.warmup_lr}
+        .at(step);
   return PerIteration{options_.lr, options_.min_lr, options_.warmup_lr, options_.warmup,
                       options_.epochs * steps_per_epoch()}
       .lr(step);
@@ -306,9 +318,15 @@ ALBEF_DATA_INLINE void TrainingLoop::check_course(const std::string& path,
     require(!found.contains("tokenizer"), path, ": the run was started with another tokenizer");
   for (const auto& [name, value] : now) {
     const auto it = found.find(name);
+    const std::string what = name.starts_with("train.") ? name.substr(6) : name;
+    if (it == found.end() && name.starts_with("data.")) continue;  // of an older version
+    if (it == found.end() && found.contains("train.step"))
+      fail(path, ": a run whose checkpoints do not say '", what,
+           "': of an older version or of another kind; it cannot go on here, but a new run can "
+           "start "
+           "from its weights");
     require(it != found.end(), path, ": not a checkpoint of this kind of run: no entry '", name,
             "'");
-    const std::string what = name.starts_with("train.") ? name.substr(6) : name;
     constexpr std::size_t readable = 60;
     if (it->second.size() > readable || value.size() > readable)
       require(it->second == value, path, ": the run was started with another ", what);
@@ -478,10 +496,11 @@ ALBEF_DATA_INLINE void TrainingLoop::check_step(const StepReport& s, double norm
   if (s.bad.empty()) return;
   std::string what = concat("step ", s.number, ": ", s.bad);
   if (!std::isfinite(norm)) what += "; nothing was updated";
+  const auto kept = folder_.checkpoints();
   if (bad_in_row_ > options_.max_bad_steps)
     fail(what, bad_in_row_ > 1 ? concat(", nor in the ", bad_in_row_ - 1, " steps before") : "",
-         folder_.has(RunFolder::checkpoint) ? concat(", the last checkpoint is ", checkpoint_path())
-                                            : ", there is no checkpoint yet");
+         kept.empty() ? ", there is no checkpoint yet"
+                      : concat(", the last checkpoint is ", folder_.file(kept.front())));
   constexpr std::int64_t told = 20;
   if (++summary_.bad_steps <= told) progress.message("warning: " + what);
 }
@@ -515,18 +534,19 @@ ALBEF_DATA_INLINE void TrainingLoop::run_validation(MetricsLog& log, Progress& p
 
 ALBEF_DATA_INLINE CheckpointInfo TrainingLoop::course() const {
   CheckpointInfo course = training_course();
-  course.merge(
-      CheckpointInfo{{"train.batch_size", concat(data_.batch_size)},
-                     {"train.batches_per_epoch", concat(data_.batches_per_epoch)},
-                     {"train.accumulate", concat(options_.accumulate)},
-                     {"train.epochs", concat(options_.epochs)},
-                     {"train.lr", concat(options_.lr)},
-                     {"train.min_lr", concat(options_.min_lr)},
-                     {"train.warmup_lr", concat(options_.warmup_lr)},
-                     {"train.warmup", concat(options_.warmup)},
-                     {"train.schedule", options_.official_schedule ? "official" : "per iteration"},
-                     {"train.alpha", concat(options_.alpha)},
-                     {"train.alpha_epochs", concat(options_.alpha_epochs)}});
+  course.merge(CheckpointInfo{{"train.batch_size", concat(data_.batch_size)},
+                              {"train.batches_per_epoch", concat(data_.batches_per_epoch)},
+                              {"train.accumulate", concat(options_.accumulate)},
+                              {"train.epochs", concat(options_.epochs)},
+                              {"train.lr", concat(options_.lr)},
+                              {"train.min_lr", concat(options_.min_lr)},
+                              {"train.warmup_lr", concat(options_.warmup_lr)},
+                              {"train.warmup", concat(options_.warmup)},
+                              {"train.schedule", options_.official_schedule ? "official"
+                                                 : options_.dino_schedule   ? "dino"
+                                                                            : "per iteration"},
+                              {"train.alpha", concat(options_.alpha)},
+                              {"train.alpha_epochs", concat(options_.alpha_epochs)}});
   return course;
 }
 

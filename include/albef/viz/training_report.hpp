@@ -13,9 +13,9 @@ namespace albef {
 /// run_training() with curves of the losses, losses.png in the run's folder; returns what a program
 /// ends with, see FinishedRun::status().
 template <class Precision, class Objective, class Settings, class Device, class LoaderT,
-          class Validate = std::nullptr_t>
+          class Tokenizer, class Validate = std::nullptr_t>
 int train_with_curves(const std::string& title, const Settings& settings, Device& device,
-                      const Objective& objective, LoaderT& loader, const WordPiece& tokenizer,
+                      const Objective& objective, LoaderT& loader, const Tokenizer& tokenizer,
                       CheckpointInfo extra = {}, Validate&& validate = nullptr,
                       int evaluated_length = 0) {
   const FinishedRun run =

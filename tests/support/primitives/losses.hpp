@@ -1,4 +1,4 @@
-// Soft cross entropy in all its forms, and the drawing of negatives.
+// Soft cross entropy in all its forms, self-distillation, and the drawing of negatives.
 #pragma once
 
 #include "../operands.hpp"
@@ -241,6 +241,107 @@ struct PrimitiveCase<primitive::SigmoidCrossEntropyGrad<T>> {
                 },
                 d, operands.dbias);
           });
+    }
+  }
+};
+
+/// A row of logits, moved and scaled, as log-probabilities.
+inline std::vector<double> log_probabilities(const double* x, const double* center, double scale,
+                                             int n) {
+  std::vector<double> out;
+  for (int j = 0; j < n; ++j) out.push_back(scale * (x[j] - (center ? center[j] : 0)));
+  const double lse = naive_lse(out.data(), n);
+  for (double& v : out) v -= lse;
+  return out;
+}
+/// Calls f(student row, teacher row) for the views that are compared.
+inline void for_views(const primitive::SelfDistillation<double>& a, auto f) {
+  for (int i = 0; i < a.student.rows; ++i)
+    for (int t = 0; t < a.teacher.rows / a.batch; ++t)
+      if (t != i / a.batch) f(i, t * a.batch + i % a.batch);
+}
+inline void run(Naive&, const primitive::SelfDistillation<double>& a) {
+  const int cols = a.student.cols;
+  for (int i = 0; i < a.teacher.rows; ++i) {
+    const auto log = log_probabilities(a.teacher.row(i), a.center, a.teacher_scale, cols);
+    for (int j = 0; j < cols; ++j) a.targets.row(i)[j] = std::exp(log[static_cast<std::size_t>(j)]);
+  }
+  double total = 0;
+  for (int i = 0; i < a.student.rows; ++i)
+    a.lse[i] = a.student_scale * a.student.row(i)[0] -
+               log_probabilities(a.student.row(i), nullptr, a.student_scale, cols)[0];
+  for_views(a, [&](int i, int t) {
+    const auto log = log_probabilities(a.student.row(i), nullptr, a.student_scale, cols);
+    for (int j = 0; j < cols; ++j) total -= a.targets.row(t)[j] * log[static_cast<std::size_t>(j)];
+  });
+  *a.loss = a.scale * total;
+}
+inline void run(Naive&, const primitive::SelfDistillationGrad<double>& g) {
+  const auto& a = g.forward;
+  const int cols = g.d.cols;
+  std::vector<double> d(static_cast<std::size_t>(g.d.rows * cols));
+  for_views(a, [&](int i, int t) {
+    const auto log = log_probabilities(a.student.row(i), nullptr, a.student_scale, cols);
+    for (int j = 0; j < cols; ++j)
+      d[static_cast<std::size_t>(i * cols + j)] +=
+          a.scale * *g.dloss * a.student_scale *
+          (std::exp(log[static_cast<std::size_t>(j)]) - a.targets.row(t)[j]);
+  });
+  naive_elements(g.d, g.beta,
+                 [&](int i, int j) { return d[static_cast<std::size_t>(i * cols + j)]; });
+}
+template <class T>
+struct DistillationOperands {
+  int batch, views;
+  Matrix<T> student, teacher, targets, center, lse, loss{1, 1}, dloss{1, 1};
+
+  DistillationOperands(Shape s, int teacher_views)
+      : batch(s.rows),
+        views(teacher_views),
+        student(Matrix<T>::random(5 * s.rows, s.cols, s.gap)),
+        teacher(Matrix<T>::random(views * s.rows, s.cols, s.gap)),
+        targets(views * s.rows, s.cols, s.gap),
+        center(Matrix<T>::random(1, s.cols)),
+        lse(1, 5 * s.rows) {
+    dloss.set(0.3);
+  }
+  auto args(auto on) {
+    primitive::SelfDistillation<typename decltype(on)::Real> a;
+    a.student = on(student), a.teacher = on(teacher), a.center = on.data(center);
+    a.batch = batch, a.student_scale = on.sum(4), a.teacher_scale = on.sum(6);
+    a.scale = on.sum(1.0f / static_cast<float>(5 * batch));
+    a.targets = on(targets), a.lse = on.data(lse), a.loss = on.data(loss);
+    return a;
+  }
+};
+template <class T>
+struct PrimitiveCase<primitive::SelfDistillation<T>> {
+  static void each(const auto& h) {
+    for (const auto& s : h.sizes(logit_shapes, {32, 65536, 0}))
+      for (const int views : {2, 1, 3}) {
+        DistillationOperands<T> o(s, views);
+        h.template check<T>(
+            20 * tolerance<T>, [&](auto on) { return o.args(on); }, o.loss, o.targets, o.lse);
+      }
+  }
+};
+template <class T>
+struct PrimitiveCase<primitive::SelfDistillationGrad<T>> {
+  static void each(const auto& h) {
+    for (const auto& s : h.sizes(logit_shapes, {32, 65536, 0})) {
+      DistillationOperands<T> o(s, 2);
+      Matrix<T> d(5 * s.rows, s.cols, s.gap);
+      for_betas(d, [&](float beta) {
+        h.template check<T>(
+            4 * tolerance<T>,
+            [&](auto on) {
+              using R = typename decltype(on)::Real;
+              run(on.device, o.args(on));
+              return primitive::SelfDistillationGrad<R>{o.args(on), on.data(o.dloss), on(d),
+                                                        on.sum(beta)};
+            },
+            d);
+      });
     }
   }
 };

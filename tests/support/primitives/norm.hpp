@@ -1,4 +1,4 @@
-// Layer norm and L2 normalisation.
+// Layer norm, L2 normalisation and weight norm.
 #pragma once
 
 #include "../operands.hpp"
@@ -179,6 +179,73 @@ struct PrimitiveCase<primitive::L2NormalizeGrad<T>> {
             },
             dx);
       });
+    }
+  }
+};
+
+inline void run(Naive&, const primitive::WeightNorm<double>& a) {
+  for (int i = 0; i < a.v.rows; ++i) {
+    double square = 0;
+    for (int j = 0; j < a.v.cols; ++j) square += a.v.row(i)[j] * a.v.row(i)[j];
+    a.norm[i] = std::sqrt(square);
+    for (int j = 0; j < a.v.cols; ++j) a.w.row(i)[j] = a.g[i] * a.v.row(i)[j] / a.norm[i];
+  }
+}
+template <class T>
+struct PrimitiveCase<primitive::WeightNorm<T>> {
+  static void each(const auto& h) {
+    for (const auto [rows, cols, gap] : h.sizes(shapes, base_shape)) {
+      auto v = Matrix<T>::random(rows, cols, gap), g = Matrix<T>::random(1, rows);
+      Matrix<T> w(rows, cols, gap), norm(1, rows);
+      h.template check<T>(
+          4 * tolerance<T>,
+          [&](auto on) {
+            using R = typename decltype(on)::Real;
+            return primitive::WeightNorm<R>{on(v), on.data(g), on(w), on.data(norm)};
+          },
+          w, norm);
+    }
+  }
+};
+
+inline void run(Naive&, const primitive::WeightNormGrad<double>& a) {
+  for (int i = 0; i < a.v.rows; ++i) {
+    double along = 0;
+    for (int j = 0; j < a.v.cols; ++j) along += a.dw.row(i)[j] * a.v.row(i)[j] / a.norm[i];
+    if (a.dg) a.dg[i] = blend(along, a.beta_g, a.dg[i]);
+    for (int j = 0; a.dv.data && j < a.v.cols; ++j)
+      a.dv.row(i)[j] =
+          blend(a.g[i] / a.norm[i] * (a.dw.row(i)[j] - a.v.row(i)[j] / a.norm[i] * along), a.beta,
+                a.dv.row(i)[j]);
+  }
+}
+template <class T>
+struct PrimitiveCase<primitive::WeightNormGrad<T>> {
+  static void each(const auto& h) {
+    for (const auto [rows, cols, gap] : h.sizes(shapes, base_shape)) {
+      auto v = Matrix<T>::random(rows, cols, gap), dw = Matrix<T>::random(rows, cols, gap);
+      auto g = Matrix<T>::random(1, rows);
+      Matrix<T> norm(1, rows), dv(rows, cols, gap), dg(1, rows);
+      norm.set([&](int, int i) {
+        double square = 0;
+        for (int j = 0; j < v.cols(); ++j) square += v.start(i, j) * v.start(i, j);
+        return std::sqrt(square);
+      });
+      for (const int parts : {3, 1, 2})  // dv, dg
+        for_betas(dv, [&](float beta) {
+          dg.set(beta == 0 ? undefined : 1.5);
+          h.template check<T>(
+              20 * tolerance<T>,
+              [&](auto on) {
+                primitive::WeightNormGrad<typename decltype(on)::Real> a;
+                a.dw = on(dw), a.v = on(v), a.g = on.data(g), a.norm = on.data(norm);
+                a.beta = a.beta_g = on.sum(beta);
+                if (parts & 1) a.dv = on(dv);
+                if (parts & 2) a.dg = on.data(dg);
+                return a;
+              },
+              dv, dg);
+        });
     }
   }
 };

@@ -36,8 +36,9 @@ struct PrimitiveCase<primitive::AdamW<A, T>> {
       auto ema = Matrix<A>::random(1, size);
       v.set([&](int, int j) { return std::abs(v.start(0, j)); });
       Matrix<T> copy(1, size), ema_copy(1, size);
-      Matrix<double> norm(1, 1), infinite(1, 1);
-      norm.set(static_cast<double>(size)), infinite.set(std::numeric_limits<double>::infinity());
+      Matrix<double> norm(1, 100), infinite(1, 1);
+      norm.set([&](int, int j) { return static_cast<double>(size) / (1 + j); });
+      infinite.set(std::numeric_limits<double>::infinity());
       std::vector<albef::AdamWRun> runs{
           {.offset = 3, .size = 2, .weight_decay = 0.02, .correction1 = 0.1, .correction2 = 0.001},
           {.offset = 5, .size = 2998, .correction1 = 0.2, .correction2 = 0.002},
@@ -46,8 +47,9 @@ struct PrimitiveCase<primitive::AdamW<A, T>> {
         runs.push_back(
             {.offset = 4003 + 12 * i, .size = 11, .correction1 = 0.5, .correction2 = 0.01});
       if (size > 5000) runs.push_back({.offset = 5000, .size = size - 5000});
-      for (const int kind : {2, 0, 1, 3, 4}) {  // clipping, plain, all extras, groups, not finite
-        std::vector<albef::AdamWRun> own;       // of the call that is being made
+      // Clipping, plain, all extras, groups, not finite, each run by its own norm.
+      for (const int kind : {2, 0, 1, 3, 4, 5}) {
+        std::vector<albef::AdamWRun> own;  // of the call that is being made
         h.template check<T>(
             tolerance<T>,
             [&](auto on) {
@@ -64,7 +66,8 @@ struct PrimitiveCase<primitive::AdamW<A, T>> {
               own = runs;
               for (std::size_t i = 0; i < own.size() && kind > 1; ++i) {
                 own[i].square_norm = on.data(norm), own[i].max_norm = 3;
-                if (kind < 3) continue;
+                if (kind == 5) own[i].square_norm += i;
+                if (kind < 3 || kind == 5) continue;
                 own[i].max_norm = i % 20 < 10 ? 3 + 0.1 * static_cast<double>(i) : 0;
                 if (own[i].max_norm == 0) own[i].square_norm = nullptr;
                 own[i].lr_factor = 0.5 + 0.1 * static_cast<double>(i);
@@ -81,8 +84,18 @@ struct PrimitiveCase<primitive::AdamW<A, T>> {
 };
 
 inline void run(Naive&, const primitive::EmaUpdate<double>& a) {
+  if (a.square_norm && !std::isfinite(*a.square_norm)) return;
   for (std::int64_t i = 0; i < a.size; ++i)
-    a.ema[i] = a.momentum * a.ema[i] + (1 - a.momentum) * a.param[i];
+    a.ema[i] = a.momentum * a.ema[i] + (1 - a.momentum) * a.scale * a.param[i];
+}
+inline void run(Naive&, const primitive::SquaredNorms<double>& a) {
+  *a.total = 0;
+  for (std::size_t i = 0; i < a.parts.size(); ++i) {
+    const auto [offset, size] = a.parts[i];
+    a.out[i] = 0;
+    for (std::int64_t j = offset; j < offset + size; ++j) a.out[i] += a.x[j] * a.x[j];
+    *a.total += a.out[i];
+  }
 }
 inline void run(Naive&, const primitive::Clamp<double>& a) {
   for (std::int64_t i = 0; i < a.size; ++i) a.x[i] = std::clamp(a.x[i], a.low, a.high);
@@ -97,13 +110,19 @@ struct PrimitiveCase<primitive::EmaUpdate<A>> {
   static void each(const auto& h) {
     for (const int size : h.sizes({1, 7, 1024, 40001}, 1 << 22)) {
       auto x = Matrix<A>::random(1, size), ema = Matrix<A>::random(1, size);
-      h.template check<A>(
-          tolerance<A>,
-          [&](auto on) {
-            using R = typename decltype(on)::Real;
-            return primitive::EmaUpdate<R>{on.data(ema), on.data(x), size, 0.99};
-          },
-          ema);
+      Matrix<double> norm(1, 1);
+      for (const double square : {-1.0, 2.0, std::numeric_limits<double>::infinity()}) {
+        norm.set(square);
+        h.template check<A>(
+            tolerance<A>,
+            [&](auto on) {
+              using R = typename decltype(on)::Real;
+              primitive::EmaUpdate<R> a{on.data(ema), on.data(x), size, 0.99};
+              if (square > 0) a.scale = 0.25, a.square_norm = on.data(norm);
+              return a;
+            },
+            ema);
+      }
     }
   }
 };
@@ -138,6 +157,27 @@ struct PrimitiveCase<primitive::SquaredNorm<A>> {
             },
             norm);
       }
+    }
+  }
+};
+
+template <class A>
+struct PrimitiveCase<primitive::SquaredNorms<A>> {
+  static void each(const auto& h) {
+    for (const int size : h.sizes({300, 70001}, 1 << 22)) {
+      auto x = Matrix<A>::random(1, size);
+      std::vector<albef::Stretch> parts;
+      for (int i = 0; i < 140; ++i) parts.push_back({2 * i, i % 3});  // more than a launch takes
+      parts.push_back({5, size - 5});
+      Matrix<double> out(1, static_cast<int>(parts.size())), total(1, 1);
+      out.set(undefined), total.set(undefined);
+      h.template check<A>(
+          20 * tolerance<A>,
+          [&](auto on) {
+            using R = typename decltype(on)::Real;
+            return primitive::SquaredNorms<R>{on.data(x), parts, on.data(out), on.data(total)};
+          },
+          out, total);
     }
   }
 };

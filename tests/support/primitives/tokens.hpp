@@ -310,6 +310,39 @@ struct PrimitiveCase<primitive::GatherIds> {
   }
 };
 
+inline void run(Naive&, const primitive::DropSequences<double>& a) {
+  std::vector<double> factor(static_cast<std::size_t>(a.y.rows), 0.0);
+  for (int s = 0; s < a.seq.count; ++s) {
+    const auto word =
+        a.philox(a.stream, static_cast<std::uint64_t>(s / 4))[static_cast<std::size_t>(s % 4)];
+    for (int t = 0; t < a.seq.length(s); ++t)
+      if (word >= albef::dropout_threshold(a.p))
+        factor[static_cast<std::size_t>(a.seq.begin(s) + t)] = 1 / (1 - static_cast<double>(a.p));
+  }
+  naive_elements(a.y, a.beta,
+                 [&](int r, int j) { return factor[static_cast<std::size_t>(r)] * a.x.row(r)[j]; });
+}
+template <class T>
+struct PrimitiveCase<primitive::DropSequences<T>> {
+  static void each(const auto& h) {
+    for (const auto& shape : h.sizes(sequence_shapes, base_sequences)) {
+      Lengths lengths(shape.lengths, shape.padding);
+      auto x = Matrix<T>::random(lengths.total, shape.cols, shape.gap);
+      Matrix<T> y(lengths.total, shape.cols, shape.gap);
+      for_betas(y, [&](float beta) {
+        h.template check<T>(
+            tolerance<T>,
+            [&](auto on) {
+              using R = typename decltype(on)::Real;
+              return primitive::DropSequences<R>{on(x), on(lengths), on(y), on.sum(beta),
+                                                 0.4f,  {7},         3};
+            },
+            y);
+      });
+    }
+  }
+};
+
 inline void run(Naive&, const primitive::FirstRows& a) {
   for (int i = 0; i < a.seq.count; ++i)
     a.index[i] = a.seq.begin(i) + (a.last ? a.seq.length(i) - 1 : 0);

@@ -9,6 +9,7 @@
 
 #include "albef/core/matrix.hpp"
 #include "albef/core/rng.hpp"
+#include "albef/core/sequences.hpp"
 
 namespace albef {
 
@@ -141,6 +142,19 @@ struct Sign {
 template <class T>
 struct Dropout {
   Mat<const T> x;
+  Mat<T> y;
+  accumulator_t<T> beta = 0;
+  float p = 0;
+  Philox philox = {};
+  std::uint64_t stream = 0;
+};
+
+/// y = x * keep(s) / (1 - p) + beta y for the rows of sequence s, keep being 0 with probability p,
+/// else 1: 0 iff word s % 4 of Philox counter s / 4 is below dropout_threshold(p).
+template <class T>
+struct DropSequences {
+  Mat<const T> x;
+  Sequences seq;
   Mat<T> y;
   accumulator_t<T> beta = 0;
   float p = 0;

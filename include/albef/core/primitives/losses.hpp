@@ -1,4 +1,4 @@
-// Soft cross entropy, and the drawing of negatives.
+// Soft cross entropy, self-distillation, and the drawing of negatives.
 #pragma once
 
 #include <cstdint>
@@ -64,6 +64,34 @@ struct SigmoidCrossEntropyGrad {
   accumulator_t<T> beta = 0;
   accumulator_t<T>* dbias = nullptr;
   accumulator_t<T> beta_bias = 0;
+};
+
+/// Self-distillation between views of `batch` examples (DINO, Caron et al. 2021, algorithm 1). Rows
+/// are view by view; the teacher sees the first views, the student more of them:
+///   targets = softmax(teacher_scale (teacher - center)), which take no gradient
+///   loss = scale * sum over student rows (v, b) and teacher views t != v
+///          of -sum_k targets[t, b]_k log_softmax(student_scale student[v, b])_k
+template <class T>
+struct SelfDistillation {
+  Mat<const T> student;       ///< (student views * batch, K)
+  Mat<const T> teacher;       ///< (teacher views * batch, K)
+  const T* center = nullptr;  ///< (K)
+  int batch = 0;
+  T student_scale = 1, teacher_scale = 1;  ///< 1 / temperature
+  T scale = 1;
+  Mat<T> targets;     ///< (teacher views * batch, K) result
+  T* lse = nullptr;   ///< (student rows) log-sum-exp of student_scale student, for the backward
+  T* loss = nullptr;  ///< the result
+};
+
+/// Gradient of the self-distillation that `forward` computed:
+/// d = scale * dloss * student_scale * sum over t of (softmax - targets_t) + beta d.
+template <class T>
+struct SelfDistillationGrad {
+  SelfDistillation<T> forward;
+  const T* dloss = nullptr;
+  Mat<T> d;
+  T beta = 0;
 };
 
 /// Draws one negative column per row: weights softmax(logits[r, :n]) (all equal when `uniform`),

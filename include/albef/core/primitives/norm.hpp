@@ -1,4 +1,4 @@
-// Layer norm and L2 normalisation.
+// Layer norm, L2 normalisation and weight norm.
 #pragma once
 
 #include <cstdint>
@@ -60,6 +60,29 @@ struct L2NormalizeGrad {
   const accumulator_t<T>* norm = nullptr;
   Mat<T> dx;
   accumulator_t<T> beta = 0;
+};
+
+/// w_i = g_i v_i / |v_i| for each row i (torch.nn.utils.weight_norm; Salimans & Kingma 2016); norm
+/// (rows) is |v_i|.
+template <class T>
+struct WeightNorm {
+  Mat<const T> v;
+  const T* g = nullptr;
+  Mat<T> w;
+  T* norm = nullptr;
+};
+
+/// With u_i = v_i / |v_i|: dv_i = g_i / |v_i| (dw_i - u_i (u_i . dw_i)) + beta dv_i and
+/// dg_i = u_i . dw_i + beta_g dg_i. Null outputs are skipped.
+template <class T>
+struct WeightNormGrad {
+  Mat<const T> dw, v;
+  const T* g = nullptr;
+  const T* norm = nullptr;
+  Mat<T> dv = {};
+  T beta = 0;
+  T* dg = nullptr;
+  T beta_g = 0;
 };
 
 }  // namespace albef::primitive

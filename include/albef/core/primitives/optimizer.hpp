@@ -23,6 +23,11 @@ struct AdamWRun {
   double max_norm = 0;
 };
 
+/// Elements [offset, offset + size) of a plane.
+struct Stretch {
+  std::int64_t offset = 0, size = 0;
+};
+
 namespace primitive {
 
 /// Fused optimizer pass over `runs`: decoupled weight decay, Adam moments, update, and (if ema is
@@ -46,13 +51,16 @@ struct AdamW {
   const double* square_norm = nullptr;
 };
 
-/// ema = momentum * ema + (1 - momentum) * param
+/// ema = momentum * ema + (1 - momentum) * scale * param; nothing where *square_norm, a word of the
+/// device or null, is infinite or NaN.
 template <class T>
 struct EmaUpdate {
   T* ema = nullptr;
   const T* param = nullptr;
   std::int64_t size = 0;
   double momentum = 0;
+  double scale = 1;
+  const double* square_norm = nullptr;
 };
 
 /// *out = sum of squares + beta * *out, on the device.
@@ -62,6 +70,15 @@ struct SquaredNorm {
   std::int64_t size = 0;
   double* out = nullptr;
   double beta = 0;
+};
+
+/// out[i] = sum of squares of part i, and *total = their sum, on the device.
+template <class T>
+struct SquaredNorms {
+  const T* x = nullptr;
+  std::span<const Stretch> parts;  ///< host
+  double* out = nullptr;           ///< (parts)
+  double* total = nullptr;
 };
 
 /// x = min(max(x, low), high)

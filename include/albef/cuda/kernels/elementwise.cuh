@@ -308,4 +308,34 @@ __global__ void __launch_bounds__(dot_threads)
   store_with_beta(out, alpha * static_cast<S>(sum), beta);
 }
 
+inline constexpr int drop_threads = 128;
+
+/// Block (s, t) writes row t of sequence s; blocks (count, t) the padding rows.
+template <class T, int N>
+__global__ void __launch_bounds__(drop_threads)
+    drop_sequences_kernel(primitive::DropSequences<T> a, std::uint32_t threshold,
+                          accumulator_t<T> scale) {
+  using A = accumulator_t<T>;
+  const int s = static_cast<int>(blockIdx.x), cols = a.y.cols;
+  const int begin = sequence_begin(a.seq, s), first = static_cast<int>(threadIdx.x) * N;
+  const bool padding = s == a.seq.count;
+  const int end = padding ? a.y.rows : begin + sequence_length(a.seq, s);
+  A factor = 0;
+  if (!padding) {
+    const auto words = philox_words(a.philox.key, resolve_stream(a.philox, a.stream),
+                                    static_cast<std::uint64_t>(s) / 4);
+    factor = word_of(words, s % 4) < threshold ? A(0) : scale;
+  }
+  for (int r = begin + static_cast<int>(blockIdx.y); r < end; r += static_cast<int>(gridDim.y))
+    for (int j = first; j < cols; j += drop_threads * N) {
+      Values<A, N> v = {};
+      if (factor != A(0)) {
+        v = load<N>(row_of(a.x, r) + j);
+#pragma unroll
+        for (int k = 0; k < N; ++k) v[k] *= factor;
+      }
+      store_with_beta(row_of(a.y, r) + j, v, a.beta);
+    }
+}
+
 }  // namespace albef::detail

@@ -83,8 +83,8 @@ struct ResizeGrid {  // y = bicubic resize of x
   __device__ __forceinline__ void apply(int i, int j) const {
     using A = accumulator_t<T>;
     const int oy = i / grid.width, ox = i - oy * grid.width;
-    const CubicTaps vertical(oy, grid.from_height, grid.height);
-    const CubicTaps horizontal(ox, grid.from_width, grid.width);
+    const CubicTaps vertical(oy, grid.from_height, grid.height, grid.offset);
+    const CubicTaps horizontal(ox, grid.from_width, grid.width, grid.offset);
     Values<A, N> sum = {};
 #pragma unroll
     for (int v = 0; v < 4; ++v)
@@ -109,13 +109,13 @@ struct ResizeGridGradient {  // dx = its transpose times dy + beta dx
   __device__ __forceinline__ void apply(int i, int j) const {
     using A = accumulator_t<T>;
     const int sy = i / grid.from_width, sx = i - sy * grid.from_width;
-    const CubicReach down(sy, grid.from_height, grid.height);
-    const CubicReach across(sx, grid.from_width, grid.width);
+    const CubicReach down(sy, grid.from_height, grid.height, grid.offset);
+    const CubicReach across(sx, grid.from_width, grid.width, grid.offset);
     Values<A, N> sum = {};
     for (int y = down.begin; y < down.end; ++y) {
-      const double vertical = CubicTaps(y, grid.from_height, grid.height).of(sy);
+      const double vertical = CubicTaps(y, grid.from_height, grid.height, grid.offset).of(sy);
       for (int x = across.begin; x < across.end; ++x) {
-        const double horizontal = CubicTaps(x, grid.from_width, grid.width).of(sx);
+        const double horizontal = CubicTaps(x, grid.from_width, grid.width, grid.offset).of(sx);
         const auto weight = static_cast<A>(vertical * horizontal);
         const auto from = load<N>(row_of(dy, y * grid.width + x) + j);
 #pragma unroll

@@ -1,4 +1,5 @@
-// Device code of the losses: soft cross entropy, one block per row, and the drawing of negatives.
+// Device code of the losses: soft cross entropy and self-distillation, one block per row, and the
+// drawing of negatives.
 #pragma once
 
 #include <cmath>
@@ -175,6 +176,96 @@ struct SoftCrossEntropyGradient {
       v[k] *= scale;
     }
     store_with_beta(row_of(d, i) + j, v, beta);
+  }
+};
+
+// ---- self-distillation
+// ---------------------------------------------------------------------------
+
+/// targets of row blockIdx.x of the teacher.
+template <class T, int N>
+__global__ void __launch_bounds__(loss_threads)
+    distillation_targets_kernel(primitive::SelfDistillation<T> a) {
+  const int i = static_cast<int>(blockIdx.x), cols = a.teacher.cols;
+  const int first = static_cast<int>(threadIdx.x) * N;
+  const auto scaled = [&](int j) {
+    auto v = load<N>(row_of(a.teacher, i) + j);
+    const auto c = load<N>(a.center + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] = (v[k] - c[k]) * a.teacher_scale;
+    return v;
+  };
+  OnlineSum<T> all = OnlineSum<T>::none();
+  for (int j = first; j < cols; j += loss_threads * N) all.add(scaled(j), Values<T, N>{});
+  all = block_reduce<loss_threads>(all, OnlineSum<T>::none(), JoinOnlineSums{});
+  const T lse = all.log_sum_exp();
+  for (int j = first; j < cols; j += loss_threads * N) {
+    auto v = scaled(j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] = std::exp(v[k] - lse);
+    store(row_of(a.targets, i) + j, v);
+  }
+}
+
+/// lse of row blockIdx.x of the student, and its loss without the factor.
+template <class T, int N>
+__global__ void __launch_bounds__(loss_threads)
+    distillation_rows_kernel(primitive::SelfDistillation<T> a, T* row_loss) {
+  const int i = static_cast<int>(blockIdx.x), cols = a.student.cols;
+  const int views = a.teacher.rows / a.batch, view = i / a.batch;
+  OnlineSum<T> student = OnlineSum<T>::none();
+  T inner = 0;
+  for (int j = static_cast<int>(threadIdx.x) * N; j < cols; j += loss_threads * N) {
+    auto v = load<N>(row_of(a.student, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] *= a.student_scale;
+    student.add(v, Values<T, N>{});
+    for (int t = 0; t < views; ++t) {
+      if (t == view) continue;
+      const auto q = load<N>(row_of(a.targets, t * a.batch + i % a.batch) + j);
+#pragma unroll
+      for (int k = 0; k < N; ++k) inner += q[k] * v[k];
+    }
+  }
+  student = block_reduce<loss_threads>(student, OnlineSum<T>::none(), JoinOnlineSums{});
+  inner = block_reduce<loss_threads>(inner, T(0), Plus{});
+  if (threadIdx.x != 0) return;
+  a.lse[i] = student.log_sum_exp();
+  row_loss[i] = static_cast<T>(view < views ? views - 1 : views) * a.lse[i] - inner;
+}
+
+/// *loss = scale * sum of the rows. One block.
+template <class T>
+__global__ void __launch_bounds__(loss_threads)
+    distillation_total_kernel(const T* row_loss, int rows, T scale, T* loss) {
+  double sum = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < rows; i += loss_threads)
+    sum += static_cast<double>(row_loss[i]);
+  sum = block_reduce<loss_threads>(sum, 0.0, Plus{});
+  if (threadIdx.x == 0) *loss = static_cast<T>(static_cast<double>(scale) * sum);
+}
+
+template <class T>
+struct DistillationGradient {  // see primitive::SelfDistillationGrad
+  primitive::SelfDistillationGrad<T> g;
+  template <int N>
+  __device__ __forceinline__ void apply(int i, int j) const {
+    const auto& a = g.forward;
+    const int views = a.teacher.rows / a.batch, view = i / a.batch;
+    const T others = static_cast<T>(view < views ? views - 1 : views), lse = a.lse[i];
+    const T scale = a.scale * *g.dloss * a.student_scale;
+    auto v = load<N>(row_of(a.student, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] = others * std::exp(v[k] * a.student_scale - lse);
+    for (int t = 0; t < views; ++t) {
+      if (t == view) continue;
+      const auto q = load<N>(row_of(a.targets, t * a.batch + i % a.batch) + j);
+#pragma unroll
+      for (int k = 0; k < N; ++k) v[k] -= q[k];
+    }
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] *= scale;
+    store_with_beta(row_of(g.d, i) + j, v, g.beta);
   }
 };
 

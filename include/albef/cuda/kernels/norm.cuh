@@ -1,4 +1,4 @@
-// Device code of layer norm and L2 normalisation: one warp per row.
+// Device code of layer norm, L2 normalisation and weight norm: one warp per row.
 #pragma once
 
 #include <cmath>
@@ -243,6 +243,51 @@ __global__ void __launch_bounds__(norm_warps* warp_size)
 #pragma unroll
     for (int k = 0; k < N; ++k) d[k] = (d[k] - v[k] * along) * factor;
     store_with_beta(row_of(dx, i) + j, d, beta);
+  });
+}
+
+template <class T, int N>
+__global__ void __launch_bounds__(norm_warps* warp_size)
+    weight_norm_forward_kernel(primitive::WeightNorm<T> a) {
+  const int i = warp_row(), cols = a.w.cols;
+  if (i >= a.w.rows) return;
+  T square = 0;
+  for_row_pieces<N, 0>(cols, [&](int, int j) {
+    const auto v = load<N>(row_of(a.v, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) square += v[k] * v[k];
+  });
+  const T norm = std::sqrt(warp_sum(square)), factor = a.g[i] / norm;
+  if (threadIdx.x % warp_size == 0) a.norm[i] = norm;
+  for_row_pieces<N, 0>(cols, [&](int, int j) {
+    auto v = load<N>(row_of(a.v, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] *= factor;
+    store(row_of(a.w, i) + j, v);
+  });
+}
+
+template <class T, int N>
+__global__ void __launch_bounds__(norm_warps* warp_size)
+    weight_norm_backward_kernel(primitive::WeightNormGrad<T> a) {
+  const int i = warp_row(), cols = a.v.cols;
+  if (i >= a.v.rows) return;
+  T inner = 0;
+  for_row_pieces<N, 0>(cols, [&](int, int j) {
+    const auto v = load<N>(row_of(a.v, i) + j), d = load<N>(row_of(a.dw, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) inner += v[k] * d[k];
+  });
+  const T norm = a.norm[i], along = warp_sum(inner) / norm;  // u . dw
+  if (a.dg && threadIdx.x % warp_size == 0) store_with_beta(a.dg + i, along, a.beta_g);
+  if (!a.dv.data) return;
+  const T factor = a.g[i] / norm, back = along / norm;
+  for_row_pieces<N, 0>(cols, [&](int, int j) {
+    const auto v = load<N>(row_of(a.v, i) + j);
+    auto d = load<N>(row_of(a.dw, i) + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) d[k] = (d[k] - v[k] * back) * factor;
+    store_with_beta(row_of(a.dv, i) + j, d, a.beta);
   });
 }
 

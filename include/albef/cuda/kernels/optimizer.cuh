@@ -28,8 +28,10 @@ struct EmaElements {  // ema = keep * ema + blend * param
   T* ema;
   const T* param;
   T keep, blend;
+  const double* square_norm;
   template <int N>
   __device__ __forceinline__ void apply(std::int64_t i) const {
+    if (square_norm && *square_norm - *square_norm != 0) return;
     auto e = load<N>(ema + i);
     const auto p = load<N>(param + i);
 #pragma unroll
@@ -89,11 +91,69 @@ __global__ void __launch_bounds__(flat_threads)
   if (threadIdx.x == 0) store_with_beta(out, sum, beta);
 }
 
+/// One part of SquaredNorms as the kernels need it: its blocks are those from first_block on.
+struct SquaresPart {
+  std::int64_t begin, size;
+  int first_block;
+};
+inline constexpr int squares_parts = 128;       // a launch takes: they travel as a kernel argument
+inline constexpr int squares_values = 1 << 15;  // elements per block
+
+template <class T>
+struct SquaresLaunch {
+  const T* x;
+  double *partial, *out;
+  int parts;
+  SquaresPart part[squares_parts + 1];  // behind the last: where its blocks end
+};
+
+/// partial[block] = sum of squares of its elements.
+template <class T>
+__global__ void __launch_bounds__(flat_threads)
+    part_squares_kernel(const __grid_constant__ SquaresLaunch<T> a) {
+  using A = accumulator_t<T>;
+  const int block = static_cast<int>(blockIdx.x);
+  int low = 0, high = a.parts;  // the last part that starts at or before this block
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    (a.part[middle].first_block <= block ? low : high) = middle;
+  }
+  const SquaresPart& part = a.part[low];
+  const std::int64_t begin = std::int64_t{block - part.first_block} * squares_values;
+  const std::int64_t end = part.size < begin + squares_values ? part.size : begin + squares_values;
+  double sum = 0;
+  for (std::int64_t i = begin + static_cast<int>(threadIdx.x); i < end; i += 4 * flat_threads) {
+    A squares = 0;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const std::int64_t at = i + std::int64_t{k} * flat_threads;
+      const A v = at < end ? static_cast<A>(a.x[part.begin + at]) : A(0);
+      squares += v * v;
+    }
+    sum += static_cast<double>(squares);
+  }
+  sum = block_reduce<flat_threads>(sum, 0.0, Plus{});
+  if (threadIdx.x == 0) a.partial[block] = sum;
+}
+
+/// out[p] = sum of the blocks of part p = blockIdx.x.
+template <class T>
+__global__ void __launch_bounds__(flat_threads)
+    part_totals_kernel(const __grid_constant__ SquaresLaunch<T> a) {
+  const int p = static_cast<int>(blockIdx.x);
+  double sum = 0;
+  for (int b = a.part[p].first_block + static_cast<int>(threadIdx.x); b < a.part[p + 1].first_block;
+       b += flat_threads)
+    sum += a.partial[b];
+  sum = block_reduce<flat_threads>(sum, 0.0, Plus{});
+  if (threadIdx.x == 0) a.out[p] = sum;
+}
+
 // ---- AdamW
 // ---------------------------------------------------------------------------------------
 
 inline constexpr int adamw_runs = 64;  // runs one launch takes: they travel as a kernel argument
-inline constexpr int adamw_clips = 8;  // norms those runs may be clipped by
+inline constexpr int adamw_clips = 8;  // kinds of clipping those runs may have
 inline constexpr int adamw_values = 2048;  // elements per block
 
 /// A run as the kernel needs it. Its blocks are those from first_block on; they cover whole groups
@@ -107,6 +167,7 @@ struct AdamWDeviceRun {
   T decay, step, root;  // 1 - lr * weight decay, lr / correction1, 1 / sqrt(correction2)
   bool touched;
   signed char clip;  // -1: not clipped
+  short word;        // the norm, counted from that of the clipping
 };
 struct AdamWClip {
   const double* square_norm;
@@ -177,7 +238,8 @@ __global__ void __launch_bounds__(flat_threads)
     double scale = a.grad_scale;
     if (run.clip >= 0) {  // torch.nn.utils.clip_grad_norm_: never scales up
       const AdamWClip& clip = a.clip[run.clip];
-      const double factor = clip.max_norm / (a.grad_scale * std::sqrt(*clip.square_norm) + 1e-6);
+      const double factor =
+          clip.max_norm / (a.grad_scale * std::sqrt(clip.square_norm[run.word]) + 1e-6);
       if (factor < 1) scale *= factor;
     }
     shared_scale = static_cast<T>(scale);

@@ -203,17 +203,13 @@ __global__ void __launch_bounds__(token_threads)
 }
 
 template <class = void>
-<<<<<<< HEAD
-__global__ void first_rows_kernel(primitive::FirstRows a) {
-=======
 __global__ void gather_ids_kernel(primitive::GatherIds a) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (i < a.n) a.y[i] = a.x[a.index[i]];
 }
 
 template <class = void>
-__global__ void first_rows_kernel(Sequences seq, std::int32_t* index) {
->>>>>>> 3eb4260c64821511e339b03cc24a79cc758fa3b1
+__global__ void first_rows_kernel(primitive::FirstRows a) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (i < a.seq.count)
     a.index[i] = a.last ? sequence_begin(a.seq, i + 1) - 1 : sequence_begin(a.seq, i);
