@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
       "  clip --output clip                             # learns merges of its own from the names\n"
       "  clip --output clip --resume                    # after Ctrl-C or a crash\n"
       "  clip --accumulate 4 --output large             # the loss of one batch of 4 x 64 pairs\n"
-      "  zero_shot -m clip/checkpoint_best.safetensors --classes 'cat,dog,horse' picture.png");
+      "  zero_shot -m clip/checkpoint_best.safetensors --class cat --class dog picture.png");
   std::string data = "examples/data/emoji/emoji-train.tar";
   std::string held_out = "examples/data/emoji/emoji-val.tar", merges;
   TrainOptions run{.output = "clip", .epochs = 10, .lr = 5e-4, .warmup = 50};

@@ -47,6 +47,21 @@ TEST_CASE("Mlp and blocks with other activations: gradients") {
                        ragged<8>({3, 2})));
 }
 
+TEST_CASE("CLIP's block, all rows and the last of each text: gradients") {
+  using Block = albef::ResidualAttentionBlock<8, 2, 12, albef::Activation::quick_gelu, true>;
+  CHECK(
+      gradcheck<Cpu>(plain, albef::MultiheadAttention<8, 2>{weight, weight}, ragged<8>({3, 1, 2})));
+  CHECK(gradcheck<Cpu>(plain, Block(2), ragged<8>({3, 1, 2})));
+  const auto last = [](auto& ctx, const auto& block, const auto& x) {
+    return block(ctx, x, last_rows(ctx, x.seq));
+  };
+  CHECK(gradcheck<Cpu>(plain, Block(2), last, ragged<8>({3, 1, 2})));
+  const auto projected = [](auto& ctx, const auto& layer, const auto& x) {
+    return albef::project<5>(ctx, x, layer.weight);
+  };
+  CHECK(gradcheck<Cpu>(plain, albef::Linear<5, 8>{weight}, projected, ragged<8>({3, 1, 2})));
+}
+
 TEST_CASE("Linear, LayerNorm and Mlp: gradients") {
   CHECK(gradcheck<Cpu>(plain, albef::Linear<6, 9>{weight}, ragged<6>({3, 1, 2})));
   CHECK(gradcheck<Cpu>(plain, albef::LayerNorm<6>{}, ragged<6>({3, 1, 2})));

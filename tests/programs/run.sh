@@ -363,6 +363,18 @@ case $name in
     refuses "there is nothing to learn from" "${flava[@]}" --output "$work/none"
     [ -e "$work/none/checkpoint.safetensors" ] && fail "a run that was refused left a checkpoint"
     ;;
+  zero_shot)
+    [ -f "$work/named/checkpoint_best.safetensors" ] || "$programs/clip" --data \
+      "$emoji/emoji-test_comp.tar" --val "$emoji/emoji-test_gender.tar" --epochs 1 --threads 1 \
+      --output "$work/named" >"$work/zero_shot.log" 2>&1
+    says "top-1 .* top-5" "$programs/zero_shot" -m "$work/named/checkpoint_best.safetensors" --labelled \
+      examples/data/grocery/grocery-test.tar.gz --top 0 --threads 1
+    says "(cat .*dog|dog .*cat)" "$programs/zero_shot" -m "$pretrained" --class dog --class cat \
+      "$(picture)" --threads 1
+    printf 'a {}\na picture\n' >"$work/prompts.txt"
+    refuses "prompts.txt:2: the prompt 'a picture' has no place {} for the name of the class" \
+      "$programs/zero_shot" -m "$pretrained" --class dog --prompts "$work/prompts.txt" "$(picture)"
+    ;;
   custom_layer)
     says "ScaledBranch<48>: gradients agree" "$programs/custom_layer" --threads 1
     ;;

@@ -65,10 +65,25 @@ class Trainer final : public TrainingLoop {
   };
 
   int start_pass(const Step& step, Place& place) override {
+    if constexpr (T::shares_features)
+      if (this->options().accumulate > 1) return start_part(step, place);
     const auto& batch = loader_.next();
     place = {batch.epoch, batch.batch, batch.indices};
     training_.start(batch, step);
     return batch.size;
+  }
+  /// The same where the passes of a step see the features of each other.
+  int start_part(const Step& step, Place& place) requires T::shares_features {
+    const auto passes = static_cast<std::size_t>(this->options().accumulate);
+    const std::size_t k = step.number % passes;
+    parts_.resize(passes);
+    if (k == 0) {
+      for (auto& part : parts_) part = loader_.next();
+      training_.share_features(parts_, step);
+    }
+    place = {parts_[k].epoch, parts_[k].batch, parts_[k].indices};
+    training_.start_part(parts_, k, step);
+    return parts_[k].size;
   }
   void finish_pass(PassLosses& losses) override { training_.finish(losses); }
   void update(std::int64_t step, double lr) override {
@@ -95,7 +110,8 @@ class Trainer final : public TrainingLoop {
   }
   void seek(DataPosition position) override { loader_.seek({position.epoch, position.batch}); }
   std::vector<PlateauRule> plateaus() const override {
-    return training_.plateaus(loader_.options().batch_size);
+    const int batches = T::shares_features ? this->options().accumulate : 1;
+    return training_.plateaus(loader_.options().batch_size * batches);
   }
   CheckpointInfo info() const override { return training_.info(); }
   CheckpointInfo training_course() const override {
@@ -121,7 +137,8 @@ class Trainer final : public TrainingLoop {
 
   T& training_;
   LoaderT& loader_;
-  Norm norms_[2];  // of the step under way, and of the one before
+  std::vector<typename T::Batch> parts_;  // of a step whose passes share features
+  Norm norms_[2];                         // of the step under way, and of the one before
 };
 
 /// What fit() is told beside the options.

@@ -13,13 +13,24 @@
 
 namespace albef {
 
+/// Features of a step's passes in the device's memory: some kinds (image, text, ...), each (rows,
+/// width); see of_all_passes().
+struct SharedRows {
+  static constexpr std::size_t capacity = 8;
+  std::array<const void*, capacity> data{};  ///< by kind, Master
+  const void* passes = nullptr;              ///< their number, a Master of the device
+  int rows = 0;                              ///< of all passes
+  int first = 0;                             ///< where those of the pass under way stand
+};
+
 /// Where a pass stands in its run.
 struct Step {
-  std::uint64_t number = 0;  ///< of the pass: it names the pass's random draws
-  std::int64_t step = 0;     ///< of the optimizer, from 0
-  std::int64_t steps = 0;    ///< of the whole run; 0: not known
-  double epoch = 0;          ///< epochs done, with the part of the one under way
-  double alpha = 0;          ///< weight of a teacher's targets, see TrainOptions
+  std::uint64_t number = 0;            ///< of the pass: it names the pass's random draws
+  std::int64_t step = 0;               ///< of the optimizer, from 0
+  std::int64_t steps = 0;              ///< of the whole run; 0: not known
+  double epoch = 0;                    ///< epochs done, with the part of the one under way
+  double alpha = 0;                    ///< weight of a teacher's targets, see TrainOptions
+  const SharedRows* shared = nullptr;  ///< features of all passes of the step, if there are several
 };
 
 /// Where an update stands in the schedules of its run.
@@ -108,6 +119,12 @@ concept CallableWithState = requires(const O& o, Ctx& ctx, const typename O::Mod
                                      typename StateOf<O, Ctx>::type& state) {
   o(ctx, model, batch, step, state);
 };
+/// Whether an objective compares the examples of all passes of a step.
+template <class O, class Ctx>
+concept SharesFeatures = requires(const O& o, Ctx& ctx, const typename O::Model& model,
+                                  const typename O::Batch& batch, const Step& step) {
+  o.features(ctx, model, batch, step);
+};
 template <class S>
 concept NamesItsParts = requires(S& s) {
   s.named([](auto&&...) {});
@@ -130,6 +147,13 @@ concept NamesItsParts = requires(S& s) {
 ///                                       // state.commit(square_norm) after each update, which
 ///                                       // has changed nothing where *square_norm, a word of the
 ///                                       // device, is infinite or NaN
+///   auto features(ctx, model, batch, step) const;  // a std::tuple of features (B, W) of each
+///                                       // example that a loss compares with those of all others:
+///                                       // the call computes them first and takes
+///                                       // of_all_passes(ctx, step, kind, x) of each, so that
+///                                       batches
+///                                       // that are accumulated count as one
+///   void after_update(store, model) const;  // called after each update: limits of parameters
 ///   bool distills;                      // the model has momentum weights (Plane::ema)
 ///   auto groups() const -> OptimizerGroups;    // what is trained otherwise, behind what the user
 ///                                              // freezes and before the user's other groups

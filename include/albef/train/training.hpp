@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "albef/optim/schedule.hpp"
 #include "albef/train/objective.hpp"
 #include "albef/train/pass_losses.hpp"
+#include "albef/train/shared_features.hpp"
 
 namespace albef {
 
@@ -70,7 +72,8 @@ class Training {
         ctx_(device, store_, options.seed),
         state_(make_state(device)),
         optimizer_(options.optimizer, options_.groups, store_),
-        readings_(device) {
+        readings_(device),
+        shared_(device) {
     for (const double m : {options.momentum, options.momentum_end.value_or(0)})
       require(m >= 0 && m <= 1, "momentum is ", m, ", expected 0 to 1");
     const double decay = options.weight_decay_end.value_or(0);
@@ -100,6 +103,32 @@ class Training {
     ctx_.backward(losses.loss());
     if constexpr (requires { state_.advance(ctx_); }) state_.advance(ctx_);
   }
+  /// Whether the objective compares the examples of all passes of a step; see check_objective().
+  static constexpr bool shares_features = detail::SharesFeatures<O, Ctx>;
+  /// Where a step has several passes and the objective shares features: computes those of all, of
+  /// which pass k is that of batches[k] and of number first.number + k. Then start_part() each.
+  /// They draw dropout as each pass on its own does, not as one batch of all would.
+  void share_features(std::span<const Batch> batches, const Step& first) requires shares_features {
+    int rows = 0;
+    for (const Batch& batch : batches) rows += batch.size;
+    shared_.clear();
+    Step step = first;
+    for (const Batch& batch : batches) {
+      ctx_.begin_step(step.number);
+      shared_.add(ctx_.no_grad([&] { return objective_.features(ctx_, model, batch, step); }),
+                  rows);
+      ++step.number;
+    }
+  }
+  /// start() of batches[k], whose examples are compared with those of all batches.
+  void start_part(std::span<const Batch> batches, std::size_t k,
+                  Step step) requires shares_features {
+    int row = 0;
+    for (const Batch& batch : batches.first(k)) row += batch.size;
+    step.shared = &shared_.pass(row, static_cast<int>(batches.size()));
+    start(batches[k], step);
+  }
+
   /// The losses of the earliest pass that was started and not yet asked for; waits for them.
   void finish(PassLosses& losses) { readings_.finish(losses); }
   /// Both: a pass and its losses.
@@ -118,6 +147,8 @@ class Training {
     if (store_.has(Plane::ema)) step.momentum = momentum(pace);
     const GradientNorm norm = optimizer_.step(store_, step);
     if constexpr (requires { state_.commit(norm.square); }) state_.commit(norm.square);
+    if constexpr (requires { objective_.after_update(store_, model); })
+      objective_.after_update(store_, model);
     return norm;
   }
   /// What an update uses.
@@ -234,6 +265,7 @@ class Training {
   State state_;
   AdamW optimizer_;
   LossReadings<Device, Master> readings_;
+  SharedFeatures<Device, Master> shared_;
 };
 
 }  // namespace albef

@@ -37,7 +37,9 @@ struct TrainOptions {
   Existing existing = Existing::refuse;  ///< what fit() does with a run that is there already
   int epochs = 30;
   std::int64_t max_steps = 0;  ///< stop after this many optimizer steps in all; 0: after `epochs`
-  int accumulate = 1;          ///< batches per optimizer step
+  /// Batches per optimizer step. Their losses are averaged; those that compare all examples with
+  /// each other (Contrastive) are the losses of one large batch.
+  int accumulate = 1;
   double lr = 1e-4, min_lr = 1e-5, warmup_lr = 1e-5;
   bool official_schedule = false;  ///< stairs of the official loop instead of per-iteration cosine
   bool dino_schedule = false;      ///< warm-up that ends at lr, see CosineSchedule
