@@ -95,9 +95,9 @@ TEST_CASE("comparison: a line for each model, a dash for what it cannot do") {
               "linear": {"accuracy": 0.5}, "knn": {"accuracy": 0.125}},
     "dino": {"linear": {"accuracy": 1}}})");
   CHECK(albef::comparison_table(models) ==
-        "model  a/b TR@1  a/b TR@5  a/b IR@1  a/b IR@5  linear   knn\n"
-        "flava      50.2      75.0      25.0     100.0    50.0  12.5\n"
-        "dino          -         -         -         -   100.0     -\n");
+        "model  a/b TR@1  a/b TR@5  a/b IR@1  a/b IR@5  linear    knn\n"
+        "flava      50.2      75.0      25.0     100.0    50.0   12.5\n"
+        "dino          -         -         -         -   100.0      -\n");
 }
 
 TEST_CASE("attention of the class token: rows of the softmax of the last block") {

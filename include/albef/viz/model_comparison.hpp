@@ -75,7 +75,8 @@ inline std::string comparison_table(const nlohmann::ordered_json& models) {
     const nlohmann::json::json_pointer pointer(path);
     for (const Column& c : columns)
       if (c.path == pointer) return;
-    columns.push_back({head, pointer, factor});
+    const std::string room(5 - std::min<std::size_t>(5, head.size()), ' ');  // for "100.0"
+    columns.push_back({room + head, pointer, factor});
   };
   std::size_t width = 5;
   for (const auto& [name, found] : models.items()) {
