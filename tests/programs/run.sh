@@ -278,8 +278,8 @@ case $name in
     [ -s "$work/dvae/tokenizer.safetensors" ] || fail "no tokenizer"
     is_png "$work/dvae/restored.png"
     refuses "there is a run already" "${dvae[@]}" --output "$work/dvae"
-    refuses "--image-size 20: expected a multiple of 8" "${dvae[@]}" --image-size 20
-    refuses "no-such-place" "${dvae[@]}" --data no-such-place --output "$work/dvae" --overwrite
+    refuses "--image-size 20: expected a multiple of 8" "$programs/dvae" --image-size 20
+    refuses "no-such-place" "$programs/dvae" --data no-such-place --output "$work/dvae-none"
     stopped "${dvae[@]}"
     ;;
   fine_tune)
