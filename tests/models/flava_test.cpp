@@ -91,6 +91,7 @@ struct Token {
 }  // namespace
 
 TEST_CASE("FLAVA: gradients of all objectives, with dropout") {
+  Cpu cpu(1);
   for (const auto kind : kinds) {
     const FlavaBatch batch = random_flava_batch(kind, 4, 3);
     CAPTURE(name_of(kind));
@@ -102,7 +103,7 @@ TEST_CASE("FLAVA: gradients of all objectives, with dropout") {
     for (const bool checkpointing : {false, true}) {
       const GradcheckOptions options{
           .entries = 2, .entries_twice = 1, .dropout = true, .checkpointing = checkpointing};
-      CHECK(gradcheck<Cpu>(options, laid_out<Flava<MicroFlava>>(), loss));
+      CHECK(gradcheck(cpu, options, laid_out<Flava<MicroFlava>>(), loss));
     }
   }
 }
