@@ -18,6 +18,8 @@
 #include "albef/tasks/pixel_clusters.hpp"
 #include "albef/testing/gradcheck.hpp"
 
+namespace image_tokenizer_test {
+
 using namespace albef;
 
 namespace {
@@ -183,3 +185,5 @@ TEST_CASE("the autoencoder's gradients agree with differences, but for the signs
   };
   CHECK(gradcheck<Cpu>(options, DalleTrunk<MicroShallow>{}, encode, sequences<3>(1, 128)));
 }
+
+}  // namespace image_tokenizer_test

@@ -82,7 +82,9 @@ struct Counted {
     losses.start(value);
   }
   void finish(albef::PassLosses& out) { losses.finish(out); }
-  auto update(double lr, double scale) { return optimizer.step(weights, lr, scale); }
+  auto update(double lr, double scale, const albef::Pace&) {
+    return optimizer.step(weights, lr, scale);
+  }
   void take_back() { optimizer.take_back(); }
   auto model_checkpoint() { return albef::Checkpoint<LateCpu, albef::Fp32>(weights); }
   auto checkpoint() { return model_checkpoint(); }
