@@ -61,8 +61,8 @@ void for_each_token_batch(S& session, std::span<const std::string> texts,
   auto& ctx = session.context();
   for (std::size_t at = 0; at < texts.size(); at += batch) {
     const TextBatch host =
-        encode_texts(session.text_tokenizer(), texts.subspan(at, std::min(batch, texts.size() - at)),
-                     session.encoding());
+        encode_texts(session.text_tokenizer(),
+                     texts.subspan(at, std::min(batch, texts.size() - at)), session.encoding());
     ctx.begin_step(0);
     f(upload_tokens<C>(ctx, host), std::span<const std::int32_t>(host.offsets));
   }
