@@ -16,6 +16,8 @@
 #include "albef/train/session.hpp"
 #include "train/nano_training.hpp"
 
+namespace contrastive_test {
+
 namespace {
 
 using albef::Cpu;
@@ -144,3 +146,5 @@ TEST_CASE("CLIP: a session over a checkpoint has the tokenizer that was learnt")
   CHECK_THROWS_WITH_AS(session.tokenizer(), "the session's tokenizer is no WordPiece",
                        albef::Error);
 }
+
+}  // namespace contrastive_test

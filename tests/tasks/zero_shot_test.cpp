@@ -11,6 +11,8 @@
 #include "albef/models/albef.hpp"
 #include "train/nano_training.hpp"
 
+namespace zero_shot_test {
+
 using Strings = std::vector<std::string>;
 
 TEST_CASE("zero-shot: prompts of a file") {
@@ -58,3 +60,5 @@ TEST_CASE("zero-shot: a class is the mean of its prompts, a picture of the neare
   CHECK(scores.accuracy(labels, 1) == 0.5);
   CHECK(scores.accuracy(labels, 2) == 1);
 }
+
+}  // namespace zero_shot_test

@@ -61,6 +61,7 @@ struct Counted {
   using Store = albef::ParamStore<LateCpu>;
   static constexpr auto model = albef::laid_out<Model>();
   static constexpr bool deferred = albef::LossReadings<LateCpu, float>::deferred;
+  static constexpr bool shares_features = false;
 
   LateCpu& cpu;
   albef::TrainingOptions settings{.optimizer = {.max_norm = 1}};
