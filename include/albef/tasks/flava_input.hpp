@@ -122,7 +122,9 @@ RowMask upload_mask(Ctx& ctx, const MaskedPatches& patches, int pictures) {
 template <class C, class Ctx>
 void upload_pair_texts(Ctx& ctx, const FlavaBatch& batch, const FlavaPairParts& parts, int padded,
                        FlavaInput<typename Ctx::Real, C>& in) {
-  auto& [rows, cls, patches, tokens, codes, ids, learned, offsets, labels] = flava_lists();
+  FlavaLists& lists = flava_lists();
+  RowList &rows = lists.rows, &tokens = lists.tokens;
+  auto &ids = lists.ids, &learned = lists.learned, &offsets = lists.offsets;
   const auto check = [&](const TextBatch& text, int longest) {
     for (int i = 0; i < text.count(); ++i)
       require(text.length(i) >= 1 && text.length(i) <= longest, "text ", i, " has ", text.length(i),
@@ -178,7 +180,10 @@ template <class C, class Ctx>
 void upload_pair_rows(Ctx& ctx, const FlavaBatch& batch, const FlavaPairParts& parts, int padded,
                       FlavaInput<typename Ctx::Real, C>& in) {
   constexpr int n = Flava<C>::patches;
-  auto& [rows, cls, patches, tokens, codes, ids, learned, offsets, labels] = flava_lists();
+  FlavaLists& lists = flava_lists();
+  RowList &rows = lists.rows, &cls = lists.cls, &patches = lists.patches, &tokens = lists.tokens;
+  RowList& codes = lists.codes;
+  auto& labels = lists.labels;
   rows.clear(), cls.clear(), patches.clear(), tokens.clear(), codes.clear(), labels.clear();
   const MaskedText& masked = batch.masked;
   const CountedPairs counts(batch);

@@ -194,15 +194,15 @@ struct PrimitiveCase<primitive::AttentionGrad<T>> {
       for (const float beta : {0.0f, 0.5f}) {
         const double old = beta == 0 ? undefined : 1.5;
         o.dq.set(old), o.dk.set(old), o.dv.set(old);
-        h.template check<T>(
-            2 * o.bound,
-            [&](auto on) {
-              using R = typename decltype(on)::Real;
-              run(on.device, o.args(on));
-              return primitive::AttentionGrad<R>{o.args(on), on(o.d),  on(o.dq),    on.sum(beta),
-                                                 on(o.dk),   on(o.dv), on.sum(beta)};
-            },
-            o.dq, o.dk, o.dv);
+        h.template check<T>((std::is_same_v<T, albef::bfloat16> ? 4 : 2) * o.bound,
+                            [&](auto on) {
+                              using R = typename decltype(on)::Real;
+                              run(on.device, o.args(on));
+                              return primitive::AttentionGrad<R>{o.args(on),   on(o.d),  on(o.dq),
+                                                                 on.sum(beta), on(o.dk), on(o.dv),
+                                                                 on.sum(beta)};
+                            },
+                            o.dq, o.dk, o.dv);
       }
     }
   }
