@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
       "zero_shot"};
   app.footer(
       "Examples:\n"
-      "  zero_shot -m clip/checkpoint_best.safetensors --class cat --class dog picture.png\n"
+      "  zero_shot picture.png -m clip/checkpoint_best.safetensors --class cat dog\n"
       "  zero_shot -m run/checkpoint.safetensors --labelled photos/test --top 0\n"
       "  printf 'a photo of a {}\\nthe {}\\n' > prompts.txt\n"
       "  zero_shot -m run/checkpoint.safetensors --labelled photos/test --prompts prompts.txt");
@@ -81,7 +81,7 @@ int main(int argc, char** argv) {
   args.add_to(app);
   args.add_encoding(app);
   app.add("pictures", args.images, "picture files");
-  app.add("--class", args.classes, "name of a class; once for each");
+  app.add("--class", args.classes, "names of the classes");
   app.add("--classes", args.class_file, "file with the names of the classes, one a line");
   app.add(
       "--labelled", args.labelled,

@@ -370,11 +370,11 @@ case $name in
       --output "$work/named" >"$work/zero_shot.log" 2>&1
     says "top-1 .* top-5" "$programs/zero_shot" -m "$work/named/checkpoint_best.safetensors" --labelled \
       examples/data/grocery/grocery-test.tar.gz --top 0 --threads 1
-    says "(cat .*dog|dog .*cat)" "$programs/zero_shot" -m "$pretrained" --class dog --class cat \
-      "$(picture)" --threads 1
+    says "(cat .*dog|dog .*cat)" "$programs/zero_shot" "$(picture)" -m "$pretrained" --class dog \
+      cat --threads 1
     printf 'a {}\na picture\n' >"$work/prompts.txt"
     refuses "prompts.txt:2: the prompt 'a picture' has no place {} for the name of the class" \
-      "$programs/zero_shot" -m "$pretrained" --class dog --prompts "$work/prompts.txt" "$(picture)"
+      "$programs/zero_shot" "$(picture)" -m "$pretrained" --class dog --prompts "$work/prompts.txt"
     ;;
   custom_layer)
     says "ScaledBranch<48>: gradients agree" "$programs/custom_layer" --threads 1

@@ -52,7 +52,8 @@ struct GoldenCase {
     GoldenCase c;
     c.folder = folder;
     const std::string list = folder + "/cases.json";  // where there is nothing but cases
-    const std::string path = std::filesystem::exists(list) ? list : folder + "/case.json";
+    std::string path = folder + "/case.json";
+    if (!std::filesystem::exists(path) && std::filesystem::exists(list)) path = list;
     try {
       c.json = nlohmann::json::parse(read_file(path));
       c.kind = c.json.at("kind").get<std::string>();

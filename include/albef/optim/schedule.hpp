@@ -74,7 +74,8 @@ struct LinearRamp {
     if (i >= n) return last;
     if (i == n - 1 && n > 1) return last;
     const double step = n > 1 ? (last - first) / static_cast<double>(n - 1) : 0;
-    return static_cast<double>(i) * step + first;
+    const volatile double way = static_cast<double>(i) * step;  // rounded, as the official ones
+    return way + first;
   }
 };
 
