@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "albef/core/error.hpp"
+#include "albef/data/flava_batch.hpp"
 
 namespace albef {
 
