@@ -19,7 +19,7 @@ struct RowSelection {
 template <class Ctx, class Real, int D>
 Tensor<Real, D> gather(Ctx& ctx, const Tensor<Real, D>& x, RowSelection rows) {
   ctx.check(x, rows);
-  auto y = ctx.template tensor<D>(rows.seq, x.cols);
+  auto y = ctx.template tensor<D, Real>(rows.seq, x.cols);
   run(ctx.device(), primitive::GatherRows<Real>{.x = x.mat(), .index = rows.index, .y = y.mat()});
   ctx.record(y, ctx.from(x), [x, y, rows](auto& bwd) {
     bwd.into(x, [&](Mat<Real> dx, auto beta) {
