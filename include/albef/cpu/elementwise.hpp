@@ -189,7 +189,8 @@ void run(Cpu& cpu, const primitive::DropSequences<T>& a) {
   };
   cpu.for_each(a.seq.count, [&](std::int64_t sequence) {
     const auto s = static_cast<int>(sequence);
-    const auto word = a.philox(a.stream, static_cast<std::uint64_t>(s) / 4)[static_cast<std::size_t>(s) % 4];
+    const auto word =
+        a.philox(a.stream, static_cast<std::uint64_t>(s) / 4)[static_cast<std::size_t>(s) % 4];
     const int begin = a.seq.begin(s), end = begin + a.seq.length(s);
     for (int r = begin; r < end; ++r) write(r, word < threshold ? T(0) : scale);
   });
