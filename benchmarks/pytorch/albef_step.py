@@ -14,8 +14,6 @@ three losses, backward, AdamW, momentum update, queues. The batch is made before
 Synthetic data: stepping.py. --serve: see compare_step.py for the protocol.
 """
 
-import sys
-
 import model as m
 import stepping
 
@@ -40,21 +38,16 @@ def make_stepper(args):
     return stepping.Stepper(args.device, make_batch, train_step), model
 
 
-def main() -> int:
-    p = stepping.arguments(__doc__)
-    p.add_argument("--alpha", type=float, default=0.4, help="weight of the soft targets")
-    p.add_argument("--check", metavar="CASE", help="compare with a golden case and exit")
-    args = p.parse_args()
-    stepping.prepare(args)
+def check_case(args):
+    """--check: whether the numbers are those of a golden case."""
     if args.check:
         import check
 
         return check.run(args.check, args.compile)
-    return stepping.run(args, lambda: make_stepper(args))
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, OSError) as error:
-        sys.exit(f"albef_step.py: {error}")
+    p = stepping.arguments(__doc__)
+    p.add_argument("--alpha", type=float, default=0.4, help="weight of the soft targets")
+    p.add_argument("--check", metavar="CASE", help="compare with a golden case and exit")
+    stepping.main(p, make_stepper, check_case)

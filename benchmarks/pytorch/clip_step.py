@@ -9,7 +9,6 @@ loss, backward, AdamW, clamp of the temperature. Synthetic data: stepping.py.
 """
 
 import math
-import sys
 
 import open_clip
 import torch
@@ -59,9 +58,4 @@ def make_stepper(args):
 
 
 if __name__ == "__main__":
-    arguments = stepping.arguments(__doc__).parse_args()
-    stepping.prepare(arguments)
-    try:
-        sys.exit(stepping.run(arguments, lambda: make_stepper(arguments)))
-    except (ValueError, OSError) as error:
-        sys.exit(f"clip_step.py: {error}")
+    stepping.main(stepping.arguments(__doc__), make_stepper)

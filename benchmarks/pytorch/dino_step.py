@@ -10,7 +10,6 @@ data: stepping.py.
 """
 
 import copy
-import sys
 
 import timm
 import torch
@@ -92,9 +91,4 @@ def make_stepper(args):
 
 
 if __name__ == "__main__":
-    arguments = stepping.arguments(__doc__).parse_args()
-    stepping.prepare(arguments)
-    try:
-        sys.exit(stepping.run(arguments, lambda: make_stepper(arguments)))
-    except (ValueError, OSError) as error:
-        sys.exit(f"dino_step.py: {error}")
+    stepping.main(stepping.arguments(__doc__), make_stepper)

@@ -10,8 +10,6 @@ not timed; two patches of five are hidden, one pair of ten is mixed up. A step: 
 of image and text, ITM, contrastive), backward, AdamW. Synthetic data: stepping.py.
 """
 
-import sys
-
 import torch
 import transformers
 
@@ -77,9 +75,4 @@ def make_stepper(args):
 
 
 if __name__ == "__main__":
-    arguments = stepping.arguments(__doc__).parse_args()
-    stepping.prepare(arguments)
-    try:
-        sys.exit(stepping.run(arguments, lambda: make_stepper(arguments)))
-    except (ValueError, OSError) as error:
-        sys.exit(f"flava_step.py: {error}")
+    stepping.main(stepping.arguments(__doc__), make_stepper)

@@ -10,6 +10,7 @@ low..high is 3..25 for base and small (mean fill 56 % of 25) and 5..9 for tiny. 
 
 import argparse
 import json
+import os
 import resource
 import sys
 import time
@@ -152,9 +153,9 @@ def prepare(args) -> None:
 
 
 def run(args, make_stepper) -> int:
-    """Times the steps that the options ask for; make_stepper() -> (Stepper, module)."""
+    """Times the steps that the options ask for; make_stepper(args) -> (Stepper, module)."""
     start_rss = peak_rss_mb()
-    stepper, module = make_stepper()
+    stepper, module = make_stepper(args)
     about = {"program": "pytorch", "version": torch.__version__, "compile": args.compile,
              "config": args.config, "batch": args.batch, "threads": torch.get_num_threads(),
              "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
@@ -181,3 +182,14 @@ def run(args, make_stepper) -> int:
     if args.profile:
         profile(stepper)
     return 0
+
+
+def main(parser: argparse.ArgumentParser, make_stepper, otherwise=lambda args: None) -> None:
+    """A program: run(), or what otherwise(args) returns if that is not None."""
+    args = parser.parse_args()
+    prepare(args)
+    try:
+        done = otherwise(args)
+        sys.exit(run(args, make_stepper) if done is None else done)
+    except (ValueError, OSError) as error:
+        sys.exit(f"{os.path.basename(sys.argv[0])}: {error}")

@@ -74,12 +74,7 @@ struct DinoSettings : RunSettings {
     return open_mixed(data, [&](const auto& place) { return open_pictures(place, image_root); });
   }
   MultiCropLoader loader(SourcePtr from) const {
-    LoaderOptions options;
-    options.batch_size = batch_size;
-    options.workers = workers;
-    options.seed = training.seed;
-    options.max_bad_share = max_bad_share;
-    return MultiCropLoader(std::move(from), crops, options);
+    return MultiCropLoader(std::move(from), crops, loader_options());
   }
   /// What depends on the length of an epoch.
   void complete_schedule(std::int64_t batches_per_epoch) {

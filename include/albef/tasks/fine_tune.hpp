@@ -25,6 +25,11 @@
 
 namespace albef {
 
+/// What of a record a domain reads.
+constexpr LabelledParts parts_of(Domain domain) {
+  return {domain != Domain::text, domain != Domain::image};
+}
+
 /// Uploads what domain D takes of a batch, and its labels if it has some. Error if it does not fit
 /// together, or a label is not below `classes`.
 template <Domain D, class C, class Ctx>
@@ -97,7 +102,7 @@ std::vector<std::vector<GivenAnswer>> classify_given(S& session,
                                                      const std::vector<std::string>& classes,
                                                      Domain domain, int most = 5) {
   using C = typename S::Config;
-  const LabelledParts parts{domain != Domain::text, domain != Domain::image};
+  const LabelledParts parts = parts_of(domain);
   require(parts.pictures != pictures.empty() && parts.texts != texts.empty(), "got ",
           pictures.size(), " pictures and ", texts.size(), " texts, but the model reads ",
           domain == Domain::image  ? "pictures"

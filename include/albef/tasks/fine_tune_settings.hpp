@@ -8,7 +8,6 @@
 #include "albef/checkpoint/info.hpp"
 #include "albef/core/json.hpp"
 #include "albef/data/labelled.hpp"
-#include "albef/data/labelled_loader.hpp"
 #include "albef/models/encoders.hpp"
 #include "albef/tasks/settings.hpp"
 
@@ -29,11 +28,6 @@ inline Domain domain_called(const std::string& name) {
   for (const Domain d : {Domain::image, Domain::text, Domain::multimodal})
     if (name == domain_name(d)) return d;
   fail("unknown domain '", name, "', expected image, text or multimodal");
-}
-
-/// What of a record a domain reads.
-constexpr LabelledParts parts_of(Domain domain) {
-  return {domain != Domain::text, domain != Domain::image};
 }
 
 /// What a user may set of a run that fine-tunes.

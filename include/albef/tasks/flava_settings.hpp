@@ -115,13 +115,8 @@ struct FlavaSettings : RunSettings {
   /// what cannot be read is known before the run. `code_image_size`: see FlavaDataOptions.
   MixedLoader<FlavaBatch> loader(const FlavaSources& from, const WordPiece& tokenizer,
                                  int image_size, int patch_size, int code_image_size) const {
-    LoaderOptions options;
-    options.batch_size = batch_size;
-    options.workers = workers;
-    options.seed = training.seed;
-    options.encode.max_length = max_text_length;
+    LoaderOptions options = loader_options();
     options.mask_probability = mask_probability;
-    options.max_bad_share = max_bad_share;
     FlavaDataOptions masks;
     masks.patches = block_masking(image_size / patch_size, image_size / patch_size);
     masks.mismatch = mismatch;

@@ -76,13 +76,8 @@ struct PairSettings : RunSettings {
     TrainTransform picture = transform(image_size);
     picture.use_crop = use_crop;
     if (official) picture.augment.compat = AugmentCompat::official;
-    LoaderOptions options;
-    options.batch_size = batch_size;
-    options.workers = workers;
-    options.seed = training.seed;
-    options.encode.max_length = max_text_length;
+    LoaderOptions options = loader_options();
     options.mask_probability = mask_probability;
-    options.max_bad_share = max_bad_share;
     return Loader(std::move(from), tokenizer, picture, options);
   }
   PretrainOptions objective_options() const {

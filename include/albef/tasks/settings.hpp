@@ -158,6 +158,16 @@ struct RunSettings {
     transform.augment.count = augment;
     return transform;
   }
+  /// What all loaders of the run have in common.
+  LoaderOptions loader_options() const {
+    LoaderOptions options;
+    options.batch_size = batch_size;
+    options.workers = workers;
+    options.seed = training.seed;
+    options.encode.max_length = max_text_length;
+    options.max_bad_share = max_bad_share;
+    return options;
+  }
   /// What the run's checkpoints say beside weights and schedule: what it takes to use them, and
   /// what a run that goes on must have in common.
   virtual CheckpointInfo metadata(const WordPiece& tokenizer) const {
@@ -196,14 +206,9 @@ struct TaskSettings : RunSettings {
     return annotation_options(validation ? validation_root() : image_root);
   }
   LoaderOptions loader() const {
-    LoaderOptions options;
-    options.batch_size = batch_size;
-    options.workers = workers;
-    options.seed = training.seed;
+    LoaderOptions options = loader_options();
     options.by_picture = by_picture;
     options.mask_probability = 0;
-    options.encode.max_length = max_text_length;
-    options.max_bad_share = max_bad_share;
     options.on_bad_record = [reported = 0](const std::string& message) mutable {
       constexpr int limit = 5;
       if (++reported <= limit) std::fprintf(stderr, "skipped %s\n", message.c_str());

@@ -6,12 +6,12 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "albef/core/file.hpp"
+#include "albef/core/scores.hpp"
 #include "albef/data/captions.hpp"
 #include "albef/tasks/encode.hpp"
 
@@ -99,16 +99,7 @@ struct ZeroShotScores {
         static_cast<std::size_t>(classes));
   }
   /// The nearest `k` classes of a picture, or all; of equal ones the earlier.
-  std::vector<int> nearest(int picture, int k) const {
-    std::vector<int> order(static_cast<std::size_t>(classes));
-    std::iota(order.begin(), order.end(), 0);
-    const auto row = of(picture);
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-      return row[static_cast<std::size_t>(a)] > row[static_cast<std::size_t>(b)];
-    });
-    order.resize(static_cast<std::size_t>(std::clamp(k, 0, classes)));
-    return order;
-  }
+  std::vector<int> nearest(int picture, int k) const { return largest(of(picture), k); }
   /// Share of the pictures whose label, (pictures), is among the nearest `k` classes.
   double accuracy(std::span<const std::int32_t> labels, int k) const {
     int right = 0;
